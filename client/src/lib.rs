@@ -1,0 +1,1 @@
+//! The SDK: wrap, write, read, audit, each answer verified.

@@ -1,0 +1,1 @@
+//! Trigger threshold re-encryption, collect, check and combine; hold no secret.

@@ -1,0 +1,1 @@
+//! Guard one share of the custody key, and use it only for an approved read.

@@ -1,0 +1,1 @@
+//! Replicate the golden record by consensus, and issue approval certificates from it.

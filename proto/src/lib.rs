@@ -1,0 +1,1 @@
+//! Define the wire, and convert it to domain types, refusing what is malformed.

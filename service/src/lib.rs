@@ -1,0 +1,1 @@
+//! Give a daemon its configuration, identity, mutual TLS, telemetry, health and shutdown.

@@ -1,0 +1,1 @@
+//! The system whole: honest, faulty and attacked.
