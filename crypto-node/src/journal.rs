@@ -1,0 +1,269 @@
+//! The node's own record of every use of its share: append-only, hash-chained, durable before it counts.
+//!
+//! ```text
+//! file    "quorate-journal1" ‖ node identity key (32 bytes) ‖ record*
+//! record  u32 length ‖ length check (4 bytes) ‖ entry (length bytes) ‖ hash (32 bytes)
+//! hash    transcript journal: previous hash, entry            (before the first: node identity)
+//! check   first four bytes of transcript journal: previous hash, length
+//! ```
+//!
+//! Concurrent appends share a sync: an append only extends a buffer and the chain, a writer thread takes the
+//! whole buffer, writes and syncs it, and only then is any entry in it reported durable. A failed write or
+//! sync is final: what the disk holds is then unknown, so the journal takes nothing more and the node stops.
+//!
+//! A crash can leave an incomplete record at the end, which was never reported durable; it is cut when the
+//! journal is opened. Anything else that does not fit, a changed length included (that is what the length
+//! check is for), is damage, and the journal refuses to open.
+
+mod disk;
+mod entry;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use disk::{Disk, Storage};
+pub use entry::{Entry, Event, MAX_DETAIL, Release, Step};
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use threshold::encoding::{Canonical, DecodeError};
+use tokio::sync::watch;
+
+/// What may wait for the disk before further appends are refused.
+const MAX_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Why the journal does not open or does not take an entry.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system failed.
+    #[error("journal: {0}")]
+    Io(#[from] io::Error),
+    /// The file is not a journal, or not this node's.
+    #[error("journal: {0}; put this node's own journal back, or start the node with an empty directory")]
+    Foreign(&'static str),
+    /// The file was changed after it was written.
+    #[error(
+        "journal: damaged at byte {offset} (entry {position}): {reason}; the node does not start on a journal that \
+         was changed: restore the file, and find out who or what changed it"
+    )]
+    Damaged {
+        /// Where the record starts.
+        offset: u64,
+        /// Which entry it is.
+        position: u64,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// An entry does not decode although its hash holds: it was written by another version.
+    #[error("journal: entry {position} is not understood ({cause}); start a version that wrote this journal")]
+    Unknown {
+        /// Which entry it is.
+        position: u64,
+        /// Why it does not decode.
+        cause: DecodeError,
+    },
+    /// An earlier write or sync failed, or the writer is gone.
+    #[error("journal: stopped after a failed write; check the disk and restart the node")]
+    Stopped,
+    /// More is waiting than the disk takes.
+    #[error("journal: the disk does not keep up")]
+    Busy,
+}
+
+/// Where an entry stands: its position from 0, and the chain's hash with it as the newest entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The entry's position, from 0.
+    pub position: u64,
+    /// The hash of the chain up to and including the entry.
+    pub head: [u8; 32],
+}
+
+/// An entry that has its place and is on its way to the disk.
+#[derive(Debug)]
+#[must_use = "an entry counts only when it is durable"]
+pub struct Ticket {
+    place: Place,
+    durable: watch::Receiver<Durable>,
+}
+
+impl Ticket {
+    /// The entry's place. It is not durable yet.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Waits until the entry is durable.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`] if it will never be.
+    pub async fn durable(mut self) -> Result<Place, JournalError> {
+        let position = self.place.position;
+        let reached = self.durable.wait_for(|state| match state {
+            Durable::UpTo(entries) => *entries > position,
+            Durable::Failed => true,
+        });
+        match reached.await.as_deref() {
+            Ok(Durable::UpTo(_)) => Ok(self.place),
+            Ok(Durable::Failed) | Err(_) => Err(JournalError::Stopped),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    /// This many entries are durable.
+    UpTo(u64),
+    /// The disk failed.
+    Failed,
+}
+
+struct State {
+    buffer: Vec<u8>,
+    entries: u64,
+    head: [u8; 32],
+    stopping: bool,
+    failed: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held; were it to, the state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The open journal.
+pub struct Journal {
+    shared: Arc<Shared>,
+    durable: watch::Receiver<Durable>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("place", &self.newest()).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the journal of the node with this identity key, checks all of it, shows each entry to `visit`, cuts
+    /// an incomplete last record, and starts the writer. `synced` is told how long each sync took.
+    ///
+    /// # Errors
+    /// Anything but the whole, unchanged journal of this node: see [`JournalError`].
+    pub fn open(
+        mut storage: impl Storage,
+        identity: &[u8; 32],
+        visit: impl FnMut(&Entry),
+        synced: impl Fn(Duration) + Send + 'static,
+    ) -> Result<Self, JournalError> {
+        let end = scan::scan(&mut storage, identity, visit)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                buffer: Vec::new(),
+                entries: end.entries,
+                head: end.head,
+                stopping: false,
+                failed: false,
+            }),
+            wake: Condvar::new(),
+        });
+        let (sender, durable) = watch::channel(Durable::UpTo(end.entries));
+        let writer = std::thread::Builder::new().name("journal".into()).stack_size(256 * 1024).spawn({
+            let shared = Arc::clone(&shared);
+            move || write_batches(&shared, &sender, storage, synced)
+        })?;
+        Ok(Self { shared, durable, writer: Some(writer) })
+    }
+
+    /// Gives the event its place in the chain and hands it to the writer. It counts once the ticket says so.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`] after a failed write, [`JournalError::Busy`] when too much is waiting.
+    pub fn append(&self, time_ms: u64, event: Event) -> Result<Ticket, JournalError> {
+        let mut state = self.shared.lock();
+        if state.failed || state.stopping {
+            return Err(JournalError::Stopped);
+        }
+        if state.buffer.len() > MAX_BUFFER {
+            return Err(JournalError::Busy);
+        }
+        let position = state.entries;
+        let entry = Entry { position, time_ms, event }.to_bytes();
+        let head = scan::write_record(&mut state.buffer, &state.head, &entry);
+        state.entries += 1;
+        state.head = head;
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok(Ticket { place: Place { position, head }, durable: self.durable.clone() })
+    }
+
+    /// The number of entries and the hash of the newest, durable or not.
+    #[must_use]
+    pub fn newest(&self) -> (u64, [u8; 32]) {
+        let state = self.shared.lock();
+        (state.entries, state.head)
+    }
+
+    /// Whether the journal still takes entries.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.shared.lock().failed
+    }
+}
+
+impl Drop for Journal {
+    /// Writes what is waiting, then closes.
+    fn drop(&mut self) {
+        self.shared.lock().stopping = true;
+        self.shared.wake.notify_one();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has already reported itself; waiting callers see its channel close.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Takes whatever is waiting, makes it durable with one sync, reports it; until stopped or failed.
+fn write_batches(
+    shared: &Shared,
+    durable: &watch::Sender<Durable>,
+    mut storage: impl Storage,
+    synced: impl Fn(Duration),
+) {
+    let mut batch = Vec::new();
+    loop {
+        let Some(entries) = next_batch(shared, &mut batch) else { return };
+        let started = Instant::now();
+        if let Err(error) = storage.append(&batch).and_then(|()| storage.sync()) {
+            tracing::error!(%error, "the journal cannot be written: this node releases nothing more");
+            shared.lock().failed = true;
+            durable.send_replace(Durable::Failed);
+            return;
+        }
+        synced(started.elapsed());
+        durable.send_replace(Durable::UpTo(entries));
+    }
+}
+
+/// Waits for entries, swaps them into `batch`, and says how many entries the journal has with them.
+fn next_batch(shared: &Shared, batch: &mut Vec<u8>) -> Option<u64> {
+    batch.clear();
+    let mut state = shared.lock();
+    while state.buffer.is_empty() {
+        if state.stopping {
+            return None;
+        }
+        state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+    std::mem::swap(&mut state.buffer, batch);
+    Some(state.entries)
+}
