@@ -1,0 +1,107 @@
+//! What an engine needs to know before it starts.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use zeroize::Zeroizing;
+
+use crate::application::BlockMeta;
+
+/// Reads a block's place in the chain from its bytes. `None` for bytes that are not one canonical block.
+///
+/// It must bind every byte: two different byte strings never have the same digest.
+pub type Inspect = fn(&[u8]) -> Option<BlockMeta>;
+
+/// One member of the validator set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validator {
+    /// Its Ed25519 key (RFC 8032), for votes and for the transport.
+    pub public_key: [u8; 32],
+    /// Where it listens for its fellow validators.
+    pub address: SocketAddr,
+}
+
+/// What bounds memory and bandwidth. Every validator of one installation has the same block limit.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest block in bytes.
+    pub max_block_bytes: u32,
+    /// Largest gossip message in bytes.
+    pub max_gossip_bytes: u32,
+    /// Gossip messages a second that one peer may send, and that are sent to one peer.
+    pub gossip_rate: u32,
+    /// Gossip messages that wait to be sent; more are dropped.
+    pub gossip_queue: usize,
+    /// Final blocks handed to the application in one call.
+    pub max_batch: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_block_bytes: 2 << 20,
+            max_gossip_bytes: 256 << 10,
+            gossip_rate: 200,
+            gossip_queue: 256,
+            max_batch: 64,
+        }
+    }
+}
+
+/// How long a validator waits for the others.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// How long a leader may take to propose. Longer than `idle_block`.
+    pub leader: Duration,
+    /// How long a view may take as a whole before its end is asked for.
+    pub certification: Duration,
+    /// How often a validator that is stuck repeats that it wants to move on.
+    pub retry: Duration,
+    /// How long an application should hold back an empty block; it is the application that does.
+    pub idle_block: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            leader: Duration::from_millis(750),
+            certification: Duration::from_millis(1_500),
+            retry: Duration::from_millis(250),
+            idle_block: Duration::from_millis(300),
+        }
+    }
+}
+
+/// Everything an [`Engine`](crate::Engine) is started with.
+#[derive(Clone)]
+pub struct Config {
+    /// Where blocks, certificates and votes are kept. One engine at a time.
+    pub directory: PathBuf,
+    /// Where fellow validators connect to.
+    pub listen: SocketAddr,
+    /// The RFC 8032 seed of this validator's key. Secret; it must belong to one of `validators`.
+    pub secret_seed: Zeroizing<[u8; 32]>,
+    /// All validators, this one included, in any order; 4 tolerate one Byzantine.
+    pub validators: Vec<Validator>,
+    /// The chain id. Everything that is signed, and the transport, is bound to it.
+    pub namespace: Vec<u8>,
+    /// The bytes of the block at height 0, the same at every validator.
+    pub genesis: Vec<u8>,
+    /// Reads a block's hash, parent and height from its bytes.
+    pub inspect: Inspect,
+    /// What bounds memory and bandwidth.
+    pub limits: Limits,
+    /// How long to wait.
+    pub timing: Timing,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("directory", &self.directory)
+            .field("listen", &self.listen)
+            .field("validators", &self.validators)
+            .field("limits", &self.limits)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! Hands final blocks to the application, in order, and acknowledges what it has made durable.
+
+use std::sync::Arc;
+
+use commonware_actor::Feedback;
+use commonware_consensus::{Heightable as _, Reporter, marshal::Update};
+use commonware_cryptography::Digested;
+use commonware_utils::{Acknowledgement as _, acknowledgement::Exact, channel::mpsc};
+use tracing::{debug, info};
+
+use crate::{
+    application::{Application, Finalized},
+    block::Block,
+    error::Error,
+    validator::{Finals, Runtime},
+};
+
+/// A final block that waits to be applied.
+type Pending = (Digested<Block>, Exact);
+
+/// Where the engine reports final blocks. It never blocks: the engine has at most
+/// [`Limits::max_batch`](crate::Limits::max_batch) blocks unacknowledged.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    sender: mpsc::UnboundedSender<Pending>,
+}
+
+impl Reporter for Inbox {
+    type Activity = Update<Block>;
+
+    fn report(&mut self, update: Update<Block>) -> Feedback {
+        match update {
+            Update::Tip(round, height, digest) => {
+                debug!(%round, %height, %digest, "new final tip");
+                Feedback::Ok
+            }
+            Update::Block(block, acknowledgement) => match self.sender.send((block, acknowledgement)) {
+                Ok(()) => Feedback::Ok,
+                Err(_) => Feedback::Closed,
+            },
+        }
+    }
+}
+
+/// Applies final blocks until the engine stops.
+pub(crate) struct Delivery {
+    receiver: mpsc::UnboundedReceiver<Pending>,
+    application: Arc<dyn Application>,
+    finals: Finals,
+    max_batch: usize,
+}
+
+impl Delivery {
+    pub(crate) fn new(application: Arc<dyn Application>, finals: Finals, max_batch: usize) -> (Self, Inbox) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { receiver, application, finals, max_batch }, Inbox { sender })
+    }
+
+    /// Returns only with the reason why no more blocks can be applied.
+    pub(crate) async fn run(mut self, context: impl Runtime) -> Error {
+        match self.serve(&context).await {
+            Ok(()) => Error::Stopped("the source of final blocks ended".into()),
+            Err(error) => error,
+        }
+    }
+
+    async fn serve(&mut self, context: &impl Runtime) -> Result<(), Error> {
+        // What the engine counts as delivered but the application has lost is not delivered again.
+        if let Some(processed) = self.finals.processed().await {
+            self.fill(context, processed).await?;
+        }
+        while let Some(first) = self.receiver.recv().await {
+            let mut batch = vec![first];
+            while batch.len() < self.max_batch
+                && let Ok(next) = self.receiver.try_recv()
+            {
+                batch.push(next);
+            }
+            self.apply(context, batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, context: &impl Runtime, batch: Vec<Pending>) -> Result<(), Error> {
+        let applied = self.application.applied_height();
+        let mut blocks = Vec::with_capacity(batch.len());
+        let mut acknowledgements = Vec::with_capacity(batch.len());
+        for (block, acknowledgement) in batch {
+            let height = block.height().get();
+            acknowledgements.push(acknowledgement);
+            if height <= applied {
+                continue;
+            }
+            if blocks.is_empty() {
+                self.fill(context, height - 1).await?;
+            }
+            blocks.push((block.inner().bytes(), self.finals.evidence(height).await));
+        }
+        self.hand_over(context, blocks).await?;
+        for acknowledgement in acknowledgements {
+            acknowledgement.acknowledge();
+        }
+        Ok(())
+    }
+
+    /// Brings the application up to `height` from what the engine keeps.
+    async fn fill(&self, context: &impl Runtime, height: u64) -> Result<(), Error> {
+        loop {
+            let applied = self.application.applied_height();
+            if applied >= height {
+                return Ok(());
+            }
+            info!(applied, height, "the application is behind the engine's own store");
+            let mut blocks = Vec::new();
+            while blocks.len() < self.max_batch && applied + (blocks.len() as u64) < height {
+                let next = applied + 1 + blocks.len() as u64;
+                let Some(bytes) = self.finals.block(next).await else {
+                    return Err(Error::Stopped(format!("block {next} is neither applied nor kept")));
+                };
+                blocks.push((bytes, self.finals.evidence(next).await));
+            }
+            self.hand_over(context, blocks).await?;
+            if self.application.applied_height() <= applied {
+                return Err(Error::Stopped(format!("the application did not advance above {applied}")));
+            }
+        }
+    }
+
+    async fn hand_over(&self, context: &impl Runtime, blocks: Vec<Finalized>) -> Result<(), Error> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let application = Arc::clone(&self.application);
+        let apply = context.child("apply").shared(true).spawn(move |_| async move { application.finalized(blocks) });
+        match apply.await {
+            Ok(result) => result.map_err(Error::Application),
+            Err(error) => Err(Error::Stopped(format!("applying final blocks was interrupted: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The handle on a running engine, and the thread it runs on.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use commonware_codec::DecodeExt as _;
+use commonware_consensus::{Heightable as _, simplex::scheme::ed25519::Scheme};
+use commonware_cryptography::{
+    Signer as _,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_p2p::Address;
+use commonware_runtime::{Metrics as _, Runner as _, Supervisor as _, tokio};
+use commonware_utils::{
+    channel::{mpsc, oneshot, watch},
+    ordered::{Map, Set},
+};
+use tracing::{error, info};
+
+use crate::{
+    MAX_VALIDATORS,
+    application::Application,
+    block::{Admission, Block},
+    config::Config,
+    error::Error,
+    evidence::vote_namespace,
+    gossip::Connected,
+    network,
+    validator::{self, Setup},
+};
+
+/// Threads that run the engine's own tasks. Blocking work has threads of its own, made when needed.
+const WORKERS: usize = 2;
+
+/// At most so many of those: each is one call of the application, or one access to the disk.
+const BLOCKING: usize = 64;
+
+/// What the handle and the thread share.
+#[derive(Default)]
+struct Shared {
+    connected: Connected,
+    /// Gives the metrics while the engine runs.
+    metrics: Mutex<Option<tokio::Context>>,
+}
+
+/// How the engine ended, once it has.
+type Ended = Option<Result<(), Arc<Error>>>;
+
+/// A running validator. Dropping it stops it without waiting.
+pub struct Engine {
+    shared: Arc<Shared>,
+    gossip: mpsc::Sender<Vec<u8>>,
+    max_gossip_bytes: usize,
+    stop: Option<oneshot::Sender<()>>,
+    ended: watch::Receiver<Ended>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Checks the configuration, takes the directory, and starts the engine's thread.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing runs then.
+    pub fn start(config: Config, application: Arc<dyn Application>) -> Result<Self, Error> {
+        let checked = Checked::new(&config)?;
+        let lock = take_directory(&config)?;
+        TcpListener::bind(config.listen).map_err(|error| Error::Listen(config.listen, error))?;
+
+        let shared = Arc::new(Shared::default());
+        let (gossip, outgoing) = mpsc::channel(config.limits.gossip_queue);
+        let (stop, stopping) = oneshot::channel();
+        let (ending, ended) = watch::channel(None);
+        let max_gossip_bytes = usize::try_from(config.limits.max_gossip_bytes).unwrap_or(usize::MAX);
+        let of_thread = Arc::clone(&shared);
+        let body = move || {
+            let run = || serve(config, checked, application, outgoing, stopping, &of_thread);
+            let result = catch_unwind(AssertUnwindSafe(run))
+                .unwrap_or_else(|panic| Err(Error::Stopped(format!("a part failed: {}", reason(&panic)))));
+            if let Err(error) = &result {
+                error!(%error, "the consensus engine stopped");
+            }
+            *of_thread.metrics.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            of_thread.connected.set(Vec::new());
+            drop(lock);
+            ending.send_replace(Some(result.map_err(Arc::new)));
+        };
+        let thread = thread::Builder::new().name("consensus".into()).spawn(body).map_err(Error::Thread)?;
+        Ok(Self { shared, gossip, max_gossip_bytes, stop: Some(stop), ended, thread: Some(thread) })
+    }
+
+    /// Sends a message to all other validators, without waiting. `false` when it was dropped: too
+    /// large, or the queue is full, or the engine has ended. `true` does not say that it arrives.
+    pub fn gossip(&self, message: Vec<u8>) -> bool {
+        message.len() <= self.max_gossip_bytes && self.gossip.try_send(message).is_ok()
+    }
+
+    /// The keys of the other validators that this one is connected with at present.
+    #[must_use]
+    pub fn peers(&self) -> Vec<[u8; 32]> {
+        self.shared.connected.get()
+    }
+
+    /// The engine's own measurements, in the Prometheus text format. Empty when it has ended.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let context = self.shared.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        context.as_ref().map(|context| context.encode()).unwrap_or_default()
+    }
+
+    /// Waits until the engine has ended: `Ok` after [`Engine::stop`]. May be called often.
+    ///
+    /// # Errors
+    /// Why it ended by itself.
+    pub async fn stopped(&self) -> Result<(), Arc<Error>> {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(Ok(())),
+            Err(_) => Err(Arc::new(Error::Stopped("its thread is gone".into()))),
+        }
+    }
+
+    /// Stops the engine and waits until its thread has ended and the directory is free. Nothing that was
+    /// acknowledged depends on it: a kill is as good.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        let _ = self.stopped().await;
+        if let Some(thread) = self.thread.take() {
+            // The thread has said that it ended, so this does not wait.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the configuration says, in the engine's types.
+struct Checked {
+    key: PrivateKey,
+    local: PublicKey,
+    participants: Set<PublicKey>,
+    addresses: Map<PublicKey, Address>,
+    genesis: Block,
+    admission: Admission,
+}
+
+impl Checked {
+    fn new(config: &Config) -> Result<Self, Error> {
+        if config.validators.is_empty() || config.validators.len() > MAX_VALIDATORS {
+            return Err(Error::Validators("there must be 1 to 64"));
+        }
+        let mut addresses = Vec::with_capacity(config.validators.len());
+        for validator in &config.validators {
+            let key = PublicKey::decode(validator.public_key.to_vec())
+                .map_err(|_| Error::Validators("a key is not an Ed25519 point"))?;
+            addresses.push((key, Address::Symmetric(validator.address)));
+        }
+        let participants = addresses.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        let participants = Set::try_from(participants).map_err(|_| Error::Validators("one key is there twice"))?;
+        let addresses = Map::try_from(addresses).map_err(|_| Error::Validators("one key is there twice"))?;
+        let key = PrivateKey::decode(config.secret_seed.to_vec())
+            .map_err(|_| Error::Config("the seed is not an Ed25519 seed"))?;
+        let local = key.public_key();
+        if participants.position(&local).is_none() {
+            return Err(Error::NotAValidator);
+        }
+        let (genesis, admission) = genesis(config)?;
+        timing(config)?;
+        Ok(Self { key, local, participants, addresses, genesis, admission })
+    }
+}
+
+fn genesis(config: &Config) -> Result<(Block, Admission), Error> {
+    let max_bytes = usize::try_from(config.limits.max_block_bytes).map_err(|_| Error::Config("max_block_bytes"))?;
+    let admission = Admission { inspect: config.inspect, max_bytes };
+    let genesis =
+        admission.admit(config.genesis.clone().into()).ok_or(Error::Genesis("it is refused, or too large"))?;
+    if genesis.height().get() != 0 {
+        return Err(Error::Genesis("its height is not 0"));
+    }
+    Ok((genesis, admission))
+}
+
+fn timing(config: &Config) -> Result<(), Error> {
+    let (limits, timing) = (&config.limits, &config.timing);
+    if limits.max_batch == 0 || limits.gossip_queue == 0 || limits.gossip_rate == 0 || limits.max_gossip_bytes == 0 {
+        return Err(Error::Config("a limit is zero"));
+    }
+    if timing.leader.is_zero() || timing.retry.is_zero() {
+        return Err(Error::Config("a duration is zero"));
+    }
+    if timing.leader <= timing.idle_block {
+        return Err(Error::Config("timing.leader must be longer than timing.idle_block"));
+    }
+    if timing.certification <= timing.leader {
+        return Err(Error::Config("timing.certification must be longer than timing.leader"));
+    }
+    Ok(())
+}
+
+/// Creates the directory, and holds it against a second engine as long as the file lives.
+fn take_directory(config: &Config) -> Result<File, Error> {
+    fs::create_dir_all(&config.directory).map_err(Error::Directory)?;
+    let lock = File::create(config.directory.join("lock")).map_err(Error::Directory)?;
+    lock.try_lock().map_err(|error| Error::Directory(error.into()))?;
+    Ok(lock)
+}
+
+fn reason(panic: &Box<dyn std::any::Any + Send>) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "for an unknown reason".to_owned())
+}
+
+/// The body of the engine's thread: everything from the runtime up.
+fn serve(
+    config: Config,
+    checked: Checked,
+    application: Arc<dyn Application>,
+    outgoing: mpsc::Receiver<Vec<u8>>,
+    stopping: oneshot::Receiver<()>,
+    shared: &Arc<Shared>,
+) -> Result<(), Error> {
+    let runner = tokio::Runner::new(
+        tokio::Config::new()
+            .with_worker_threads(WORKERS)
+            .with_max_blocking_threads(BLOCKING)
+            .with_storage_directory(config.directory.join("store")),
+    );
+    let shared = Arc::clone(shared);
+    runner.start(move |context| async move {
+        *shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.child("metrics"));
+        let Checked { key, local, participants, addresses, genesis, admission } = checked;
+        let Some(scheme) = Scheme::signer(&vote_namespace(&config.namespace), participants, key.clone()) else {
+            return Err(Error::NotAValidator);
+        };
+        let (channels, oracle, network) = network::start(&context, &config, &admission, key, addresses);
+        info!(key = %local, listen = %config.listen, "consensus starts");
+        let setup = Setup {
+            local,
+            scheme,
+            genesis,
+            admission,
+            limits: config.limits,
+            timing: config.timing,
+            partition: "chain".into(),
+            application,
+            outgoing,
+        };
+        let validator = validator::run(context.child("validator"), setup, channels, oracle.clone(), oracle);
+        futures::pin_mut!(validator, network);
+        commonware_macros::select! {
+            _ = stopping => Ok(()),
+            end = validator => Err(end),
+            _ = network => Err(Error::Stopped("the network ended".into())),
+        }
+    })
+}
