@@ -1,1 +1,27 @@
 //! Give a daemon its configuration, identity, mutual TLS, telemetry, health and shutdown.
+//!
+//! Nothing here knows the protocol: keys are 32 bytes, secrets are byte strings. A daemon's `main` is
+//! [`daemon::main`] with its own `run`, and `run` is written from the rest:
+//!
+//! 1. [`seal::Passphrase::from_file`] and [`identity::Identity::load`];
+//! 2. [`tls::Listener::bind`] for its port, [`tls::connect`] for each peer;
+//! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] beside it;
+//! 4. both end, after a drain, when the stop signal comes.
+
+pub mod config;
+pub mod daemon;
+pub mod files;
+pub mod identity;
+pub mod notify;
+pub mod operations;
+pub mod rate_limit;
+pub mod seal;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;
+
+pub use identity::Identity;
+pub use rate_limit::RateLimit;
+pub use seal::Passphrase;
+pub use tls::{ClientPolicy, Listener, PeerKey, connect, peer_key};
