@@ -17,5 +17,7 @@ pub mod reencrypt;
 pub mod secret;
 pub mod signature;
 pub mod statement;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod transcript;
 pub mod wrap;
