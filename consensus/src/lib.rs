@@ -11,6 +11,8 @@ pub mod evidence;
 mod gossip;
 mod network;
 mod store;
+#[cfg(test)]
+mod tests;
 mod validator;
 
 pub use application::{AppError, Application, BlockBytes, BlockMeta, Finalized};

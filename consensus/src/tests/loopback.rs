@@ -1,0 +1,289 @@
+//! Four validators on the loopback interface, with real sockets, disks and clocks.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use ed25519_dalek::SigningKey;
+use futures::executor::block_on;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use super::{
+    evidence::check,
+    toy::{self, Toy},
+};
+use crate::{Application as _, Config, Engine, Error, Limits, Timing, Validator};
+
+const HOLD: Option<Duration> = Some(Duration::from_millis(100));
+
+pub(super) fn seed(index: usize) -> [u8; 32] {
+    [u8::try_from(index).unwrap() + 1; 32]
+}
+
+pub(super) fn public(index: usize) -> [u8; 32] {
+    SigningKey::from_bytes(&seed(index)).verifying_key().to_bytes()
+}
+
+/// A set of validators, each with a directory and a toy application, running or not.
+struct Network {
+    chain: [u8; 32],
+    addresses: Vec<SocketAddr>,
+    directories: Vec<TempDir>,
+    toys: Vec<Arc<Toy>>,
+    engines: Vec<Option<Engine>>,
+}
+
+fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
+}
+
+impl Network {
+    fn new(chain: u8) -> Self {
+        Self {
+            chain: [chain; 32],
+            addresses: free_addresses(4),
+            directories: (0..4).map(|_| TempDir::new().unwrap()).collect(),
+            toys: (0..4).map(|_| Arc::new(Toy::new(HOLD))).collect(),
+            engines: (0..4).map(|_| None).collect(),
+        }
+    }
+
+    fn started(chain: u8) -> Self {
+        let mut network = Self::new(chain);
+        (0..4).for_each(|index| network.start(index));
+        network
+    }
+
+    fn config(&self, index: usize) -> Config {
+        Config {
+            directory: self.directories[index].path().join("consensus"),
+            listen: self.addresses[index],
+            secret_seed: Zeroizing::new(seed(index)),
+            validators: (0..4)
+                .map(|index| Validator { public_key: public(index), address: self.addresses[index] })
+                .collect(),
+            namespace: self.chain.to_vec(),
+            genesis: toy::genesis(),
+            inspect: toy::inspect,
+            limits: Limits::default(),
+            timing: Timing { idle_block: Duration::from_millis(100), ..Timing::default() },
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let engine = Engine::start(self.config(index), self.toys[index].clone()).unwrap();
+        self.engines[index] = Some(engine);
+    }
+
+    fn stop(&mut self, index: usize) {
+        block_on(self.engines[index].take().unwrap().stop());
+    }
+
+    fn submit(&self, index: usize, string: &[u8]) {
+        self.toys[index].submit(string);
+        assert!(self.engines[index].as_ref().unwrap().gossip(string.to_vec()));
+    }
+
+    /// Submits at one, and waits until all that run have it in a final block.
+    fn commit(&self, index: usize, string: &[u8]) {
+        self.submit(index, string);
+        for (toy, _) in self.running() {
+            toy.wait("a string is final", |toy| toy.has(string));
+        }
+    }
+
+    fn running(&self) -> impl Iterator<Item = (&Arc<Toy>, &Engine)> {
+        self.toys.iter().zip(&self.engines).filter_map(|(toy, engine)| Some((toy, engine.as_ref()?)))
+    }
+
+    /// No two have different blocks at one height.
+    fn assert_one_chain(&self) {
+        let chains: Vec<_> = self.toys.iter().map(|toy| toy.chain()).collect();
+        for pair in chains.windows(2) {
+            for (a, b) in pair[0].iter().zip(&pair[1]) {
+                assert_eq!(a.0, b.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn four_validators_commit_and_give_evidence() {
+    let network = Network::started(1);
+    for (round, string) in [b"a".as_slice(), b"b", b"c", b"d"].into_iter().enumerate() {
+        network.commit(round, string);
+    }
+    network.assert_one_chain();
+    let keys: Vec<_> = (0..4).map(public).collect();
+    for (toy, engine) in network.running() {
+        let evidence = toy.evidence();
+        assert!(evidence.len() >= 4);
+        for (evidence, meta) in evidence {
+            assert_eq!(evidence.payload, meta.digest);
+            check(&evidence, &network.chain, &keys).unwrap();
+        }
+        assert!(engine.metrics().contains("finalized_height"));
+    }
+}
+
+#[test]
+fn gossip_reaches_the_others_with_its_sender() {
+    let network = Network::started(2);
+    network.commit(2, b"from two");
+    for index in [0, 1, 3] {
+        let expected = (public(2), b"from two".to_vec());
+        network.toys[index].wait("gossip arrives", |toy| toy.received().contains(&expected));
+    }
+    let too_large = vec![0; Limits::default().max_gossip_bytes as usize + 1];
+    assert!(!network.engines[0].as_ref().unwrap().gossip(too_large));
+}
+
+#[test]
+fn a_dead_validator_is_passed_over_and_catches_up_from_its_directory() {
+    let mut network = Network::started(3);
+    network.commit(0, b"four");
+    network.stop(3);
+    network.commit(0, b"three");
+    let height = network.toys[0].applied_height();
+    network.start(3);
+    network.toys[3].wait("the gap is closed", |toy| toy.applied_height() > height && toy.has(b"three"));
+    network.commit(3, b"four again");
+    network.assert_one_chain();
+}
+
+#[test]
+fn a_validator_with_nothing_left_catches_up_and_takes_part() {
+    let mut network = Network::started(4);
+    network.commit(0, b"before");
+    network.stop(1);
+    network.directories[1] = TempDir::new().unwrap();
+    network.toys[1] = Arc::new(Toy::new(HOLD));
+    network.commit(0, b"meanwhile");
+    network.start(1);
+    network.toys[1].wait("the chain is there", |toy| toy.has(b"before") && toy.has(b"meanwhile"));
+    assert!(!network.toys[1].evidence().is_empty());
+    // With another one stopped, every vote of the three is needed.
+    network.stop(2);
+    network.commit(1, b"needs all three");
+    network.assert_one_chain();
+}
+
+#[test]
+fn an_application_that_lost_its_blocks_gets_them_again() {
+    let mut network = Network::started(5);
+    for string in [b"1".as_slice(), b"2", b"3"] {
+        network.commit(0, string);
+    }
+    network.stop(2);
+    let kept = network.toys[2].chain()[..1].to_vec();
+    network.toys[2] = Arc::new(Toy::with_chain(HOLD, kept));
+    network.start(2);
+    network.toys[2].wait("what was lost is back", |toy| toy.has(b"3"));
+    network.commit(2, b"4");
+    network.assert_one_chain();
+}
+
+#[test]
+fn an_application_that_is_ahead_of_the_engine_keeps_what_it_has() {
+    let mut network = Network::started(6);
+    network.commit(0, b"1");
+    network.stop(2);
+    network.directories[2] = TempDir::new().unwrap();
+    network.start(2);
+    network.commit(2, b"2");
+    network.assert_one_chain();
+}
+
+#[test]
+fn a_leader_with_an_invalid_block_only_loses_its_turn() {
+    let mut network = Network::new(7);
+    let mut dishonest = Toy::new(HOLD);
+    dishonest.dishonest = true;
+    network.toys[0] = Arc::new(dishonest);
+    (0..4).for_each(|index| network.start(index));
+    for string in [b"1".as_slice(), b"2", b"3"] {
+        network.commit(1, string);
+    }
+    network.assert_one_chain();
+    assert!(network.toys.iter().all(|toy| !toy.has(b"invalid")));
+}
+
+#[test]
+fn all_stop_and_all_start_again() {
+    let mut network = Network::started(8);
+    network.commit(0, b"before");
+    (0..4).for_each(|index| network.stop(index));
+    (0..4).for_each(|index| network.start(index));
+    network.commit(1, b"after");
+    network.assert_one_chain();
+}
+
+#[test]
+fn another_chain_id_is_another_network() {
+    let mut network = Network::new(9);
+    (0..3).for_each(|index| network.start(index));
+    let mut stranger = network.config(3);
+    stranger.namespace = vec![99; 32];
+    let toy = Arc::new(Toy::new(HOLD));
+    let engine = Engine::start(stranger, toy.clone()).unwrap();
+    network.commit(0, b"among ourselves");
+    assert_eq!(toy.applied_height(), 0);
+    assert!(engine.peers().is_empty());
+}
+
+#[test]
+fn e4_what_cannot_be_made_durable_is_not_acknowledged() {
+    let mut network = Network::new(10);
+    let mut full = Toy::new(HOLD);
+    full.full_at = Some(2);
+    network.toys[3] = Arc::new(full);
+    (0..4).for_each(|index| network.start(index));
+    let end = block_on(network.engines[3].as_ref().unwrap().stopped()).unwrap_err();
+    assert!(matches!(*end, Error::Application(_)), "{end}");
+    // After room was made, the same block comes again.
+    network.stop(3);
+    network.toys[3] = Arc::new(Toy::with_chain(HOLD, network.toys[3].chain()));
+    network.start(3);
+    network.toys[3].wait("the refused block is back", |toy| toy.applied_height() >= 2);
+    network.assert_one_chain();
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused() {
+    let network = Network::new(11);
+    let start = |change: fn(&mut Config)| {
+        let mut config = network.config(0);
+        change(&mut config);
+        Engine::start(config, network.toys[0].clone()).map(drop).unwrap_err()
+    };
+    assert!(matches!(start(|config| config.validators.clear()), Error::Validators(_)));
+    assert!(matches!(
+        start(|config| config.validators[1].public_key = config.validators[0].public_key),
+        Error::Validators(_)
+    ));
+    assert!(matches!(start(|config| config.validators[1].public_key = [2; 32]), Error::Validators(_)));
+    assert!(matches!(start(|config| *config.secret_seed = [99; 32]), Error::NotAValidator));
+    assert!(matches!(start(|config| config.genesis = vec![1, 2, 3]), Error::Genesis(_)));
+    assert!(matches!(start(|config| config.genesis = toy::encode([0; 32], 1, &[])), Error::Genesis(_)));
+    assert!(matches!(start(|config| config.limits.max_block_bytes = 10), Error::Genesis(_)));
+    assert!(matches!(start(|config| config.limits.max_batch = 0), Error::Config(_)));
+    assert!(matches!(start(|config| config.timing.leader = Duration::from_millis(50)), Error::Config(_)));
+    assert!(matches!(start(|config| config.timing.certification = Duration::ZERO), Error::Config(_)));
+}
+
+#[test]
+fn one_directory_and_one_address_serve_one_engine() {
+    let mut network = Network::new(12);
+    network.start(0);
+    let second = Engine::start(network.config(0), network.toys[0].clone()).map(drop).unwrap_err();
+    assert!(matches!(second, Error::Directory(_)));
+    let mut elsewhere = network.config(0);
+    elsewhere.directory = network.directories[1].path().to_path_buf();
+    network.toys[0].wait("the first listens", |_| TcpListener::bind(network.addresses[0]).is_err());
+    let second = Engine::start(elsewhere, network.toys[0].clone()).map(drop).unwrap_err();
+    assert!(matches!(second, Error::Listen(..)));
+}

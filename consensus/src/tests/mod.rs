@@ -1,0 +1,6 @@
+//! The engine with a toy application: on real sockets, and on a simulated machine and network.
+
+mod evidence;
+mod loopback;
+mod simulated;
+mod toy;

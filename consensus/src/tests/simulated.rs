@@ -1,0 +1,1 @@
+//! Four validators on a simulated machine and network.
