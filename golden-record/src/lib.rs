@@ -1,1 +1,49 @@
 //! Decide the next ledger state from a transaction, and prove what is on the chain, without any I/O.
+//!
+//! The golden record is a replicated state machine. A [`Transaction`] is signed by its author; [`execute`]
+//! puts transactions into a block with one [`Outcome`] each, and [`verify_block`] repeats that before a vote, on
+//! any [`StateReader`], so that every honest endorser reaches the same state or stops. Nothing here depends on
+//! the clock, on the order of a hash map or on the machine. What a third party needs to check an entry
+//! without trusting anybody is in [`EntryProof`] and [`FinalityEvidence`].
+//!
+//! `docs/ledger-bytes.md` lays all of it down to the bytes, and `vectors/` freezes it.
+
+mod admission;
+mod block;
+mod body;
+mod codec;
+mod entry;
+mod evidence;
+mod execute;
+mod genesis;
+pub mod keys;
+pub mod merkle;
+mod outcome;
+mod proof;
+pub mod queries;
+mod quorum;
+mod records;
+mod replay;
+mod rules;
+mod state;
+mod transaction;
+mod verified;
+
+pub use admission::{AdmissionError, admissible, admit};
+pub use block::{Block, BlockDecodeError, Header};
+pub use body::{
+    Body, MAX_INLINE, MAX_INITIAL_MEMBERS, MAX_MATERIAL, MAX_PURPOSE, MAX_RELEASES, Role,
+};
+pub use entry::Entry;
+pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
+pub use execute::{
+    BlockError, Dropped, ExecuteError, Executed, TimeError, VerifiedBlock, check_time, execute, verify_block,
+};
+pub use genesis::{Genesis, GenesisError, Limits, Organisation};
+pub use outcome::{DenialReason, Outcome, RejectionReason};
+pub use proof::{EntryProof, EntryProofError, MAX_HEADERS};
+pub use quorum::Quorum;
+pub use records::{Dataset, DocumentVersion, Party, ReadRecord, Seat, Tenant, TransactionRecord, User, WrappedKeyId};
+pub use state::{Changes, MemoryState, Overlay, StateError, StateReader};
+pub use transaction::{MAX_TRANSACTION_BYTES, Transaction, TransactionError, TxId};
+pub use verified::{TransactionDigest, VerifiedTransaction};

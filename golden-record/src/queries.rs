@@ -1,0 +1,229 @@
+//! Typed reads of the state.
+
+use threshold::committee::SignedManifest;
+use threshold::encoding::{Canonical, Reader};
+use threshold::ids::{ApproveId, KeyId, ManifestDigest};
+use threshold::name::{DocumentName, Name};
+use threshold::signature::PublicKey;
+
+use crate::block::Header;
+use crate::body::Role;
+use crate::genesis::{Genesis, Limits};
+use crate::keys;
+use crate::merkle::{Frontier, Hash, NodeReader};
+use crate::records::{
+    Dataset, DocumentVersion, Party, ReadRecord, Tenant, TransactionRecord, User, frontier_from_bytes,
+};
+use crate::state::{StateError, StateReader};
+
+/// The object at `key`, if there is one.
+pub(crate) fn find<T: Canonical>(state: &dyn StateReader, key: &[u8]) -> Result<Option<T>, StateError> {
+    match state.get(key)? {
+        None => Ok(None),
+        Some(bytes) => {
+            T::from_bytes(&bytes).map(Some).map_err(|error| StateError::corrupt(key, error))
+        }
+    }
+}
+
+/// Whether there is anything at `key`.
+pub(crate) fn exists(state: &dyn StateReader, key: &[u8]) -> Result<bool, StateError> {
+    Ok(state.get(key)?.is_some())
+}
+
+/// The object at `key`, which every state has.
+pub(crate) fn require<T: Canonical>(state: &dyn StateReader, key: &[u8]) -> Result<T, StateError> {
+    find(state, key)?.ok_or_else(|| StateError::corrupt(key, "missing"))
+}
+
+fn find_u64(state: &dyn StateReader, key: &[u8]) -> Result<Option<u64>, StateError> {
+    let Some(bytes) = state.get(key)? else { return Ok(None) };
+    let mut reader = Reader::new(&bytes);
+    let number = reader.u64().and_then(|number| reader.finish().map(|()| number));
+    number.map(Some).map_err(|error| StateError::corrupt(key, error))
+}
+
+/// The genesis.
+///
+/// # Errors
+/// As for every function of this module: when the store fails, or holds what it cannot.
+pub fn genesis(state: &dyn StateReader) -> Result<Genesis, StateError> {
+    require(state, keys::GENESIS)
+}
+
+/// The limits of the genesis.
+///
+/// # Errors
+/// [`StateError`].
+pub fn limits(state: &dyn StateReader) -> Result<Limits, StateError> {
+    require(state, keys::LIMITS)
+}
+
+/// The installation's name.
+///
+/// # Errors
+/// [`StateError`].
+pub fn installation(state: &dyn StateReader) -> Result<Name, StateError> {
+    require(state, keys::INSTALLATION)
+}
+
+/// The newest header.
+///
+/// # Errors
+/// [`StateError`].
+pub fn header(state: &dyn StateReader) -> Result<Header, StateError> {
+    require(state, keys::HEADER)
+}
+
+/// The compact right edge of the log.
+///
+/// # Errors
+/// [`StateError`].
+pub fn frontier(state: &dyn StateReader) -> Result<Frontier, StateError> {
+    let bytes = state.get(keys::FRONTIER)?.ok_or_else(|| StateError::corrupt(keys::FRONTIER, "missing"))?;
+    frontier_from_bytes(&bytes).map_err(|error| StateError::corrupt(keys::FRONTIER, error))
+}
+
+/// Who holds a key.
+///
+/// # Errors
+/// [`StateError`].
+pub fn party(state: &dyn StateReader, key: &PublicKey) -> Result<Option<Party>, StateError> {
+    find(state, &keys::party(key))
+}
+
+/// A tenant.
+///
+/// # Errors
+/// [`StateError`].
+pub fn tenant(state: &dyn StateReader, tenant: &Name) -> Result<Option<Tenant>, StateError> {
+    find(state, &keys::tenant(tenant))
+}
+
+/// A user.
+///
+/// # Errors
+/// [`StateError`].
+pub fn user(state: &dyn StateReader, tenant: &Name, user: &Name) -> Result<Option<User>, StateError> {
+    find(state, &keys::user(tenant, user))
+}
+
+/// A dataset.
+///
+/// # Errors
+/// [`StateError`].
+pub fn dataset(state: &dyn StateReader, tenant: &Name, dataset: &Name) -> Result<Option<Dataset>, StateError> {
+    find(state, &keys::dataset(tenant, dataset))
+}
+
+/// Whether a user has a role in a dataset.
+///
+/// # Errors
+/// [`StateError`].
+pub fn has_role(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    role: Role,
+    user: &Name,
+) -> Result<bool, StateError> {
+    exists(state, &keys::role(tenant, dataset, role, user))
+}
+
+/// The latest version of a document.
+///
+/// # Errors
+/// [`StateError`].
+pub fn latest_version(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    document: &DocumentName,
+) -> Result<Option<u64>, StateError> {
+    find_u64(state, &keys::latest(tenant, dataset, document))
+}
+
+/// One version of a document.
+///
+/// # Errors
+/// [`StateError`].
+pub fn document_version(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    document: &DocumentName,
+    version: u64,
+) -> Result<Option<DocumentVersion>, StateError> {
+    find(state, &keys::document_version(tenant, dataset, document, version))
+}
+
+/// The committee of a custody key.
+///
+/// # Errors
+/// [`StateError`].
+pub fn committee(state: &dyn StateReader, key_id: &KeyId) -> Result<Option<SignedManifest>, StateError> {
+    find(state, &keys::committee(key_id))
+}
+
+/// The committee with a manifest digest.
+///
+/// # Errors
+/// [`StateError`].
+pub fn committee_by_digest(
+    state: &dyn StateReader,
+    digest: &ManifestDigest,
+) -> Result<Option<SignedManifest>, StateError> {
+    match find::<KeyId>(state, &keys::committee_digest(digest))? {
+        None => Ok(None),
+        Some(key_id) => require(state, &keys::committee(&key_id)).map(Some),
+    }
+}
+
+/// The committee published last.
+///
+/// # Errors
+/// [`StateError`].
+pub fn newest_committee(state: &dyn StateReader) -> Result<Option<SignedManifest>, StateError> {
+    match find::<KeyId>(state, keys::NEWEST_COMMITTEE)? {
+        None => Ok(None),
+        Some(key_id) => require(state, &keys::committee(&key_id)).map(Some),
+    }
+}
+
+/// An approved read.
+///
+/// # Errors
+/// [`StateError`].
+pub fn read_record(state: &dyn StateReader, approve_id: &ApproveId) -> Result<Option<ReadRecord>, StateError> {
+    find(state, &keys::read(approve_id))
+}
+
+/// The index in the log of the record of a node's release for an approved read.
+///
+/// # Errors
+/// [`StateError`].
+pub fn release(state: &dyn StateReader, approve_id: &ApproveId, node: u16) -> Result<Option<u64>, StateError> {
+    find_u64(state, &keys::release(approve_id, node))
+}
+
+/// Where a transaction is, as long as it has not expired and been pruned.
+///
+/// # Errors
+/// [`StateError`].
+pub fn transaction(state: &dyn StateReader, id: &ApproveId) -> Result<Option<TransactionRecord>, StateError> {
+    find(state, &keys::transaction(id))
+}
+
+/// The completed subtrees of the log, read from the state, for
+/// [`inclusion_proof`](crate::merkle::inclusion_proof) and
+/// [`consistency_proof`](crate::merkle::consistency_proof). Nodes of any size up to the newest header's can be
+/// read; the log only grows, so proofs for older sizes are computed from the same nodes.
+pub struct LogNodes<'a>(pub &'a dyn StateReader);
+
+impl NodeReader for LogNodes<'_> {
+    fn node(&self, level: u8, index: u64) -> Result<Hash, StateError> {
+        let key = keys::log_node(level, index);
+        let bytes = self.0.get(&key)?.ok_or_else(|| StateError::corrupt(&key, "missing"))?;
+        Hash::try_from(bytes.as_slice()).map_err(|error| StateError::corrupt(&key, error))
+    }
+}

@@ -1,0 +1,386 @@
+//! The values of the state.
+
+use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
+use threshold::ids::{KeyId, WriteId};
+use threshold::label::Label;
+use threshold::name::{DocumentName, Name};
+use threshold::signature::PublicKey;
+use threshold::wrap::WrappedKey;
+
+use crate::body::{MAX_INLINE, MAX_MATERIAL};
+use crate::codec::{read_optional_bytes, read_version, write_optional_bytes, write_version};
+use crate::merkle::{Frontier, MAX_PEAKS};
+
+/// Who holds a key. Every key in the installation has one holder and one purpose.
+///
+/// Encoded as a tag byte and the names: 1 organisation's admin, 2 validator, 3 coordinator, 4 auditor, 5 tenant's
+/// admin, 6 user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// Publishes committees, creates tenants.
+    OrganisationAdmin {
+        /// Of which organisation.
+        organisation: Name,
+    },
+    /// Votes; authors nothing.
+    Validator {
+        /// Of which organisation.
+        organisation: Name,
+    },
+    /// Records releases.
+    Coordinator,
+    /// Reads the log; authors nothing.
+    Auditor,
+    /// Creates users and datasets, grants and revokes.
+    TenantAdmin {
+        /// Of which tenant.
+        tenant: Name,
+    },
+    /// Does what its roles allow.
+    User {
+        /// Of which tenant.
+        tenant: Name,
+        /// Its name there.
+        user: Name,
+    },
+}
+
+impl Party {
+    /// Whether it may author transactions at all.
+    pub fn may_write(&self) -> bool {
+        !matches!(self, Self::Auditor | Self::Validator { .. })
+    }
+}
+
+impl Canonical for Party {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::OrganisationAdmin { organisation } => {
+                writer.u8(1);
+                writer.put(organisation);
+            }
+            Self::Validator { organisation } => {
+                writer.u8(2);
+                writer.put(organisation);
+            }
+            Self::Coordinator => writer.u8(3),
+            Self::Auditor => writer.u8(4),
+            Self::TenantAdmin { tenant } => {
+                writer.u8(5);
+                writer.put(tenant);
+            }
+            Self::User { tenant, user } => {
+                writer.u8(6);
+                writer.put(tenant);
+                writer.put(user);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.u8()? {
+            1 => Ok(Self::OrganisationAdmin { organisation: reader.get()? }),
+            2 => Ok(Self::Validator { organisation: reader.get()? }),
+            3 => Ok(Self::Coordinator),
+            4 => Ok(Self::Auditor),
+            5 => Ok(Self::TenantAdmin { tenant: reader.get()? }),
+            6 => Ok(Self::User { tenant: reader.get()?, user: reader.get()? }),
+            _ => Err(DecodeError::Invalid("party")),
+        }
+    }
+}
+
+/// A tenant. Encoded as its admin's key (32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its admin's key.
+    pub admin: PublicKey,
+}
+
+impl Canonical for Tenant {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.admin);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { admin: reader.get()? })
+    }
+}
+
+/// A user. Encoded as its key (32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its key.
+    pub key: PublicKey,
+}
+
+impl Canonical for User {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.key);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { key: reader.get()? })
+    }
+}
+
+/// A dataset. Encoded as `active (1) ‖ u64 owners`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Whether documents can be written and read.
+    pub active: bool,
+    /// How many owners it has, at least one.
+    pub owners: u64,
+}
+
+impl Canonical for Dataset {
+    fn encode(&self, writer: &mut Writer) {
+        writer.bool(self.active);
+        writer.u64(self.owners);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { active: reader.bool()?, owners: reader.u64()? })
+    }
+}
+
+/// One version of a document, as it stands on the chain.
+///
+/// ```text
+/// version (1) ‖ suite (1) ‖ tenant ‖ dataset ‖ document ‖ u64 version ‖ wrapped key ‖ u32 length ‖ material
+///     ‖ checksum (32) ‖ u64 size ‖ 0x00, or 0x01 ‖ u32 length ‖ inline ‖ writer ‖ u64 height ‖ u64 log index
+///     ‖ u64 time_ms
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentVersion {
+    /// The tenant.
+    pub tenant: Name,
+    /// The dataset.
+    pub dataset: Name,
+    /// The document.
+    pub document: DocumentName,
+    /// The version, from 1.
+    pub version: u64,
+    /// The wrapped data key.
+    pub wrapped_key: WrappedKey,
+    /// The encrypted object key, location and metadata.
+    pub material: Vec<u8>,
+    /// SHA-256 of the encrypted object.
+    pub checksum: [u8; 32],
+    /// Bytes of the encrypted object.
+    pub size: u64,
+    /// The encrypted object, when it is on the chain.
+    pub inline: Option<Vec<u8>>,
+    /// Who wrote it.
+    pub writer: Name,
+    /// The height of its block.
+    pub height: u64,
+    /// The index in the log of the transaction that wrote it.
+    pub log_index: u64,
+    /// The time of its block.
+    pub time_ms: u64,
+}
+
+impl DocumentVersion {
+    /// What the wrapped key of this version must be labelled with.
+    pub fn label(&self, installation: &Name) -> Label {
+        Label {
+            installation: installation.clone(),
+            tenant: self.tenant.clone(),
+            dataset: self.dataset.clone(),
+            document: self.document.clone(),
+            version: self.version,
+        }
+    }
+}
+
+impl Canonical for DocumentVersion {
+    fn encode(&self, writer: &mut Writer) {
+        write_version(writer);
+        writer.put(&self.tenant);
+        writer.put(&self.dataset);
+        writer.put(&self.document);
+        writer.u64(self.version);
+        writer.put(&self.wrapped_key);
+        writer.bytes(&self.material);
+        writer.fixed(&self.checksum);
+        writer.u64(self.size);
+        write_optional_bytes(writer, self.inline.as_deref());
+        writer.put(&self.writer);
+        writer.u64(self.height);
+        writer.u64(self.log_index);
+        writer.u64(self.time_ms);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        read_version(reader, "document version")?;
+        Ok(Self {
+            tenant: reader.get()?,
+            dataset: reader.get()?,
+            document: reader.get()?,
+            version: reader.u64()?,
+            wrapped_key: reader.get()?,
+            material: reader.bytes(MAX_MATERIAL)?.to_vec(),
+            checksum: reader.fixed()?,
+            size: reader.u64()?,
+            inline: read_optional_bytes(reader, MAX_INLINE)?,
+            writer: reader.get()?,
+            height: reader.u64()?,
+            log_index: reader.u64()?,
+            time_ms: reader.u64()?,
+        })
+    }
+}
+
+/// What a decision about a read needs to know of a document version, kept beside it so that deciding does not
+/// parse the whole. Encoded as `write id (32) ‖ key id (32)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrappedKeyId {
+    /// The wrapped key.
+    pub write_id: WriteId,
+    /// The custody key it is wrapped under.
+    pub key_id: KeyId,
+}
+
+impl Canonical for WrappedKeyId {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.write_id);
+        writer.put(&self.key_id);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { write_id: reader.get()?, key_id: reader.get()? })
+    }
+}
+
+/// A seat of a published committee. Encoded as `key id (32) ‖ identity (32)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The committee's custody key.
+    pub key_id: KeyId,
+    /// The key that the node in this seat signs with.
+    pub identity: PublicKey,
+}
+
+impl Canonical for Seat {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.key_id);
+        writer.put(&self.identity);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { key_id: reader.get()?, identity: reader.get()? })
+    }
+}
+
+/// An approved read.
+///
+/// Encoded as `tenant ‖ dataset ‖ document ‖ u64 version ‖ user ‖ q (32) ‖ write id (32) ‖ key id (32) ‖ u64 height
+/// ‖ u64 log index ‖ u64 time_ms ‖ u64 expires_ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadRecord {
+    /// The tenant.
+    pub tenant: Name,
+    /// The dataset.
+    pub dataset: Name,
+    /// The document.
+    pub document: DocumentName,
+    /// The version.
+    pub version: u64,
+    /// Who reads.
+    pub user: Name,
+    /// The ephemeral key Q, checked when the request was.
+    pub q: [u8; 32],
+    /// The wrapped key.
+    pub write_id: WriteId,
+    /// Its custody key.
+    pub key_id: KeyId,
+    /// The height of the block with the verdict.
+    pub height: u64,
+    /// The index in the log of the request.
+    pub log_index: u64,
+    /// The time of its block.
+    pub time_ms: u64,
+    /// When the request expires.
+    pub expires_ms: u64,
+}
+
+impl Canonical for ReadRecord {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.tenant);
+        writer.put(&self.dataset);
+        writer.put(&self.document);
+        writer.u64(self.version);
+        writer.put(&self.user);
+        writer.fixed(&self.q);
+        writer.put(&self.write_id);
+        writer.put(&self.key_id);
+        writer.u64(self.height);
+        writer.u64(self.log_index);
+        writer.u64(self.time_ms);
+        writer.u64(self.expires_ms);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: reader.get()?,
+            dataset: reader.get()?,
+            document: reader.get()?,
+            version: reader.u64()?,
+            user: reader.get()?,
+            q: reader.fixed()?,
+            write_id: reader.get()?,
+            key_id: reader.get()?,
+            height: reader.u64()?,
+            log_index: reader.u64()?,
+            time_ms: reader.u64()?,
+            expires_ms: reader.u64()?,
+        })
+    }
+}
+
+/// Where a transaction is that has not expired yet. Encoded as `u64 height ‖ u64 log index ‖ u64 expires_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionRecord {
+    /// The height of its block.
+    pub height: u64,
+    /// Its index in the log.
+    pub log_index: u64,
+    /// When it expires.
+    pub expires_ms: u64,
+}
+
+impl Canonical for TransactionRecord {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.height);
+        writer.u64(self.log_index);
+        writer.u64(self.expires_ms);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { height: reader.u64()?, log_index: reader.u64()?, expires_ms: reader.u64()? })
+    }
+}
+
+/// `u64 size ‖ u32 count ‖ peaks`, the largest first.
+pub(crate) fn frontier_to_bytes(frontier: &Frontier) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.u64(frontier.size());
+    writer.count(frontier.peaks().len());
+    for peak in frontier.peaks() {
+        writer.fixed(peak);
+    }
+    writer.finish()
+}
+
+pub(crate) fn frontier_from_bytes(bytes: &[u8]) -> Result<Frontier, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let size = reader.u64()?;
+    let count = reader.count(MAX_PEAKS)?;
+    let mut peaks = Vec::with_capacity(count);
+    for _ in 0..count {
+        peaks.push(reader.fixed()?);
+    }
+    reader.finish()?;
+    Frontier::from_parts(size, peaks).ok_or(DecodeError::Invalid("frontier"))
+}

@@ -1,0 +1,39 @@
+//! Publishing custody keys.
+
+use threshold::committee::SignedManifest;
+use threshold::encoding::Canonical;
+
+use super::{Step, Stop, ensure};
+use crate::outcome::RejectionReason;
+use crate::queries::exists;
+use crate::records::{Party, Seat};
+use crate::keys;
+
+impl Step<'_> {
+    /// Makes a custody key usable. Several organisations may publish the same one; the first does.
+    ///
+    /// Another committee of a published key is refused: handing a key over needs the old committee's consent,
+    /// which a manifest of the new one does not carry.
+    pub(super) fn publish_committee(
+        &mut self,
+        signed: &SignedManifest,
+        flaw: Option<RejectionReason>,
+    ) -> Result<(), Stop> {
+        let is_admin = matches!(self.author, Party::OrganisationAdmin { .. });
+        ensure(is_admin, RejectionReason::NotOrganisationAdmin)?;
+        flaw.map_or(Ok(()), |reason| Err(Stop::Rejected(reason)))?;
+        let (digest, key_id) = (signed.manifest.digest(), signed.manifest.key_id());
+        let same = exists(self.state, &keys::committee_digest(&digest))?;
+        ensure(!same, RejectionReason::DuplicateCommittee)?;
+        let published = exists(self.state, &keys::committee(&key_id))?;
+        ensure(!published, RejectionReason::KeyAlreadyPublished)?;
+        self.changes.put(keys::committee(&key_id), signed.to_bytes());
+        self.changes.put(keys::committee_digest(&digest), key_id.to_bytes());
+        for member in signed.manifest.members() {
+            let seat = Seat { key_id, identity: member.identity };
+            self.changes.put(keys::seat(&digest, member.index.get()), seat.to_bytes());
+        }
+        self.changes.put(keys::NEWEST_COMMITTEE.to_vec(), key_id.to_bytes());
+        Ok(())
+    }
+}
