@@ -47,13 +47,18 @@ impl FromStr for Checksum {
     type Err = crate::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = crate::Error::Field { field: "checksum", why: "64 lower-case hexadecimal digits are needed" };
+        let refused = crate::Error::Field {
+            field: "checksum",
+            why: "64 lower-case hexadecimal digits are needed",
+        };
         let mut bytes = [0u8; 32];
         if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(refused);
         }
         for (i, byte) in bytes.iter_mut().enumerate() {
-            let digits = text.get(2 * i..2 * i + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+            let digits = text
+                .get(2 * i..2 * i + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok());
             let Some(value) = digits else { return Err(refused) };
             *byte = value;
         }

@@ -103,7 +103,9 @@ impl<R: Read> Decryptor<R> {
     fn next_chunk(&mut self) -> Result<(), Error> {
         self.buffer.clear();
         self.given_out = 0;
-        (&mut self.reader).take(ENCRYPTED_CHUNK_SIZE as u64).read_to_end(&mut self.buffer)?;
+        (&mut self.reader)
+            .take(ENCRYPTED_CHUNK_SIZE as u64)
+            .read_to_end(&mut self.buffer)?;
         let stored = self.buffer.len();
         self.hasher.update(&self.buffer);
         self.encrypted_bytes += stored as u64;

@@ -88,7 +88,11 @@ impl<W: Write> Encryptor<W> {
     }
 
     fn refuse_after_failure(&self) -> Result<(), Error> {
-        if self.failed { Err(Error::AlreadyFailed) } else { Ok(()) }
+        if self.failed {
+            Err(Error::AlreadyFailed)
+        } else {
+            Ok(())
+        }
     }
 
     fn emit(&mut self, bytes: &[u8]) -> Result<(), Error> {

@@ -55,7 +55,9 @@ pub fn encrypted_length(plaintext: u64) -> Result<u64, Error> {
 pub fn plaintext_length(encrypted: u64) -> Result<u64, Error> {
     let body = encrypted.checked_sub(HEADER).ok_or(Error::Truncated)?;
     let full_chunks = body / ENCRYPTED_CHUNK;
-    let rest = (body % ENCRYPTED_CHUNK).checked_sub(TAG).ok_or(Error::Truncated)?;
+    let rest = (body % ENCRYPTED_CHUNK)
+        .checked_sub(TAG)
+        .ok_or(Error::Truncated)?;
     if full_chunks >= MAX_CHUNKS {
         return Err(Error::TooLong);
     }

@@ -43,11 +43,16 @@ const LOCAL: u8 = 1;
 /// other document's: digest of Transcript(Material) with the one field "object" = canonical bytes of the label.
 #[must_use]
 pub fn object_context(label: &Label) -> [u8; 32] {
-    Transcript::new(Domain::Material).append("object", &label.to_bytes()).digest()
+    Transcript::new(Domain::Material)
+        .append("object", &label.to_bytes())
+        .digest()
 }
 
 fn material_context(label: &Label) -> [u8; 32] {
-    Transcript::new(Domain::Material).append("format", &FORMAT).append("label", &label.to_bytes()).digest()
+    Transcript::new(Domain::Material)
+        .append("format", &FORMAT)
+        .append("label", &label.to_bytes())
+        .digest()
 }
 
 /// The name of an object in a store: 1 to 128 bytes of `[A-Za-z0-9._-]`, not beginning with a dot, so that
@@ -67,11 +72,20 @@ impl FromStr for ObjectId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = |why| Err(Error::Field { field: "object id", why });
+        let refuse = |why| {
+            Err(Error::Field {
+                field: "object id",
+                why,
+            })
+        };
         if text.is_empty() || text.len() > MAX_OBJECT_ID {
             return refuse("it must have 1 to 128 bytes");
         }
-        if text.starts_with('.') || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        if text.starts_with('.')
+            || !text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
             return refuse("only A-Z a-z 0-9 . _ - are allowed, and no dot at the beginning");
         }
         Ok(Self(text.to_owned()))
@@ -113,18 +127,34 @@ impl Metadata {
     /// [`Error::Field`] naming the field.
     pub fn new(name: &str, size: u64, content_type: &str) -> Result<Self, Error> {
         if name.is_empty() || name.len() > MAX_NAME {
-            return Err(Error::Field { field: "name", why: "it must have 1 to 255 bytes" });
+            return Err(Error::Field {
+                field: "name",
+                why: "it must have 1 to 255 bytes",
+            });
         }
         if name.chars().any(char::is_control) {
-            return Err(Error::Field { field: "name", why: "it contains a control character" });
+            return Err(Error::Field {
+                field: "name",
+                why: "it contains a control character",
+            });
         }
         if content_type.len() > MAX_CONTENT_TYPE {
-            return Err(Error::Field { field: "content type", why: "it must have at most 127 bytes" });
+            return Err(Error::Field {
+                field: "content type",
+                why: "it must have at most 127 bytes",
+            });
         }
         if !content_type.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-            return Err(Error::Field { field: "content type", why: "only visible ASCII is allowed" });
+            return Err(Error::Field {
+                field: "content type",
+                why: "only visible ASCII is allowed",
+            });
         }
-        Ok(Self { name: name.to_owned(), size, content_type: content_type.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+            size,
+            content_type: content_type.to_owned(),
+        })
     }
 
     /// The object's name, as a hint to a reader; not a path to write to unchecked.
@@ -216,7 +246,9 @@ impl Material {
         let object_key = ObjectKey::from_bytes(&Zeroizing::new(reader.fixed().map_err(malformed)?));
         let location = match reader.u8().map_err(malformed)? {
             ON_CHAIN => Location::OnChain,
-            LOCAL => Location::Local { id: reader.str(MAX_OBJECT_ID).map_err(malformed)?.parse()? },
+            LOCAL => Location::Local {
+                id: reader.str(MAX_OBJECT_ID).map_err(malformed)?.parse()?,
+            },
             _ => return Err(Error::Malformed),
         };
         let name = reader.str(MAX_NAME).map_err(malformed)?;
@@ -224,7 +256,11 @@ impl Material {
         let content_type = reader.str(MAX_CONTENT_TYPE).map_err(malformed)?;
         let metadata = Metadata::new(name, size, content_type)?;
         reader.finish().map_err(malformed)?;
-        Ok(Self { object_key, location, metadata })
+        Ok(Self {
+            object_key,
+            location,
+            metadata,
+        })
     }
 }
 

@@ -39,7 +39,13 @@ impl<R: Read + Seek> RangeReader<R> {
         read_header_part(&mut reader, &mut commitment)?;
         let cipher = derive_committed(key.as_bytes(), &salt, &commitment, context)?;
         let buffer = Zeroizing::new(Vec::with_capacity(ENCRYPTED_CHUNK_SIZE));
-        let mut range_reader = Self { reader, cipher, length, loaded: None, buffer };
+        let mut range_reader = Self {
+            reader,
+            cipher,
+            length,
+            loaded: None,
+            buffer,
+        };
         range_reader.load(length / CHUNK_SIZE as u64)?;
         Ok(range_reader)
     }
@@ -66,7 +72,11 @@ impl<R: Read + Seek> RangeReader<R> {
             let wanted = usize::try_from(range.end - position).unwrap_or(usize::MAX);
             let until = from.saturating_add(wanted).min(self.buffer.len());
             // Empty only if the object shrank under us.
-            let part = self.buffer.get(from..until).filter(|part| !part.is_empty()).ok_or(Error::Truncated)?;
+            let part = self
+                .buffer
+                .get(from..until)
+                .filter(|part| !part.is_empty())
+                .ok_or(Error::Truncated)?;
             out.write_all(part)?;
             position += part.len() as u64;
         }
@@ -80,7 +90,9 @@ impl<R: Read + Seek> RangeReader<R> {
         self.loaded = None;
         self.buffer.clear();
         self.reader.seek(SeekFrom::Start(chunk_offset(chunk)))?;
-        (&mut self.reader).take(ENCRYPTED_CHUNK_SIZE as u64).read_to_end(&mut self.buffer)?;
+        (&mut self.reader)
+            .take(ENCRYPTED_CHUNK_SIZE as u64)
+            .read_to_end(&mut self.buffer)?;
         self.cipher.open(chunk, &mut self.buffer)?;
         self.loaded = Some(chunk);
         Ok(())

@@ -42,7 +42,13 @@ pub(crate) fn derive(
     let (base_nonce, rest) = rest.split_first_chunk::<NONCE_SIZE>().ok_or(Error::Library)?;
     let commitment = rest.first_chunk::<COMMITMENT_SIZE>().ok_or(Error::Library)?;
     let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| Error::Library)?;
-    Ok((ChunkCipher { key: LessSafeKey::new(key), base_nonce: *base_nonce }, *commitment))
+    Ok((
+        ChunkCipher {
+            key: LessSafeKey::new(key),
+            base_nonce: *base_nonce,
+        },
+        *commitment,
+    ))
 }
 
 /// Derive the cipher and refuse a commitment that is not this key's. AES-GCM alone would let one
@@ -54,7 +60,11 @@ pub(crate) fn derive_committed(
     context: &[u8],
 ) -> Result<ChunkCipher, Error> {
     let (cipher, expected) = derive(input_key, salt, context)?;
-    if bool::from(expected.ct_eq(commitment)) { Ok(cipher) } else { Err(Error::WrongKey) }
+    if bool::from(expected.ct_eq(commitment)) {
+        Ok(cipher)
+    } else {
+        Err(Error::WrongKey)
+    }
 }
 
 impl ChunkCipher {
@@ -73,7 +83,9 @@ impl ChunkCipher {
     pub(crate) fn seal(&self, chunk: u64, buffer: &mut Vec<u8>) -> Result<(), Error> {
         debug_assert!(buffer.len() <= CHUNK_SIZE);
         let nonce = self.nonce(chunk)?;
-        self.key.seal_in_place_append_tag(nonce, Aad::empty(), buffer).map_err(|_| Error::Library)
+        self.key
+            .seal_in_place_append_tag(nonce, Aad::empty(), buffer)
+            .map_err(|_| Error::Library)
     }
 
     /// Replace the ciphertext and tag in `buffer` by the plaintext. On failure `buffer` is emptied, so
@@ -112,7 +124,10 @@ mod tests {
         let mut buffer = b"text".to_vec();
         cipher.seal((1 << 32) + 1, &mut buffer).unwrap();
         let mut moved = buffer.clone();
-        assert!(matches!(cipher.open(1, &mut moved), Err(Error::NotAuthentic { chunk: 1 })));
+        assert!(matches!(
+            cipher.open(1, &mut moved),
+            Err(Error::NotAuthentic { chunk: 1 })
+        ));
         assert!(moved.is_empty());
         cipher.open((1 << 32) + 1, &mut buffer).unwrap();
         assert_eq!(buffer, b"text");

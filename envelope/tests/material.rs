@@ -1,14 +1,20 @@
 //! The second layer: sealed under one data key for one label.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 #![allow(clippy::cast_possible_truncation)]
 
 mod support;
 
-use envelope::material::{MAX_CONTENT_TYPE, MAX_NAME, MAX_OBJECT_ID, MAX_SEALED_SIZE};
-use envelope::{
+use proptest::prelude::*;
+use quorate_envelope::material::{MAX_CONTENT_TYPE, MAX_NAME, MAX_OBJECT_ID, MAX_SEALED_SIZE};
+use quorate_envelope::{
     Error, Location, Material, Metadata, ObjectId, ObjectKey, decrypt_to_vec, encrypt_to_vec, object_context,
 };
-use proptest::prelude::*;
 use rand_core::OsRng;
 use support::decrypt_independently;
 use threshold::label::Label;
@@ -32,7 +38,9 @@ fn data_key(byte: u8) -> DataKey {
 fn material() -> Material {
     Material {
         object_key: ObjectKey::from_bytes(&Zeroizing::new([5; 32])),
-        location: Location::Local { id: "0a1b.enc".parse().unwrap() },
+        location: Location::Local {
+            id: "0a1b.enc".parse().unwrap(),
+        },
         metadata: Metadata::new("Bericht é.pdf", 12345, "application/pdf").unwrap(),
     }
 }
@@ -55,18 +63,40 @@ fn material_goes_round() {
 
 #[test]
 fn the_object_of_one_document_does_not_open_as_another() {
-    let (object, _) =
-        encrypt_to_vec(&material().object_key, &object_context(&label("a")), b"text", &mut OsRng).unwrap();
-    let moved = decrypt_to_vec(&material().object_key, &object_context(&label("b")), &object, None);
+    let (object, _) = encrypt_to_vec(
+        &material().object_key,
+        &object_context(&label("a")),
+        b"text",
+        &mut OsRng,
+    )
+    .unwrap();
+    let moved = decrypt_to_vec(
+        &material().object_key,
+        &object_context(&label("b")),
+        &object,
+        None,
+    );
     assert!(matches!(moved, Err(Error::WrongKey)));
 }
 
 #[test]
 fn material_of_another_key_or_another_document_is_refused() {
-    assert!(matches!(Material::open(&data_key(8), &label("a"), &sealed()), Err(Error::WrongKey)));
-    assert!(matches!(Material::open(&data_key(9), &label("b"), &sealed()), Err(Error::WrongKey)));
-    let newer = Label { version: 2, ..label("a") };
-    assert!(matches!(Material::open(&data_key(9), &newer, &sealed()), Err(Error::WrongKey)));
+    assert!(matches!(
+        Material::open(&data_key(8), &label("a"), &sealed()),
+        Err(Error::WrongKey)
+    ));
+    assert!(matches!(
+        Material::open(&data_key(9), &label("b"), &sealed()),
+        Err(Error::WrongKey)
+    ));
+    let newer = Label {
+        version: 2,
+        ..label("a")
+    };
+    assert!(matches!(
+        Material::open(&data_key(9), &newer, &sealed()),
+        Err(Error::WrongKey)
+    ));
 }
 
 /// Two keys for one blob need two keys that derive one commitment. Everything else of this blob is right.
@@ -74,7 +104,10 @@ fn material_of_another_key_or_another_document_is_refused() {
 fn c16_sealed_material_with_a_wrong_commitment_is_refused() {
     let mut blob = sealed();
     blob[2 + 24 + 31] ^= 1;
-    assert!(matches!(Material::open(&data_key(9), &label("a"), &blob), Err(Error::WrongKey)));
+    assert!(matches!(
+        Material::open(&data_key(9), &label("a"), &blob),
+        Err(Error::WrongKey)
+    ));
 }
 
 #[test]
@@ -88,7 +121,10 @@ fn oversized_unknown_and_cut_blobs_are_refused() {
     }
     let blob = sealed();
     for cut in 0..blob.len() {
-        assert!(matches!(open(&blob[..cut]), Error::Truncated | Error::NotAuthentic { .. }), "{cut}");
+        assert!(
+            matches!(open(&blob[..cut]), Error::Truncated | Error::NotAuthentic { .. }),
+            "{cut}"
+        );
     }
 }
 
@@ -104,7 +140,17 @@ fn fields_are_bounded() {
     assert!(refused("a", &"t".repeat(MAX_CONTENT_TYPE + 1)));
     assert!(refused("a", "text\r\nx: y"));
     assert!(Metadata::new(&"n".repeat(MAX_NAME), u64::MAX, &"t".repeat(MAX_CONTENT_TYPE)).is_ok());
-    for bad in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "é", &"x".repeat(MAX_OBJECT_ID + 1)] {
+    for bad in [
+        "",
+        ".",
+        "..",
+        ".hidden",
+        "a/b",
+        "a\\b",
+        "a b",
+        "é",
+        &"x".repeat(MAX_OBJECT_ID + 1),
+    ] {
         assert!(bad.parse::<ObjectId>().is_err(), "{bad}");
     }
 }
@@ -113,12 +159,17 @@ fn fields_are_bounded() {
 fn the_largest_material_fits_on_the_chain() {
     let largest = Material {
         object_key: ObjectKey::generate(&mut OsRng),
-        location: Location::Local { id: "x".repeat(MAX_OBJECT_ID).parse().unwrap() },
+        location: Location::Local {
+            id: "x".repeat(MAX_OBJECT_ID).parse().unwrap(),
+        },
         metadata: Metadata::new(&"n".repeat(MAX_NAME), u64::MAX, &"t".repeat(MAX_CONTENT_TYPE)).unwrap(),
     };
     let blob = largest.seal(&data_key(9), &label("a"), &mut OsRng).unwrap();
     assert!(blob.len() <= MAX_SEALED_SIZE, "{}", blob.len());
-    assert_eq!(Material::open(&data_key(9), &label("a"), &blob).unwrap().metadata, largest.metadata);
+    assert_eq!(
+        Material::open(&data_key(9), &label("a"), &blob).unwrap().metadata,
+        largest.metadata
+    );
 }
 
 /// Seal arbitrary bytes as material, as a writer who holds the data key could.
@@ -128,7 +179,11 @@ fn seal_bytes(plaintext: &[u8]) -> Vec<u8> {
         .append("label", &threshold::encoding::Canonical::to_bytes(&label("a")))
         .digest();
     let key = ObjectKey::from_bytes(&Zeroizing::new([9; 32]));
-    [vec![1, 1], encrypt_to_vec(&key, &context, plaintext, &mut OsRng).unwrap().0].concat()
+    [
+        vec![1, 1],
+        encrypt_to_vec(&key, &context, plaintext, &mut OsRng).unwrap().0,
+    ]
+    .concat()
 }
 
 #[test]
@@ -145,15 +200,27 @@ fn authentic_but_malformed_material_is_refused() {
     let open = |plaintext: &[u8]| Material::open(&data_key(9), &label("a"), &seal_bytes(plaintext));
     assert!(open(&whole).is_ok());
     for cut in 0..whole.len() {
-        assert!(matches!(open(&whole[..cut]), Err(Error::Malformed | Error::Field { .. })), "{cut}");
+        assert!(
+            matches!(open(&whole[..cut]), Err(Error::Malformed | Error::Field { .. })),
+            "{cut}"
+        );
     }
-    assert!(matches!(open(&[whole.as_slice(), &[0]].concat()), Err(Error::Malformed)));
+    assert!(matches!(
+        open(&[whole.as_slice(), &[0]].concat()),
+        Err(Error::Malformed)
+    ));
     let mut unknown_location = whole.clone();
     unknown_location[32] = 7;
     assert!(matches!(open(&unknown_location), Err(Error::Malformed)));
     let mut path = whole;
     path[37] = b'/';
-    assert!(matches!(open(&path), Err(Error::Field { field: "object id", .. })));
+    assert!(matches!(
+        open(&path),
+        Err(Error::Field {
+            field: "object id",
+            ..
+        })
+    ));
 }
 
 #[test]

@@ -1,16 +1,24 @@
 //! Streams: what goes in comes out, and nothing else does (P16, F5).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 #![allow(clippy::cast_possible_truncation)]
 
 mod support;
 
 use std::io::{self, Cursor, Read, Write};
 
-use envelope::layout::{CHUNK_SIZE, ENCRYPTED_CHUNK_SIZE, HEADER_SIZE, encrypted_length, plaintext_length};
-use envelope::{
+use proptest::prelude::*;
+use quorate_envelope::layout::{
+    CHUNK_SIZE, ENCRYPTED_CHUNK_SIZE, HEADER_SIZE, encrypted_length, plaintext_length,
+};
+use quorate_envelope::{
     Checksum, Decryptor, Encryptor, Error, ObjectKey, RangeReader, decrypt_to_vec, encrypt_to_vec,
 };
-use proptest::prelude::*;
 use rand_core::OsRng;
 use support::{decrypt_independently, pattern};
 use zeroize::Zeroizing;
@@ -22,7 +30,9 @@ fn key(byte: u8) -> ObjectKey {
 }
 
 fn encrypted(length: usize) -> Vec<u8> {
-    encrypt_to_vec(&key(1), CONTEXT, &pattern(length), &mut OsRng).unwrap().0
+    encrypt_to_vec(&key(1), CONTEXT, &pattern(length), &mut OsRng)
+        .unwrap()
+        .0
 }
 
 fn open(object: &[u8]) -> Result<Vec<u8>, Error> {
@@ -50,7 +60,10 @@ fn every_length_around_a_chunk_goes_round_and_agrees_with_a_second_implementatio
         assert_eq!(object.len() as u64, encrypted_length(length as u64).unwrap());
         assert_eq!(plaintext_length(object.len() as u64).unwrap(), length as u64);
         assert_eq!(open(&object).unwrap(), pattern(length));
-        assert_eq!(decrypt_independently(&[1; 32], CONTEXT, &object).unwrap(), pattern(length));
+        assert_eq!(
+            decrypt_independently(&[1; 32], CONTEXT, &object).unwrap(),
+            pattern(length)
+        );
     }
 }
 
@@ -103,7 +116,10 @@ fn p16_no_byte_is_released_before_its_chunk_is_authenticated() {
     let mut decryptor = Decryptor::new(object.as_slice(), &key(1), CONTEXT).unwrap();
     let mut released = Vec::new();
     let error = decryptor.read_to_end(&mut released).unwrap_err();
-    assert!(matches!(Error::of(&error), Some(Error::NotAuthentic { chunk: 1 })));
+    assert!(matches!(
+        Error::of(&error),
+        Some(Error::NotAuthentic { chunk: 1 })
+    ));
     assert_eq!(released, pattern(CHUNK_SIZE));
     // And it stays failed: the intact third chunk is not given out after a refused second.
     let again = decryptor.read(&mut [0; 10]).unwrap_err();
@@ -120,8 +136,14 @@ fn f5_an_object_cut_anywhere_is_refused() {
     cuts.extend(near(HEADER_SIZE + 2 * ENCRYPTED_CHUNK_SIZE).filter(|cut| *cut < object.len()));
     for cut in cuts {
         let error = open(&object[..cut]).unwrap_err();
-        assert!(matches!(error, Error::Truncated | Error::NotAuthentic { .. }), "{cut}: {error}");
-        assert!(RangeReader::open(Cursor::new(&object[..cut]), &key(1), CONTEXT).is_err(), "{cut}");
+        assert!(
+            matches!(error, Error::Truncated | Error::NotAuthentic { .. }),
+            "{cut}: {error}"
+        );
+        assert!(
+            RangeReader::open(Cursor::new(&object[..cut]), &key(1), CONTEXT).is_err(),
+            "{cut}"
+        );
     }
     let boundary = HEADER_SIZE + ENCRYPTED_CHUNK_SIZE;
     assert!(matches!(open(&object[..boundary]), Err(Error::Truncated)));
@@ -146,12 +168,21 @@ fn f5_chunks_dropped_doubled_swapped_or_spliced_are_refused() {
     let variants: [(&str, Vec<&[u8]>); 8] = [
         ("first dropped", vec![chunks[1], chunks[2], chunks[3]]),
         ("middle dropped", vec![chunks[0], chunks[2], chunks[3]]),
-        ("doubled", vec![chunks[0], chunks[0], chunks[1], chunks[2], chunks[3]]),
+        (
+            "doubled",
+            vec![chunks[0], chunks[0], chunks[1], chunks[2], chunks[3]],
+        ),
         ("swapped", vec![chunks[1], chunks[0], chunks[2], chunks[3]]),
         ("spliced", vec![chunks[0], foreign[1], chunks[2], chunks[3]]),
-        ("final of another", vec![chunks[0], chunks[1], chunks[2], foreign[3]]),
+        (
+            "final of another",
+            vec![chunks[0], chunks[1], chunks[2], foreign[3]],
+        ),
         ("final too early", vec![chunks[0], chunks[3]]),
-        ("final doubled", vec![chunks[0], chunks[1], chunks[2], chunks[3], chunks[3]]),
+        (
+            "final doubled",
+            vec![chunks[0], chunks[1], chunks[2], chunks[3], chunks[3]],
+        ),
     ];
     for (what, chunks) in variants {
         let forged = [header, &chunks.concat()].concat();
@@ -165,7 +196,10 @@ fn f5_appended_bytes_are_refused() {
         for appended in [1, 16, ENCRYPTED_CHUNK_SIZE, 2 * ENCRYPTED_CHUNK_SIZE] {
             let mut object = encrypted(length);
             object.resize(object.len() + appended, 0);
-            assert!(matches!(open(&object), Err(Error::NotAuthentic { .. })), "{length} + {appended}");
+            assert!(
+                matches!(open(&object), Err(Error::NotAuthentic { .. })),
+                "{length} + {appended}"
+            );
         }
     }
 }
@@ -194,8 +228,14 @@ fn c16_a_wrong_commitment_is_refused_before_any_chunk() {
 #[test]
 fn another_key_or_another_context_is_refused() {
     let object = encrypted(100);
-    assert!(matches!(decrypt_to_vec(&key(2), CONTEXT, &object, None), Err(Error::WrongKey)));
-    assert!(matches!(decrypt_to_vec(&key(1), b"another", &object, None), Err(Error::WrongKey)));
+    assert!(matches!(
+        decrypt_to_vec(&key(2), CONTEXT, &object, None),
+        Err(Error::WrongKey)
+    ));
+    assert!(matches!(
+        decrypt_to_vec(&key(1), b"another", &object, None),
+        Err(Error::WrongKey)
+    ));
 }
 
 #[test]
@@ -208,8 +248,14 @@ fn the_recorded_checksum_is_compared() {
     ));
     let mut decryptor = Decryptor::new(object.as_slice(), &key(1), CONTEXT).unwrap();
     io::copy(&mut decryptor, &mut io::sink()).unwrap();
-    assert!(matches!(decryptor.finish(Some(other)), Err(Error::ChecksumMismatch)));
-    assert_eq!(Checksum::of(&object).to_string().parse::<Checksum>().unwrap(), Checksum::of(&object));
+    assert!(matches!(
+        decryptor.finish(Some(other)),
+        Err(Error::ChecksumMismatch)
+    ));
+    assert_eq!(
+        Checksum::of(&object).to_string().parse::<Checksum>().unwrap(),
+        Checksum::of(&object)
+    );
     for bad in ["", "00", &"g".repeat(64), &"é".repeat(32)] {
         assert!(bad.parse::<Checksum>().is_err());
     }
@@ -245,7 +291,9 @@ impl Write for FullDisk {
 
 #[test]
 fn a_failed_write_stops_the_encryptor() {
-    let disk = FullDisk { space: HEADER_SIZE + ENCRYPTED_CHUNK_SIZE };
+    let disk = FullDisk {
+        space: HEADER_SIZE + ENCRYPTED_CHUNK_SIZE,
+    };
     let mut encryptor = Encryptor::new(disk, &key(1), CONTEXT, &mut OsRng).unwrap();
     encryptor.write_all(&pattern(CHUNK_SIZE)).unwrap();
     let error = encryptor.write_all(&pattern(CHUNK_SIZE)).unwrap_err();
@@ -261,7 +309,15 @@ fn ranges_give_the_same_bytes_as_the_whole() {
         let (object, plaintext) = (encrypted(length), pattern(length));
         let mut reader = RangeReader::open(Cursor::new(&object), &key(1), CONTEXT).unwrap();
         assert_eq!(reader.length(), length as u64);
-        let edges = [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 2 * CHUNK_SIZE, length];
+        let edges = [
+            0,
+            1,
+            CHUNK_SIZE - 1,
+            CHUNK_SIZE,
+            CHUNK_SIZE + 1,
+            2 * CHUNK_SIZE,
+            length,
+        ];
         for from in edges.into_iter().filter(|edge| *edge <= length) {
             for until in edges.into_iter().filter(|edge| (from..=length).contains(edge)) {
                 let mut out = Vec::new();
@@ -270,10 +326,16 @@ fn ranges_give_the_same_bytes_as_the_whole() {
             }
         }
         let beyond = length as u64 + 1;
-        assert!(matches!(reader.copy_range(0..beyond, &mut Vec::new()), Err(Error::OutOfRange)));
+        assert!(matches!(
+            reader.copy_range(0..beyond, &mut Vec::new()),
+            Err(Error::OutOfRange)
+        ));
         #[allow(clippy::reversed_empty_ranges)]
         let backwards = 1..0;
-        assert!(matches!(reader.copy_range(backwards, &mut Vec::new()), Err(Error::OutOfRange)));
+        assert!(matches!(
+            reader.copy_range(backwards, &mut Vec::new()),
+            Err(Error::OutOfRange)
+        ));
     }
 }
 
@@ -284,7 +346,10 @@ fn p16_a_range_releases_nothing_of_a_broken_chunk_and_serves_the_others() {
     let mut reader = RangeReader::open(Cursor::new(&object), &key(1), CONTEXT).unwrap();
     let mut out = Vec::new();
     let chunk = CHUNK_SIZE as u64;
-    assert!(matches!(reader.copy_range(chunk..chunk + 1, &mut out), Err(Error::NotAuthentic { chunk: 1 })));
+    assert!(matches!(
+        reader.copy_range(chunk..chunk + 1, &mut out),
+        Err(Error::NotAuthentic { chunk: 1 })
+    ));
     assert!(out.is_empty());
     reader.copy_range(2 * chunk..2 * chunk + 2, &mut out).unwrap();
     assert_eq!(out, pattern(3 * CHUNK_SIZE)[2 * CHUNK_SIZE..2 * CHUNK_SIZE + 2]);
@@ -294,7 +359,10 @@ fn p16_a_range_releases_nothing_of_a_broken_chunk_and_serves_the_others() {
 #[test]
 fn f5_a_range_reader_does_not_believe_a_shortened_length() {
     let object = encrypted(3 * CHUNK_SIZE + 100);
-    for keep in [HEADER_SIZE + 2 * ENCRYPTED_CHUNK_SIZE + 50, HEADER_SIZE + ENCRYPTED_CHUNK_SIZE + 16] {
+    for keep in [
+        HEADER_SIZE + 2 * ENCRYPTED_CHUNK_SIZE + 50,
+        HEADER_SIZE + ENCRYPTED_CHUNK_SIZE + 16,
+    ] {
         let shortened = RangeReader::open(Cursor::new(&object[..keep]), &key(1), CONTEXT);
         assert!(matches!(shortened.map(|_| ()), Err(Error::NotAuthentic { .. })));
     }
@@ -307,7 +375,10 @@ fn impossible_lengths_are_refused() {
     }
     assert!(matches!(encrypted_length(1 << 52), Err(Error::TooLong)));
     assert!(encrypted_length((1 << 52) - 1).is_ok());
-    assert!(matches!(plaintext_length(u64::MAX), Err(Error::TooLong | Error::Truncated)));
+    assert!(matches!(
+        plaintext_length(u64::MAX),
+        Err(Error::TooLong | Error::Truncated)
+    ));
 }
 
 #[test]

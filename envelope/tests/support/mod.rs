@@ -41,9 +41,17 @@ pub fn pattern(length: usize) -> Vec<u8> {
 pub fn decrypt_independently(key: &[u8; 32], context: &[u8], encrypted: &[u8]) -> Option<Vec<u8>> {
     let (salt, rest) = encrypted.split_at_checked(24)?;
     let (commitment, mut body) = rest.split_at_checked(32)?;
-    let info = [b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0".as_slice(), salt, context].concat();
+    let info = [
+        b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0".as_slice(),
+        salt,
+        context,
+    ]
+    .concat();
     let mut derived = [0u8; 76];
-    Hkdf::<Sha256>::from_prk(key).ok()?.expand(&info, &mut derived).ok()?;
+    Hkdf::<Sha256>::from_prk(key)
+        .ok()?
+        .expand(&info, &mut derived)
+        .ok()?;
     if derived[44..] != *commitment {
         return None;
     }
@@ -56,7 +64,7 @@ pub fn decrypt_independently(key: &[u8; 32], context: &[u8], encrypted: &[u8]) -
         for (byte, count) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
             *byte ^= count;
         }
-        plaintext.extend(aead.decrypt(Nonce::from_slice(&nonce), &body[..stored]).ok()?);
+        plaintext.extend(aead.decrypt(&Nonce::from(nonce), &body[..stored]).ok()?);
         body = &body[stored..];
         if stored < 16384 + 16 {
             break;
