@@ -18,6 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schema = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("quorate.descriptors"), schema.encode_to_vec())?;
-    tonic_prost_build::configure().build_transport(false).compile_fds(schema)?;
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .compile_fds(schema)?;
     Ok(())
 }

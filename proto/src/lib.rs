@@ -28,5 +28,4 @@ pub mod coordinator {
 
 /// The compiled schema of all three interfaces, a serialised `google.protobuf.FileDescriptorSet`, for
 /// gRPC server reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/quorate.descriptors"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quorate.descriptors"));

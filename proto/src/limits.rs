@@ -3,8 +3,8 @@
 //! A field's limit is checked before the field is decoded, a message's before it is read: give the message
 //! limits to the generated clients and servers as `max_decoding_message_size`.
 
-/// Approval certificates in one request: at most one for each organisation of an installation.
-pub const CERTIFICATES: usize = 32;
+/// Approval certificates in one request.
+pub const CERTIFICATES: usize = 16;
 /// One approval certificate, DER.
 pub const CERTIFICATE: usize = 4 * 1024;
 /// A wrapped key.
