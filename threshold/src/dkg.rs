@@ -16,6 +16,7 @@
 //! Pedersen's protocol allows, is harmless for ElGamal-type encryption (Gurkan et al., EUROCRYPT 2021).
 
 mod ceremony;
+mod complaint;
 mod equality;
 mod error;
 mod message;
@@ -27,6 +28,7 @@ pub mod round1;
 pub mod round2;
 
 pub use ceremony::{Ceremony, CeremonyError, Seat};
+pub use complaint::check_share;
 pub use equality::{Agreement, EqualityReport, Round1};
 pub use error::DkgError;
 pub use message::{Attestation, Equivocation, Kind, MAX_PAYLOAD, SignedMessage};

@@ -90,11 +90,13 @@ pub enum Domain {
     Operator,
     /// The label of a canary.
     Canary,
+    /// What a crypto node says to its fellow members in a ceremony, around the key generation's own messages.
+    MemberMessage,
 }
 
 impl Domain {
     /// Every domain, in the table's order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::KeyId,
         Self::Manifest,
         Self::ManifestSignature,
@@ -126,6 +128,7 @@ impl Domain {
         Self::EndorserStatus,
         Self::Operator,
         Self::Canary,
+        Self::MemberMessage,
     ];
 
     /// The label that is hashed.
@@ -163,6 +166,7 @@ impl Domain {
             Self::EndorserStatus => "endorser-status",
             Self::Operator => "operator",
             Self::Canary => "canary",
+            Self::MemberMessage => "member-message",
         }
     }
 }
