@@ -1,0 +1,218 @@
+//! The coordinator's configuration file, and the checked settings that it becomes.
+//!
+//! Everybody it talks to is pinned by identity key. Nothing in the file is secret; the passphrase that seals
+//! the coordinator's identity is in a file of its own.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use threshold::signature::PublicKey;
+
+/// The configuration file of a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where platforms connect.
+    pub listen: SocketAddr,
+    /// Where health and metrics are served, in plain HTTP.
+    pub operations: SocketAddr,
+    /// Where the sealed identity and the receipts that wait for the ledger are kept.
+    pub directory: PathBuf,
+    /// The file with the passphrase that seals the identity.
+    pub passphrase_file: PathBuf,
+    /// The sealed identity; `identity` in the directory when absent. Made at the first start if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_file: Option<PathBuf>,
+    /// All crypto nodes, in any order.
+    pub nodes: Vec<NodeConfig>,
+    /// The ledger endorsers that receipts are sent to and the committee is learnt from.
+    pub endorsers: Vec<EndorserConfig>,
+    /// Limits; each has a default.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+}
+
+/// A crypto node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Its name.
+    pub name: String,
+    /// Its identity key, hexadecimal.
+    pub identity: String,
+    /// Where it listens, `host:port`.
+    pub address: String,
+}
+
+/// A ledger endorser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndorserConfig {
+    /// Whose it is.
+    pub organisation: String,
+    /// Its identity key, hexadecimal.
+    pub identity: String,
+    /// Where it listens, `host:port`.
+    pub address: String,
+}
+
+/// Limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The longest that one re-encryption may take.
+    pub deadline_ms: u64,
+    /// A node slower than this is backed up by another; the delay adapts to the nodes' own latencies between
+    /// this bound
+    pub hedge_min_ms: u64,
+    /// and this one.
+    pub hedge_max_ms: u64,
+    /// Re-encryptions in progress at once.
+    pub in_progress: usize,
+    /// Re-encryptions waiting for their turn; one more is refused.
+    pub waiting: usize,
+    /// Re-encryptions that one peer may ask for per second.
+    pub requests_per_second: u32,
+    /// Re-encryptions that one peer may ask for at once after a pause.
+    pub burst: u32,
+    /// Peers whose rate is remembered.
+    pub peers: usize,
+    /// Connections at one time.
+    pub connections: usize,
+    /// Release statements waiting for the ledger; more are dropped, which is counted and logged.
+    pub receipts: usize,
+    /// Release statements in one transaction.
+    pub receipts_per_transaction: usize,
+    /// How long a statement waits for others to share its transaction.
+    pub receipts_flush_ms: u64,
+    /// How often the committee is asked for again.
+    pub committee_refresh_ms: u64,
+    /// How long the coordinator takes to end: requests in progress first, then receipts.
+    pub drain_ms: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 10_000,
+            hedge_min_ms: 20,
+            hedge_max_ms: 500,
+            in_progress: 256,
+            waiting: 1024,
+            requests_per_second: 500,
+            burst: 1000,
+            peers: 4096,
+            connections: 1024,
+            receipts: 65_536,
+            receipts_per_transaction: 64,
+            receipts_flush_ms: 100,
+            committee_refresh_ms: 10_000,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// A key is not an Ed25519 public key in hexadecimal.
+    #[error("{0}.identity is not an Ed25519 public key in 64 hexadecimal digits")]
+    Identity(String),
+    /// A key stands there twice.
+    #[error("{0}.identity is the key of another peer too")]
+    Repeated(String),
+    /// A list is empty.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    /// A limit is zero, or the bounds of the hedging delay are the wrong way round.
+    #[error("limits.{0} is out of range")]
+    Limit(&'static str),
+}
+
+/// A peer, its key parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) identity: PublicKey,
+    pub(crate) address: String,
+}
+
+/// A configuration that makes sense.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) nodes: Vec<Peer>,
+    pub(crate) endorsers: Vec<Peer>,
+    pub(crate) limits: LimitsConfig,
+}
+
+impl Settings {
+    pub(crate) fn check(config: &Config) -> Result<Self, SettingError> {
+        let mut seen = BTreeSet::new();
+        let mut peer = |list: &str, place: usize, name: &str, identity: &str, address: &str| {
+            let at = format!("{list}[{place}]");
+            let identity = parse_identity(identity).ok_or_else(|| SettingError::Identity(at.clone()))?;
+            if !seen.insert(identity.to_string()) {
+                return Err(SettingError::Repeated(at));
+            }
+            Ok(Peer {
+                name: name.to_owned(),
+                identity,
+                address: address.to_owned(),
+            })
+        };
+        let nodes = config.nodes.iter().enumerate();
+        let nodes =
+            nodes.map(|(place, node)| peer("nodes", place, &node.name, &node.identity, &node.address));
+        let nodes: Vec<Peer> = nodes.collect::<Result<_, _>>()?;
+        let endorsers = config.endorsers.iter().enumerate().map(|(place, endorser)| {
+            peer(
+                "endorsers",
+                place,
+                &endorser.organisation,
+                &endorser.identity,
+                &endorser.address,
+            )
+        });
+        let endorsers: Vec<Peer> = endorsers.collect::<Result<_, _>>()?;
+        if nodes.is_empty() {
+            return Err(SettingError::Empty("nodes"));
+        }
+        if endorsers.is_empty() {
+            return Err(SettingError::Empty("endorsers"));
+        }
+        check_limits(&config.limits)?;
+        Ok(Self {
+            nodes,
+            endorsers,
+            limits: config.limits.clone(),
+        })
+    }
+}
+
+fn parse_identity(text: &str) -> Option<PublicKey> {
+    let bytes: [u8; 32] = hex::decode(text).ok()?.try_into().ok()?;
+    PublicKey::from_bytes(&bytes).ok()
+}
+
+fn check_limits(limits: &LimitsConfig) -> Result<(), SettingError> {
+    let batch = limits.receipts_per_transaction;
+    for (holds, key) in [
+        (limits.deadline_ms > 0, "deadline_ms"),
+        (limits.hedge_min_ms > 0, "hedge_min_ms"),
+        (limits.hedge_min_ms <= limits.hedge_max_ms, "hedge_max_ms"),
+        (limits.in_progress > 0, "in_progress"),
+        (limits.receipts > 0, "receipts"),
+        (
+            batch > 0 && batch <= golden_record::MAX_RELEASES,
+            "receipts_per_transaction",
+        ),
+        (limits.committee_refresh_ms > 0, "committee_refresh_ms"),
+    ] {
+        if !holds {
+            return Err(SettingError::Limit(key));
+        }
+    }
+    Ok(())
+}
