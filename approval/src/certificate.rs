@@ -59,6 +59,18 @@ impl<'a> Claimed<'a> {
     }
 }
 
+/// What a certificate states, its form checked; its issuer, time and signature not.
+pub(crate) fn read_claim(certificate: &[u8]) -> Result<Claim, CertificateFault> {
+    der::check_strict(certificate).map_err(CertificateFault::Der)?;
+    let parsed = parse(certificate).ok_or(CertificateFault::NotX509)?;
+    check_form(&parsed)?;
+    let extensions = profile_extensions(parsed.extensions())?;
+    let claim =
+        Claim::read(|wanted| Some(extensions.value(wanted))).map_err(CertificateFault::ExtensionValue)?;
+    check_subject(&parsed, &extensions, &claim)?;
+    Ok(claim)
+}
+
 /// Parse without interpreting extensions: their values are compared as bytes here.
 pub(crate) fn parse(certificate: &[u8]) -> Option<X509Certificate<'_>> {
     let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);

@@ -18,6 +18,7 @@ pub mod pem;
 pub mod policy;
 mod refusal;
 mod trust;
+mod unverified;
 
 pub use authority::{Authority, AuthorityError, MAX_LIFETIME_S};
 pub use check::{Approved, Limits, MAX_CERTIFICATE_SIZE, MAX_CERTIFICATES, check, check_certificate};
@@ -26,3 +27,4 @@ pub use fields::ApprovalFields;
 pub use policy::{Policy, PolicyError};
 pub use refusal::{CertificateFault, Refusal};
 pub use trust::{MAX_ORGANISATIONS, MAX_ROOT_SIZE, RootFault, TrustBundle, TrustError, TrustedOrganisation};
+pub use unverified::read_unverified;
