@@ -1,1 +1,26 @@
 //! Replicate the golden record by consensus, and issue approval certificates from it.
+//!
+//! A client's transaction goes through [`intake`] into the [`mempool`], to the fellow endorsers by [`gossip`],
+//! through consensus as [`application`] of the engine into the [`ledger`] and, durable, into the [`store`]; whoever
+//! waits for it is woken then and not before. [`approve`] makes certificates from what is durable and from nothing
+//! else. [`grpc`] is what clients see, [`access`] who sees what.
+
+pub mod access;
+pub mod application;
+pub mod approve;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod gossip;
+pub mod grpc;
+pub mod intake;
+pub mod ledger;
+pub mod mempool;
+pub mod metrics;
+pub mod setup;
+pub mod status;
+pub mod store;
+pub mod waiters;
+
+pub use config::{Config, Limits};
+pub use daemon::run;

@@ -1,0 +1,102 @@
+//! What an operator writes down for one endorser.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The longest life of an approval certificate, in seconds, whatever is configured.
+pub const MAX_CERTIFICATE_LIFETIME_S: u32 = 120;
+
+/// One endorser's configuration file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The organisation, as the genesis names it.
+    pub organisation: String,
+    /// Where clients, auditors and the coordinator connect to.
+    pub listen: SocketAddr,
+    /// Health and metrics, plain HTTP.
+    pub operations: SocketAddr,
+    /// Where fellow endorsers connect to.
+    pub consensus_listen: SocketAddr,
+    /// Chain, state and the engine's own files. May be wiped: the endorser then catches up from its peers.
+    pub directory: PathBuf,
+    /// The folder with the sealed keys, as [`create_keys`](crate::setup::create_keys) wrote it.
+    pub keys: PathBuf,
+    /// A file whose content unseals the keys.
+    pub passphrase_file: PathBuf,
+    /// A file with the canonical bytes of the genesis.
+    pub genesis: PathBuf,
+    /// Every fellow endorser: validator key in hex, and `host:port` of its `consensus_listen`.
+    pub peers: BTreeMap<String, String>,
+    /// How long an approval certificate lives, at most 120 s.
+    #[serde(default = "default_lifetime")]
+    pub certificate_lifetime_seconds: u32,
+    /// The version of the trust bundle that the crypto nodes have for this chain; it is certified.
+    #[serde(default = "default_policy_version")]
+    pub policy_version: u32,
+    /// What bounds memory, work and waiting.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+fn default_lifetime() -> u32 {
+    MAX_CERTIFICATE_LIFETIME_S
+}
+
+fn default_policy_version() -> u32 {
+    1
+}
+
+/// What bounds memory, work and waiting. The defaults serve 200 reads a second on a small machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Client connections at the same time.
+    pub connections: usize,
+    /// Requests a second of one client key, on average.
+    pub requests_per_second: u32,
+    /// Requests that one client key may make at once after a rest.
+    pub request_burst: u32,
+    /// How long a submission waits to become final, when the client sets no shorter deadline.
+    pub submit_deadline_ms: u64,
+    /// Transactions waiting for a block.
+    pub mempool_transactions: usize,
+    /// Bytes of transactions waiting for a block.
+    pub mempool_bytes: usize,
+    /// Transactions of one author waiting for a block.
+    pub author_transactions: usize,
+    /// Bytes of transactions of one author waiting for a block.
+    pub author_bytes: usize,
+    /// Transactions in one proposed block.
+    pub block_transactions: usize,
+    /// Bytes of transactions in one proposed block.
+    pub block_bytes: usize,
+    /// How far ahead of this endorser's clock a proposed block's time may be.
+    pub clock_skew_ms: u64,
+    /// An endorser whose newest final block is older than this answers no question about the log, since
+    /// it cannot know what the others have agreed on meanwhile.
+    pub stale_after_ms: u64,
+    /// Memory for the pages of the store.
+    pub store_cache_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            requests_per_second: 2_000,
+            request_burst: 4_000,
+            submit_deadline_ms: 10_000,
+            mempool_transactions: 10_000,
+            mempool_bytes: 32 << 20,
+            author_transactions: 2_000,
+            author_bytes: 8 << 20,
+            block_transactions: 1_000,
+            block_bytes: 1 << 20,
+            clock_skew_ms: 5_000,
+            stale_after_ms: 30_000,
+            store_cache_bytes: 32 << 20,
+        }
+    }
+}

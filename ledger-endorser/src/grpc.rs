@@ -1,0 +1,226 @@
+//! What clients, auditors and the coordinator see of an endorser.
+
+mod read;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use golden_record::TxId;
+use proto::ledger::{
+    self as wire, LogEntry, ledger_service_server::LedgerService,
+};
+use service::{PeerKey, RateLimit, peer_key};
+use threshold::{encoding::Canonical, name::Name};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    approve::Certifier,
+    clock::Clock,
+    intake::{Intake, Taken},
+    ledger::Ledger,
+    status::Failure,
+    waiters::Committed,
+};
+
+/// Client keys whose rates are remembered.
+const RATED_KEYS: usize = 4_096;
+
+/// How often a transaction that somebody waits for is gossiped again.
+const REPEAT: Duration = Duration::from_secs(1);
+
+/// How many fellow endorsers are connected now.
+pub type Peers = Arc<dyn Fn() -> usize + Send + Sync>;
+
+/// The service.
+pub struct Endorser {
+    organisation: Name,
+    ledger: Arc<Ledger>,
+    intake: Arc<Intake>,
+    certifier: Certifier,
+    clock: Clock,
+    peers: Peers,
+    rate: RateLimit,
+}
+
+impl std::fmt::Debug for Endorser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endorser").field("organisation", &self.organisation).finish_non_exhaustive()
+    }
+}
+
+impl Endorser {
+    /// The service of one organisation's endorser.
+    #[must_use]
+    pub fn new(
+        organisation: Name,
+        ledger: Arc<Ledger>,
+        intake: Arc<Intake>,
+        certifier: Certifier,
+        clock: Clock,
+        peers: Peers,
+    ) -> Self {
+        let limits = ledger.limits();
+        let rate = RateLimit::new(limits.requests_per_second, limits.request_burst, RATED_KEYS);
+        Self { organisation, ledger, intake, certifier, clock, peers, rate }
+    }
+
+    /// Who asks, within its rate.
+    fn peer<T>(&self, request: &Request<T>) -> Result<PeerKey, Failure> {
+        let peer = peer_key(request).ok_or(Failure::NoKey)?;
+        self.rate.check(&peer.0, Instant::now())?;
+        Ok(peer)
+    }
+
+    /// Answers, or says and counts why not.
+    fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
+        result.map(Response::new).map_err(|failure| {
+            self.ledger.metrics().refused(failure.code());
+            if failure.is_ours() {
+                tracing::error!(error = %chain(&failure), "a request failed here");
+            }
+            failure.into()
+        })
+    }
+
+    /// Takes a transaction and waits until it is final and durable here; a known one is answered from the chain.
+    async fn commit(&self, bytes: &[u8], reads_only: bool) -> Result<Committed, Failure> {
+        let started = Instant::now();
+        let (transaction, id) = self.intake.parse(bytes)?;
+        if reads_only && !transaction.body.is_read_request() {
+            return Err(Failure::NotARead);
+        }
+        // Before looking anywhere, or it could become final in between unnoticed.
+        let committed = self.ledger.waiters().wait_for(id);
+        match self.intake.submit(transaction, &id, bytes)? {
+            Taken::Committed => self.find(id)?.ok_or(Failure::NotFound("transaction")),
+            Taken::Waiting => {
+                let committed = self.wait(id, committed).await?;
+                self.ledger.metrics().submission_seconds.observe(started.elapsed().as_secs_f64());
+                Ok(committed)
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        id: TxId,
+        mut committed: tokio::sync::oneshot::Receiver<Committed>,
+    ) -> Result<Committed, Failure> {
+        let deadline_ms = self.ledger.limits().submit_deadline_ms;
+        let deadline = tokio::time::sleep(Duration::from_millis(deadline_ms));
+        tokio::pin!(deadline);
+        let mut again = tokio::time::interval(REPEAT);
+        // The first tick is now.
+        again.reset();
+        loop {
+            tokio::select! {
+                committed = &mut committed => return committed.map_err(|_| Failure::Expired),
+                () = &mut deadline => return Err(Failure::Deadline(deadline_ms)),
+                _ = again.tick() => self.intake.repeat(&id),
+            }
+        }
+    }
+
+    fn find(&self, id: TxId) -> Result<Option<Committed>, Failure> {
+        Ok(Committed::find(&self.ledger.store().snapshot()?, id)?)
+    }
+
+    async fn read(&self, bytes: &[u8]) -> Result<wire::RequestReadResponse, Failure> {
+        let committed = self.commit(bytes, true).await?;
+        let approval = if committed.entry().outcome.succeeded() {
+            let snapshot = self.ledger.store().snapshot()?;
+            let approval = self.certifier.approve(&snapshot, &committed, self.clock.now_ms())?;
+            if approval.fresh {
+                self.ledger.metrics().certificates.inc();
+            }
+            Some(wire::Approval { certificate: approval.certificate.to_vec(), document: approval.document })
+        } else {
+            None
+        };
+        Ok(wire::RequestReadResponse { entry: Some(log_entry(&committed)), approval })
+    }
+}
+
+fn log_entry(committed: &Committed) -> LogEntry {
+    LogEntry {
+        index: committed.index,
+        height: committed.height,
+        entry: committed.entry().to_bytes(),
+        time_ms: committed.time_ms,
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[tonic::async_trait]
+impl LedgerService for Endorser {
+    async fn submit(
+        &self,
+        request: Request<wire::SubmitRequest>,
+    ) -> Result<Response<wire::SubmitResponse>, Status> {
+        let answer = async {
+            self.peer(&request)?;
+            let committed = self.commit(&request.get_ref().transaction, false).await?;
+            Ok(wire::SubmitResponse { entry: Some(log_entry(&committed)) })
+        };
+        self.answer(answer.await)
+    }
+
+    async fn request_read(
+        &self,
+        request: Request<wire::RequestReadRequest>,
+    ) -> Result<Response<wire::RequestReadResponse>, Status> {
+        let answer = async {
+            self.peer(&request)?;
+            self.read(&request.get_ref().transaction).await
+        };
+        self.answer(answer.await)
+    }
+
+    async fn get_transaction(
+        &self,
+        request: Request<wire::GetTransactionRequest>,
+    ) -> Result<Response<wire::GetTransactionResponse>, Status> {
+        self.answer(self.peer(&request).and_then(|peer| self.transaction(peer, request.get_ref())))
+    }
+
+    async fn list_transactions(
+        &self,
+        request: Request<wire::ListTransactionsRequest>,
+    ) -> Result<Response<wire::ListTransactionsResponse>, Status> {
+        self.answer(self.peer(&request).and_then(|peer| self.page(peer, request.get_ref())))
+    }
+
+    async fn get_document(
+        &self,
+        request: Request<wire::GetDocumentRequest>,
+    ) -> Result<Response<wire::GetDocumentResponse>, Status> {
+        self.answer(self.peer(&request).and_then(|peer| self.document(peer, request.get_ref())))
+    }
+
+    async fn get_committee(
+        &self,
+        request: Request<wire::GetCommitteeRequest>,
+    ) -> Result<Response<wire::GetCommitteeResponse>, Status> {
+        self.answer(self.peer(&request).and_then(|_| self.committee(request.get_ref())))
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<wire::GetStatusRequest>,
+    ) -> Result<Response<wire::GetStatusResponse>, Status> {
+        self.answer(self.peer(&request).and_then(|_| self.status()))
+    }
+}

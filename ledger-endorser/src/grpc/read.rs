@@ -1,0 +1,172 @@
+//! Answers from what is durable, to those who may see it.
+
+use golden_record::{
+    EntryProof, FinalityEvidence, Header, MAX_HEADERS, StateReader, TxId, keys,
+    merkle::{ProofError, inclusion_proof},
+    queries::{self, LogNodes},
+};
+use proto::{
+    field,
+    ledger::{self as wire, LogEntry},
+};
+use service::PeerKey;
+use threshold::{
+    encoding::Canonical,
+    ids::KeyId,
+    name::{DocumentName, Name},
+};
+
+use super::{Endorser, log_entry};
+use crate::{
+    access::Access,
+    status::Failure,
+    store::{LogLine, Snapshot, StoreError},
+    waiters::Committed,
+};
+
+const DEFAULT_PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1_000;
+/// The entries of a page; the limit on the wire leaves room for what is around each.
+const PAGE_BYTES: usize = proto::limits::LEDGER_PAGE / 4 * 3;
+
+impl Endorser {
+    /// A view for somebody who may see some of the log, unless it is too old to answer from: whoever asks whether
+    /// something is on the chain must not hear of an old state that it is not.
+    fn view(&self, peer: PeerKey) -> Result<(Snapshot, Access), Failure> {
+        let snapshot = self.ledger.store().snapshot()?;
+        let age_ms = self.clock.now_ms().saturating_sub(snapshot.newest().time_ms);
+        if age_ms > self.ledger.limits().stale_after_ms {
+            return Err(Failure::Stale(age_ms));
+        }
+        let access = Access::of(&snapshot, &peer.0)?.ok_or(Failure::Forbidden)?;
+        Ok((snapshot, access))
+    }
+
+    pub(super) fn transaction(
+        &self,
+        peer: PeerKey,
+        request: &wire::GetTransactionRequest,
+    ) -> Result<wire::GetTransactionResponse, Failure> {
+        let id: TxId = field::id("tx_id", &request.tx_id)?;
+        let (snapshot, access) = self.view(peer)?;
+        // Who may not see it is told the same as if it did not exist.
+        let committed = Committed::find(&snapshot, id)?
+            .filter(|committed| access.covers_body(&committed.entry().transaction.body))
+            .ok_or(Failure::NotFound("transaction"))?;
+        let proof =
+            if request.with_proof { prove(&snapshot, &committed)?.to_bytes() } else { Vec::new() };
+        Ok(wire::GetTransactionResponse { entry: Some(log_entry(&committed)), proof })
+    }
+
+    pub(super) fn page(
+        &self,
+        peer: PeerKey,
+        request: &wire::ListTransactionsRequest,
+    ) -> Result<wire::ListTransactionsResponse, Failure> {
+        let (snapshot, access) = self.view(peer)?;
+        let limit = match usize::try_from(request.limit) {
+            Ok(0) => DEFAULT_PAGE,
+            Ok(limit) => limit.min(LARGEST_PAGE),
+            Err(_) => LARGEST_PAGE,
+        };
+        let lines = match &access {
+            Access::All => snapshot.page(request.from, limit, PAGE_BYTES)?,
+            Access::Tenant(tenant) => snapshot.tenant_page(tenant.as_str(), request.from, limit, PAGE_BYTES)?,
+        };
+        let entries = with_times(&snapshot, lines)?;
+        Ok(wire::ListTransactionsResponse { entries, log_size: snapshot.newest().log_size })
+    }
+
+    pub(super) fn document(
+        &self,
+        peer: PeerKey,
+        request: &wire::GetDocumentRequest,
+    ) -> Result<wire::GetDocumentResponse, Failure> {
+        let tenant: Name = field::text("tenant", &request.tenant)?;
+        let dataset: Name = field::text("dataset", &request.dataset)?;
+        let name: DocumentName = field::text("document", &request.document)?;
+        let (snapshot, access) = self.view(peer)?;
+        if !access.covers(&tenant) {
+            return Err(Failure::Forbidden);
+        }
+        let missing = Failure::NotFound("document version");
+        let version = match request.version {
+            0 => queries::latest_version(&snapshot, &tenant, &dataset, &name)?,
+            version => Some(version),
+        };
+        let Some(version) = version else { return Err(missing) };
+        let document = snapshot.get(&keys::document_version(&tenant, &dataset, &name, version))?;
+        Ok(wire::GetDocumentResponse { document: document.ok_or(missing)? })
+    }
+
+    /// The committee is public among those who can connect: its members sign it, and wrapping needs it.
+    pub(super) fn committee(
+        &self,
+        request: &wire::GetCommitteeRequest,
+    ) -> Result<wire::GetCommitteeResponse, Failure> {
+        let snapshot = self.ledger.store().snapshot()?;
+        let manifest = if request.key_id.is_empty() {
+            queries::newest_committee(&snapshot)?
+        } else {
+            queries::committee(&snapshot, &field::id::<KeyId>("key_id", &request.key_id)?)?
+        };
+        let manifest = manifest.ok_or(Failure::NotFound("committee"))?;
+        Ok(wire::GetCommitteeResponse { manifest: manifest.to_bytes() })
+    }
+
+    /// Always answered: it says itself how old it is.
+    pub(super) fn status(&self) -> Result<wire::GetStatusResponse, Failure> {
+        let snapshot = self.ledger.store().snapshot()?;
+        let evidence = snapshot.newest_evidence()?.map(|(_, evidence)| evidence).unwrap_or_default();
+        let (pending, _) = self.ledger.mempool().size();
+        Ok(wire::GetStatusResponse {
+            genesis: self.ledger.genesis().to_bytes(),
+            header: snapshot.newest().to_bytes(),
+            evidence,
+            organisation: self.organisation.to_string(),
+            peers_connected: u32::try_from((self.peers)()).unwrap_or(u32::MAX),
+            pending: u32::try_from(pending).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// The lines with the times of their blocks, which follow each other.
+fn with_times(snapshot: &Snapshot, lines: Vec<LogLine>) -> Result<Vec<LogEntry>, StoreError> {
+    let mut newest: Option<Header> = None;
+    let mut entries = Vec::with_capacity(lines.len());
+    for line in lines {
+        let header = match newest.take().filter(|header| header.height == line.height) {
+            Some(header) => header,
+            None => snapshot.header(line.height)?.ok_or(StoreError::Damaged("a header is missing"))?,
+        };
+        entries.push(LogEntry {
+            index: line.index,
+            height: line.height,
+            entry: line.entry,
+            time_ms: header.time_ms,
+        });
+        newest = Some(header);
+    }
+    Ok(entries)
+}
+
+/// Inclusion in the block, and the headers from there to the first with evidence.
+fn prove(snapshot: &Snapshot, committed: &Committed) -> Result<EntryProof, Failure> {
+    let (last, evidence) = snapshot.evidence_from(committed.height)?.ok_or(Failure::NoEvidence)?;
+    let evidence = FinalityEvidence::from_bytes(&evidence)
+        .map_err(|_| StoreError::Damaged("finality evidence does not parse"))?;
+    let most = u64::try_from(MAX_HEADERS).unwrap_or(u64::MAX);
+    if last - committed.height >= most {
+        return Err(Failure::NoEvidence);
+    }
+    let mut headers = Vec::new();
+    for height in committed.height..=last {
+        headers.push(snapshot.header(height)?.ok_or(StoreError::Damaged("a header is missing"))?);
+    }
+    let size = headers.first().map_or(0, |header| header.log_size);
+    let path = inclusion_proof(&LogNodes(snapshot), committed.index, size).map_err(|error| match error {
+        ProofError::State(error) => Failure::State(error),
+        _ => StoreError::Damaged("an entry is not in its block").into(),
+    })?;
+    Ok(EntryProof { index: committed.index, path, headers, evidence })
+}

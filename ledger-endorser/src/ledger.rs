@@ -1,0 +1,331 @@
+//! The replicated state machine of one endorser: what is durable, what is executed and not final yet, and how a
+//! block is built, checked and applied.
+
+mod pending;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+use golden_record::{
+    Block, BlockError, ExecuteError, FinalityEvidence, Genesis, Header, Overlay,
+    StateError, TxId, VerifiedBlock, VerifiedTransaction, execute, verify_block,
+};
+use crate::{
+    config::Limits,
+    mempool::{Mempool, MempoolLimits},
+    metrics::{Metrics, OutcomeLabel},
+    store::{FinalBlock, Snapshot, Store, StoreError},
+    waiters::{Committed, Waiters},
+};
+
+use pending::{PendingBlock, PendingBlocks};
+
+/// Why the ledger could not do something. Who is at fault is said with each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The store failed. Ours.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state cannot be read. Ours.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A block does not hold. The proposer's; of a final block, a quorum's.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// A block could not be built. Ours.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The ancestors given do not lead from the durable block to the parent. The engine's, or the durable
+    /// block has moved on meanwhile.
+    #[error("the ancestors do not follow the durable block")]
+    Ancestry,
+    /// Votes given as finality evidence do not hold. A quorum's, or the engine's.
+    #[error("the finality evidence of block {height} does not hold: {source}")]
+    Evidence {
+        /// Of which block.
+        height: u64,
+        /// Why.
+        source: golden_record::EvidenceError,
+    },
+}
+
+/// Where the next block stands: a view of what is durable, and the executed blocks above it.
+pub struct Ground {
+    snapshot: Snapshot,
+    above: Vec<Arc<PendingBlock>>,
+}
+
+impl std::fmt::Debug for Ground {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ground").field("parent", &self.parent().height).finish_non_exhaustive()
+    }
+}
+
+impl Ground {
+    /// The header of the block that the next one follows.
+    #[must_use]
+    pub fn parent(&self) -> &Header {
+        self.above.last().map_or(self.snapshot.newest(), |pending| pending.block.header())
+    }
+
+    fn state(&self) -> Overlay<'_> {
+        Overlay::new(&self.snapshot, self.above.iter().map(|pending| Arc::clone(&pending.changes)).collect())
+    }
+
+    fn included(&self) -> HashSet<TxId> {
+        self.above.iter().flat_map(|pending| pending.ids.iter().copied()).collect()
+    }
+}
+
+/// One endorser's replica of the golden record.
+#[derive(Debug)]
+pub struct Ledger {
+    genesis: Genesis,
+    store: Store,
+    mempool: Mempool,
+    waiters: Waiters,
+    pending: PendingBlocks,
+    metrics: Metrics,
+    limits: Limits,
+}
+
+impl Ledger {
+    /// A replica over its store.
+    #[must_use]
+    pub fn new(genesis: Genesis, store: Store, limits: Limits, metrics: Metrics) -> Self {
+        let mempool = Mempool::new(MempoolLimits {
+            transactions: limits.mempool_transactions,
+            bytes: limits.mempool_bytes,
+            author_transactions: limits.author_transactions,
+            author_bytes: limits.author_bytes,
+        });
+        let ledger = Self {
+            genesis,
+            store,
+            mempool,
+            waiters: Waiters::default(),
+            pending: PendingBlocks::default(),
+            metrics,
+            limits,
+        };
+        ledger.show_tip();
+        ledger
+    }
+
+    /// The beginning of the chain.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What waits for a block.
+    #[must_use]
+    pub fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// Who waits for what.
+    #[must_use]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// The measurements.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Where a block stands that follows the last of `ancestry`, which begins at most one above the durable block.
+    /// What was executed before is not executed again.
+    ///
+    /// # Errors
+    /// [`LedgerError::Ancestry`], or what is wrong with an ancestor.
+    pub fn ground(&self, ancestry: &[Arc<[u8]>]) -> Result<Ground, LedgerError> {
+        let snapshot = self.store.snapshot()?;
+        let mut ground = Ground { snapshot, above: Vec::with_capacity(ancestry.len()) };
+        for bytes in ancestry {
+            let header = Block::inspect(bytes).map_err(BlockError::from)?;
+            if header.height <= ground.snapshot.newest().height {
+                continue;
+            }
+            if header.parent != ground.parent().hash() {
+                return Err(LedgerError::Ancestry);
+            }
+            let ancestor = self.executed(&header, bytes, &ground)?;
+            ground.above.push(ancestor);
+        }
+        Ok(ground)
+    }
+
+    /// The block with these bytes, executed on this ground: now, or before.
+    fn executed(
+        &self,
+        header: &Header,
+        bytes: &[u8],
+        ground: &Ground,
+    ) -> Result<Arc<PendingBlock>, LedgerError> {
+        let hash = header.hash();
+        if let Some(known) = self.pending.get(&hash) {
+            return Ok(known);
+        }
+        let verified = self.verify_signatures(bytes)?;
+        let changes = verify_block(ground.parent(), &ground.state(), &verified)?;
+        Ok(self.pending.insert(PendingBlock::of_verified(verified, hash, changes)))
+    }
+
+    /// Parses a block; a transaction that waits here has been checked already.
+    fn verify_signatures(&self, bytes: &[u8]) -> Result<VerifiedBlock, BlockError> {
+        VerifiedBlock::from_bytes(bytes, &|digest| {
+            self.mempool.find(digest).map(|pending| pending.transaction.clone())
+        })
+    }
+
+    /// Executes a block that is proposed to follow this ground, and keeps the result for when it is final.
+    ///
+    /// # Errors
+    /// [`LedgerError::Block`] when the block is wrong; what it says about the state being unreadable says
+    /// nothing about the block.
+    pub fn check(&self, bytes: &[u8], ground: &Ground) -> Result<(), LedgerError> {
+        let header = Block::inspect(bytes).map_err(BlockError::from)?;
+        if header.parent != ground.parent().hash() {
+            return Err(BlockError::WrongParent.into());
+        }
+        self.executed(&header, bytes, ground).map(drop)
+    }
+
+    /// Builds the block that follows this ground from what waits. Nothing when nothing waits and `empty` is not
+    /// allowed.
+    ///
+    /// # Errors
+    /// [`LedgerError::Execute`].
+    pub fn build(&self, ground: &Ground, now_ms: u64, empty: bool) -> Result<Option<Vec<u8>>, LedgerError> {
+        let transactions = self.select(&ground.included());
+        let selected: Vec<TxId> = transactions.iter().map(VerifiedTransaction::id).collect();
+        if transactions.is_empty() && !empty {
+            return Ok(None);
+        }
+        let time_ms = now_ms.max(ground.parent().time_ms);
+        let executed = execute(ground.parent(), &ground.state(), time_ms, transactions)?;
+        for dropped in executed.dropped.iter().filter(|dropped| !dropped.error.may_pass_later()) {
+            self.mempool.discard(&dropped.id);
+        }
+        if executed.block.entries().is_empty() && !empty {
+            return Ok(None);
+        }
+        let bytes = executed.block.to_bytes();
+        let dropped: HashSet<TxId> = executed.dropped.iter().map(|dropped| dropped.id).collect();
+        let ids = selected.into_iter().filter(|id| !dropped.contains(id)).collect();
+        let hash = executed.block.hash();
+        self.pending.insert(PendingBlock::of_built(executed.block, hash, ids, executed.changes));
+        Ok(Some(bytes))
+    }
+
+    fn select(&self, included: &HashSet<TxId>) -> Vec<VerifiedTransaction> {
+        let (most, bytes) = (self.limits.block_transactions, self.limits.block_bytes);
+        let selected =
+            self.mempool.select(most, bytes, |pending| !included.contains(&pending.transaction.id()));
+        selected.into_iter().map(|pending| pending.transaction.clone()).collect()
+    }
+
+    /// Makes final blocks durable, in one write, and tells who waits. Blocks that are durable already are ignored.
+    ///
+    /// # Errors
+    /// When a block does not hold, although it is final, or the store fails: then this endorser must stop.
+    pub fn apply(&self, blocks: Vec<(Arc<[u8]>, Option<FinalityEvidence>)>) -> Result<(), LedgerError> {
+        let started = Instant::now();
+        let mut ground = self.ground(&[])?;
+        let mut batch = Vec::with_capacity(blocks.len());
+        for (bytes, evidence) in blocks {
+            let header = Block::inspect(&bytes).map_err(BlockError::from)?;
+            if header.height <= ground.snapshot.newest().height {
+                continue;
+            }
+            if header.parent != ground.parent().hash() {
+                return Err(LedgerError::Ancestry);
+            }
+            let evidence = self.check_evidence(&header, evidence)?;
+            let executed = self.executed(&header, &bytes, &ground)?;
+            batch.push(executed.to_final(evidence));
+            ground.above.push(executed);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.store.append(&batch)?;
+        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.announce(&batch);
+        Ok(())
+    }
+
+    /// Evidence is handed on to others, so it is looked at before it is kept.
+    fn check_evidence(
+        &self,
+        header: &Header,
+        evidence: Option<FinalityEvidence>,
+    ) -> Result<Option<FinalityEvidence>, LedgerError> {
+        if let Some(evidence) = &evidence {
+            evidence
+                .verify(&self.genesis)
+                .map_err(|source| LedgerError::Evidence { height: header.height, source })?;
+            if evidence.block_hash() != header.hash() {
+                return Err(LedgerError::Ancestry);
+            }
+        }
+        Ok(evidence)
+    }
+
+    fn announce(&self, batch: &[FinalBlock]) {
+        for block in batch {
+            self.mempool.committed(block.ids.iter().copied());
+            for (place, id) in block.ids.iter().enumerate() {
+                if let Some(committed) = Committed::of_block(&block.block, block.hash, place, *id) {
+                    let outcome = committed.entry().outcome.kind();
+                    self.metrics.transactions.get_or_create(&OutcomeLabel { outcome }).inc();
+                    self.waiters.wake(&committed);
+                }
+            }
+        }
+        let tip = self.store.tip();
+        self.pending.retain_above(tip.header.height);
+        for expired in self.mempool.expire(tip.header.time_ms) {
+            self.waiters.give_up(&expired);
+        }
+        self.show_tip();
+        self.show_mempool();
+    }
+
+    fn show_tip(&self) {
+        let tip = self.store.tip();
+        self.metrics.height.set(i64::try_from(tip.header.height).unwrap_or(i64::MAX));
+        self.metrics.block_time.set(i64::try_from(tip.header.time_ms / 1000).unwrap_or(i64::MAX));
+    }
+
+    /// Brings the measurements of the mempool up to date.
+    pub fn show_mempool(&self) {
+        let (transactions, bytes) = self.mempool.size();
+        self.metrics.mempool_transactions.set(i64::try_from(transactions).unwrap_or(i64::MAX));
+        self.metrics.mempool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// How the engine reads a block's place in the chain. It costs a hash over the bytes.
+#[must_use]
+pub fn inspect(bytes: &[u8]) -> Option<consensus::BlockMeta> {
+    let header = Block::inspect(bytes).ok()?;
+    Some(consensus::BlockMeta { digest: header.hash().0, parent: header.parent.0, height: header.height })
+}

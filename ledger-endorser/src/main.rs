@@ -1,0 +1,14 @@
+//! The ledger endorser's program.
+
+use std::process::ExitCode;
+
+use service::daemon::Daemon;
+
+fn main() -> ExitCode {
+    let daemon = Daemon {
+        name: "quorate-ledger-endorser",
+        about: env!("CARGO_PKG_DESCRIPTION"),
+        env_prefix: "QUORATE_ENDORSER",
+    };
+    daemon.main(quorate_ledger_endorser::run)
+}

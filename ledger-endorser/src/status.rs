@@ -1,0 +1,126 @@
+//! The one place that says what an error is on the wire.
+
+use golden_record::{AdmissionError, StateError, TransactionError};
+use service::rate_limit::OverRate;
+use tonic::{Code, Status, metadata::MetadataValue};
+
+use crate::{approve::ApproveError, intake::Refused, mempool::Full, store::StoreError};
+
+/// The metadata key that carries a refusal's code beside the status.
+pub const REFUSAL_CODE: &str = "refusal-code";
+
+/// Why a request gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The connection proves no key.
+    #[error("no client key")]
+    NoKey,
+    /// The peer asks too often.
+    #[error(transparent)]
+    OverRate(#[from] OverRate),
+    /// The peer may not see this.
+    #[error("this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin and users what concerns their tenant")]
+    Forbidden,
+    /// There is no such thing.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// A field is not what it must be.
+    #[error("{0}")]
+    Field(#[from] proto::field::FieldError),
+    /// The transaction given to `RequestRead` asks for something else.
+    #[error("transaction: not a read request")]
+    NotARead,
+    /// The transaction was not taken.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The transaction expired before it became final.
+    #[error("the transaction expired before it became final; it will not enter the chain")]
+    Expired,
+    /// The transaction did not become final in time. It may yet.
+    #[error("not final within {0} ms; ask again with the same transaction")]
+    Deadline(u64),
+    /// No certificate.
+    #[error(transparent)]
+    Approve(#[from] ApproveError),
+    /// The newest final block is too old to answer from.
+    #[error("the newest final block here is {0} ms old: this endorser may be cut off from the others")]
+    Stale(u64),
+    /// The evidence is not there yet.
+    #[error("no finality evidence at or after this entry yet; ask again")]
+    NoEvidence,
+    /// The store failed.
+    #[error("the endorser's store failed")]
+    Store(#[from] StoreError),
+    /// The state cannot be read.
+    #[error("the endorser's state cannot be read")]
+    State(#[from] StateError),
+}
+
+impl Failure {
+    /// Its name in status details and metrics: stable, snake case.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoKey => "no_key",
+            Self::OverRate(_) => "over_rate",
+            Self::Forbidden => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Field(_) => "malformed",
+            Self::NotARead => "not_a_read",
+            Self::Refused(refused) => refused.code(),
+            Self::Expired | Self::Approve(ApproveError::Expired) => "expired",
+            Self::Deadline(_) => "not_final_in_time",
+            Self::Approve(ApproveError::NotApproved) => "not_approved",
+            Self::Stale(_) => "stale",
+            Self::NoEvidence => "no_evidence_yet",
+            Self::Approve(_) | Self::Store(_) | Self::State(_) => "endorser_failed",
+        }
+    }
+
+    fn grpc_code(&self) -> Code {
+        match self {
+            Self::NoKey => Code::Unauthenticated,
+            Self::OverRate(_) | Self::Refused(Refused::Full(Full::Author)) => Code::ResourceExhausted,
+            Self::Forbidden => Code::PermissionDenied,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Field(_) | Self::NotARead => Code::InvalidArgument,
+            Self::Refused(Refused::Admission(error)) => admission(error),
+            Self::Expired | Self::Approve(ApproveError::Expired | ApproveError::NotApproved) => {
+                Code::FailedPrecondition
+            }
+            Self::Deadline(_) => Code::DeadlineExceeded,
+            Self::Refused(Refused::Full(Full::Pool)) | Self::Stale(_) | Self::NoEvidence => Code::Unavailable,
+            Self::Approve(_) | Self::Store(_) | Self::State(_) | Self::Refused(Refused::Store(_)) => Code::Internal,
+        }
+    }
+
+    /// Whether it is this endorser's own fault.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.grpc_code() == Code::Internal
+    }
+}
+
+fn admission(error: &AdmissionError) -> Code {
+    match error {
+        AdmissionError::UnknownAuthor | AdmissionError::AuthorMayNotWrite => Code::PermissionDenied,
+        AdmissionError::Transaction(TransactionError::Signature | TransactionError::Possession) => {
+            Code::Unauthenticated
+        }
+        AdmissionError::WrongChain | AdmissionError::LifetimeTooLong | AdmissionError::Transaction(_) => {
+            Code::InvalidArgument
+        }
+        AdmissionError::Expired | AdmissionError::AlreadyIncluded => Code::FailedPrecondition,
+        AdmissionError::BlockFull => Code::Unavailable,
+        AdmissionError::State(_) => Code::Internal,
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let mut status = Self::new(failure.grpc_code(), failure.to_string());
+        status.metadata_mut().insert(REFUSAL_CODE, MetadataValue::from_static(failure.code()));
+        status
+    }
+}
