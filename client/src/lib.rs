@@ -1,1 +1,124 @@
 //! The SDK: wrap, write, read, audit, each answer verified.
+//!
+//! A [`Client`] trusts nobody. Its [`Profile`] pins the chain, the custody key, the certificate roots of the
+//! organisations and the identity key of every daemon; all else is checked when it arrives:
+//!
+//! - the genesis, against the pinned chain id;
+//! - the committee, by every member's signature and the pinned key id;
+//! - approval certificates, by the very check that the crypto nodes make, and against the request;
+//! - the document's wrapped key, by its proof, its label and the certified write id;
+//! - every share, by its proof; every release statement, by its node's signature; the combination, by doing it again;
+//! - the encrypted object, chunk by chunk, and by the checksum on the chain;
+//! - the log, by its Merkle root and the signatures of 2f+1 validators.
+//!
+//! What does not hold is an [`Error`] or, where a read succeeds in spite of it, a [`Fault`] in the report, and
+//! names who is to blame.
+
+mod admin;
+mod approvals;
+mod committee;
+mod connection;
+mod error;
+mod log;
+mod object;
+mod profile;
+mod read;
+mod release;
+mod status;
+mod submit;
+mod write;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use golden_record::Genesis;
+use service::identity::Identity;
+use threshold::signature::PublicKey;
+use tokio::sync::RwLock;
+
+pub use crate::committee::Committee;
+pub use crate::error::{Error, Fault, Party};
+pub use crate::log::{EndorserStatus, Line, Proven, VerifiedLog};
+pub use crate::profile::{
+    ApprovalProfile, DaemonProfile, EndorserProfile, NodeProfile, OrganisationProfile, Profile,
+};
+pub use crate::status::{CoordinatorStatus, NodeHealth};
+pub use crate::submit::Recorded;
+pub use crate::read::{Document, ReadReport, ReadRequest};
+pub use crate::write::{WriteReport, WriteRequest};
+
+use crate::connection::{Coordinator, Endorser};
+use crate::object::ObjectStore;
+use crate::profile::Trust;
+
+/// A client with long-lived channels. Cloning is cheap and shares them; hundreds of reads may run at once.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    identity: Arc<Identity>,
+    public_key: PublicKey,
+    trust: Trust,
+    genesis: Genesis,
+    endorsers: Vec<Endorser>,
+    coordinators: Vec<Coordinator>,
+    objects: ObjectStore,
+    committee: RwLock<Option<Arc<Committee>>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.0.public_key)
+    }
+}
+
+impl Client {
+    /// Connects as `identity`, whose key signs this client's transactions. The genesis comes from the first
+    /// endorser that gives the pinned one.
+    ///
+    /// # Errors
+    /// A profile that does not parse, or no endorser with the genesis of the pinned chain.
+    pub async fn connect(profile: Profile, identity: Arc<Identity>) -> Result<Self, Error> {
+        let trust = profile.trust()?;
+        let endorsers =
+            trust.endorsers.iter().map(|pinned| Endorser::new(pinned, &identity)).collect::<Result<Vec<_>, _>>()?;
+        let coordinators =
+            trust.coordinators.iter().map(|pinned| Coordinator::new(pinned, &identity)).collect::<Result<_, _>>()?;
+        let public_key = PublicKey::from_bytes(&identity.public_key())
+            .map_err(|error| Error::Request(format!("the identity's key: {error}")))?;
+        let genesis = log::genesis(&endorsers, &trust).await?;
+        Ok(Self(Arc::new(Inner {
+            identity,
+            public_key,
+            genesis,
+            endorsers,
+            coordinators,
+            objects: ObjectStore::new(&profile.objects),
+            committee: RwLock::new(None),
+            trust,
+        })))
+    }
+
+    /// The key that this client signs with.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        self.0.public_key
+    }
+
+    /// The pinned chain's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.0.genesis
+    }
+
+    /// How many endorsers may lie: f of 3f+1.
+    pub(crate) fn tolerated(&self) -> usize {
+        self.0.endorsers.len().saturating_sub(1) / 3
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

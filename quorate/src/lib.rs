@@ -1,1 +1,62 @@
 //! The command line for platform teams, auditors and operators, with the one-command local cluster.
+//!
+//! Everything that the program does is here, so that tests can run it: [`main_with`] is the whole program, and
+//! [`cluster`] is the local cluster that `demo`, `dev`, `bench` and the integration tests share.
+
+pub mod bench;
+mod cli;
+pub mod cluster;
+mod commands;
+mod daemon;
+mod demo;
+mod failure;
+mod home;
+mod keyring;
+mod output;
+mod profile;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+pub use crate::cli::DaemonKind;
+use crate::cli::{Cli, Command};
+use crate::commands::Context;
+pub use crate::failure::{Failure, Outcome, Verdict};
+pub use crate::home::Home;
+pub use crate::keyring::{Keyring, Owner};
+pub use crate::output::{Output, Progress};
+
+/// Runs the program with these arguments, the first being its name. Exit status 0: done; 1: an error; 2: the
+/// answer is no.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nothing sensible is left to do when the terminal is gone.
+            let _ = error.print();
+            return if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    let output = Output::new(cli.global.json);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    // A daemon brings its own logging and runtime.
+    if let Command::Daemon(arguments) = &cli.command {
+        return daemon::run(arguments);
+    }
+    let context = Context::new(&cli.global)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(commands::run(&context, cli.command))
+}

@@ -1,3 +1,7 @@
 //! The `quorate` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quorate::main_with(std::env::args_os())
+}

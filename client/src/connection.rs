@@ -1,0 +1,105 @@
+//! The long-lived channels to endorsers and coordinators, and how their refusals become errors.
+
+use std::time::Duration;
+
+use proto::coordinator::coordinator_service_client::CoordinatorServiceClient;
+use proto::ledger::ledger_service_client::LedgerServiceClient;
+use proto::limits;
+use service::identity::Identity;
+use service::tls;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::error::{Error, Party};
+use crate::profile::Pinned;
+
+/// How long any one answer may take, consensus included.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+
+/// One endorser. Cloning shares the channel.
+#[derive(Clone)]
+pub(crate) struct Endorser {
+    pub(crate) organisation: threshold::name::Name,
+    rpc: LedgerServiceClient<Channel>,
+}
+
+/// One coordinator. Cloning shares the channel.
+#[derive(Clone)]
+pub(crate) struct Coordinator {
+    name: threshold::name::Name,
+    rpc: CoordinatorServiceClient<Channel>,
+}
+
+impl Endorser {
+    pub(crate) fn new(pinned: &Pinned, identity: &Identity) -> Result<Self, Error> {
+        let rpc = LedgerServiceClient::new(channel(pinned, identity)?)
+            .max_decoding_message_size(limits::LEDGER_PAGE)
+            .max_encoding_message_size(limits::LEDGER_REQUEST);
+        Ok(Self { organisation: pinned.name.clone(), rpc })
+    }
+
+    pub(crate) fn party(&self) -> Party {
+        Party::Endorser(self.organisation.clone())
+    }
+
+    pub(crate) fn rpc(&self) -> LedgerServiceClient<Channel> {
+        self.rpc.clone()
+    }
+
+    /// A status of this endorser as an error.
+    pub(crate) fn failed(&self, status: &Status) -> Error {
+        unavailable(self.party(), status)
+    }
+}
+
+impl Coordinator {
+    pub(crate) fn new(pinned: &Pinned, identity: &Identity) -> Result<Self, Error> {
+        let rpc = CoordinatorServiceClient::new(channel(pinned, identity)?)
+            .max_decoding_message_size(limits::COORDINATOR_ANSWER)
+            .max_encoding_message_size(limits::REENCRYPT_REQUEST);
+        Ok(Self { name: pinned.name.clone(), rpc })
+    }
+
+    pub(crate) fn name(&self) -> &threshold::name::Name {
+        &self.name
+    }
+
+    pub(crate) fn party(&self) -> Party {
+        Party::Coordinator(self.name.clone())
+    }
+
+    pub(crate) fn rpc(&self) -> CoordinatorServiceClient<Channel> {
+        self.rpc.clone()
+    }
+
+    pub(crate) fn failed(&self, status: &Status) -> Error {
+        unavailable(self.party(), status)
+    }
+}
+
+/// A request with a deadline that the peer sees too.
+pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(DEADLINE);
+    request
+}
+
+/// Whether asking again, or asking someone else, may help.
+pub(crate) fn is_passing(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled | Code::Aborted)
+}
+
+fn channel(pinned: &Pinned, identity: &Identity) -> Result<Channel, Error> {
+    tls::connect(&pinned.address, pinned.identity.to_bytes(), identity, &tls::ChannelLimits::default())
+        .map_err(|error| Error::Profile { field: "address", reason: format!("{}: {error}", pinned.address) })
+}
+
+fn unavailable(party: Party, status: &Status) -> Error {
+    let reason = match status.code() {
+        Code::Unavailable => format!("cannot be reached ({})", status.message()),
+        Code::DeadlineExceeded => "did not answer in time".to_owned(),
+        Code::ResourceExhausted => format!("is busy ({})", status.message()),
+        _ => format!("refused: {}", status.message()),
+    };
+    Error::Unavailable { party, reason }
+}

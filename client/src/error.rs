@@ -1,0 +1,151 @@
+//! What can go wrong, sorted by whose fault it is.
+
+use golden_record::{DenialReason, RejectionReason, TxId};
+use threshold::name::Name;
+
+/// Why a call of the client did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The ledger recorded the read request and said no.
+    #[error("the ledger denied the read: {reason} (on the record as {tx_id})")]
+    Denied {
+        /// The ledger's reason.
+        reason: DenialReason,
+        /// The denied request, as anybody can find it in the log.
+        tx_id: TxId,
+    },
+    /// The ledger recorded the transaction and did not apply it.
+    #[error("the ledger rejected the transaction: {reason} (on the record as {tx_id})")]
+    Rejected {
+        /// The ledger's reason.
+        reason: RejectionReason,
+        /// The rejected transaction.
+        tx_id: TxId,
+    },
+    /// The ledger has no such thing.
+    #[error("the ledger has no {0}")]
+    NotFound(String),
+    /// A peer did what no honest peer does.
+    #[error("{0}")]
+    Lied(Box<Fault>),
+    /// Too few peers gave an answer that holds; each fault found on the way is listed.
+    #[error("too few valid answers: {needed}{}", list(.faults))]
+    TooFew {
+        /// What was needed.
+        needed: String,
+        /// Who failed how.
+        faults: Vec<Fault>,
+    },
+    /// A peer could not be reached or did not answer in time, or refused.
+    #[error("{party} {reason}")]
+    Unavailable {
+        /// Who.
+        party: Party,
+        /// What happened.
+        reason: String,
+    },
+    /// The caller's request cannot be right.
+    #[error("{0}")]
+    Request(String),
+    /// The profile cannot be right.
+    #[error("profile: {field}: {reason}")]
+    Profile {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The object is not what the document says; its store, or whoever wrote it, is at fault.
+    #[error("the encrypted object {0}")]
+    Object(String),
+    /// This machine failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether everything worked and the answer is no, as opposed to a failure.
+    #[must_use]
+    pub const fn is_no(&self) -> bool {
+        matches!(self, Self::Denied { .. } | Self::Rejected { .. } | Self::NotFound(_) | Self::Lied(_))
+    }
+
+    /// A stable name for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Denied { .. } => "denied",
+            Self::Rejected { .. } => "rejected",
+            Self::NotFound(_) => "not_found",
+            Self::Lied(_) => "peer_lied",
+            Self::TooFew { .. } => "too_few_answers",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Request(_) => "bad_request",
+            Self::Profile { .. } => "bad_profile",
+            Self::Object(_) => "bad_object",
+            Self::Io { .. } => "io",
+        }
+    }
+
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Lied(Box::new(fault))
+    }
+}
+
+/// Someone this client talks to, or whose statements it checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Party {
+    /// The endorser of an organisation.
+    Endorser(Name),
+    /// A coordinator.
+    Coordinator(Name),
+    /// A crypto node: its seat and name in the committee.
+    CryptoNode(u16, Name),
+}
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Endorser(name) => write!(f, "endorser of {name}"),
+            Self::Coordinator(name) => write!(f, "coordinator {name}"),
+            Self::CryptoNode(index, name) => write!(f, "crypto node {index} ({name})"),
+        }
+    }
+}
+
+/// A peer's misbehaviour, with what shows it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{party} {what}")]
+pub struct Fault {
+    /// Who did it.
+    pub party: Party,
+    /// What it did.
+    pub what: String,
+    /// A stable name of the check that failed.
+    pub check: &'static str,
+    /// The bytes that show it to a third party; empty where only this client saw it.
+    pub evidence: Vec<u8>,
+}
+
+impl Fault {
+    pub(crate) fn new(party: Party, check: &'static str, what: impl Into<String>, evidence: &[u8]) -> Self {
+        Self { party, what: what.into(), check, evidence: evidence.to_vec() }
+    }
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("; {fault}")).collect()
+}

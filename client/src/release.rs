@@ -1,0 +1,155 @@
+//! The coordinator's answer, checked: nothing it says is taken on its word.
+
+use std::collections::BTreeSet;
+
+use approval::Approved;
+use proto::coordinator::{FaultKind, ReencryptRequest, ReencryptResponse};
+use rand_core::OsRng;
+use threshold::encoding::Canonical;
+use threshold::name::Name;
+use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_shares};
+use threshold::statement::ReleaseStatement;
+use threshold::wrap::WrappedKey;
+
+use crate::Client;
+use crate::committee::Committee;
+use crate::connection::{Coordinator, request};
+use crate::error::{Error, Fault, Party};
+
+/// A checked re-encryption.
+pub(crate) struct Released {
+    /// The wrapped key, re-encrypted to the reader's key; combined here.
+    pub(crate) reencryption: Reencryption,
+    /// The crypto nodes whose shares hold and who have signed that they released them.
+    pub(crate) released_by: Vec<(u16, Name)>,
+    /// Who misbehaved on the way.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Client {
+    /// Asks one coordinator after the other until one brings what holds.
+    pub(crate) async fn release(
+        &self,
+        committee: &Committee,
+        approved: &Approved,
+        certificates: &[Vec<u8>],
+        wrapped: &WrappedKey,
+    ) -> Result<Released, Error> {
+        let message = ReencryptRequest { wrapped_key: wrapped.to_bytes(), certificates: certificates.to_vec() };
+        let mut last = Error::Request("the profile names no coordinator".into());
+        for coordinator in &self.0.coordinators {
+            match coordinator.rpc().reencrypt(request(message.clone())).await {
+                Ok(answer) => match check(coordinator, committee, approved, wrapped, &answer.into_inner()) {
+                    Ok(released) => return Ok(released),
+                    Err(error) => last = error,
+                },
+                Err(status) => last = coordinator.failed(&status),
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Recomputes everything: proofs in a batch, statements, combination.
+fn check(
+    coordinator: &Coordinator,
+    committee: &Committee,
+    approved: &Approved,
+    wrapped: &WrappedKey,
+    answer: &ReencryptResponse,
+) -> Result<Released, Error> {
+    let party = coordinator.party();
+    let lied = |check, what: &str| Error::from(Fault::new(party.clone(), check, what, &[]));
+    if answer.manifest_digest != committee.digest().as_bytes() {
+        return Err(lied("manifest", "answered for another committee than the one on the chain"));
+    }
+    let mut faults = reported(answer);
+    let (shares, statements) = decode(answer).map_err(|what| lied("answer", &what))?;
+    let manifest = &committee.signed().manifest;
+    let context = Context::new(manifest, wrapped, approved.approve_id(), &approved.q())
+        .map_err(|error| Error::Request(error.to_string()))?;
+    let stated = stated(&shares, &statements, committee, approved).map_err(|what| lied("statement", &what))?;
+    let (verified, culprits) = verify_shares(&context, &shares, &mut OsRng);
+    for culprit in culprits {
+        // The node has signed for this very share, so it is the node's fault and not the coordinator's.
+        let Some(member) = committee.member(culprit.index) else { continue };
+        let evidence = shares.iter().find(|share| share.index() == culprit.index).map(Canonical::to_bytes);
+        let party = Party::CryptoNode(culprit.index.get(), member.name.clone());
+        let what = "signed for a share whose proof does not hold";
+        faults.push(Fault::new(party, "share_proof", what, &evidence.unwrap_or_default()));
+    }
+    let needed = manifest.threshold();
+    let Some(used) = verified.get(..usize::from(needed.t())) else {
+        let needed = format!("{} shares hold where the key needs {needed}", verified.len());
+        return Err(Error::TooFew { needed, faults });
+    };
+    let released_by = stated.into_iter().filter(|(index, _)| used.iter().any(|share| share.index().get() == *index));
+    let reencryption = combine(&context, used).map_err(|error| lied("combination", &error.to_string()))?;
+    // With more shares than needed there is more than one right combination.
+    if shares.len() == used.len() && answer.combined != reencryption.to_bytes() {
+        faults.push(Fault::new(party, "combination", "gave a combination that is not that of its shares", &answer.combined));
+    }
+    Ok(Released { released_by: released_by.collect(), reencryption, faults })
+}
+
+fn decode(answer: &ReencryptResponse) -> Result<(Vec<ReencryptionShare>, Vec<ReleaseStatement>), String> {
+    if answer.shares.len() != answer.statements.len() || answer.shares.len() > 64 {
+        return Err("gave shares and statements that do not go together".into());
+    }
+    let shares = answer.shares.iter().map(|bytes| ReencryptionShare::from_bytes(bytes));
+    let statements = answer.statements.iter().map(|bytes| ReleaseStatement::from_bytes(bytes));
+    Ok((
+        shares.collect::<Result<_, _>>().map_err(|error| format!("gave a share that does not decode: {error}"))?,
+        statements.collect::<Result<_, _>>().map_err(|error| format!("gave a statement that does not decode: {error}"))?,
+    ))
+}
+
+/// Each share has its own node's signed statement, about this read and about these bytes.
+fn stated(
+    shares: &[ReencryptionShare],
+    statements: &[ReleaseStatement],
+    committee: &Committee,
+    approved: &Approved,
+) -> Result<Vec<(u16, Name)>, String> {
+    let mut seen = BTreeSet::new();
+    let mut nodes = Vec::new();
+    for (share, statement) in shares.iter().zip(statements) {
+        let member = committee.member(share.index()).ok_or("gave a share of a node that is not in the committee")?;
+        if !seen.insert(share.index()) {
+            return Err(format!("gave two shares of {}", member.name));
+        }
+        statement
+            .verify(&member.identity)
+            .map_err(|_| format!("gave a statement that {} has not signed", member.name))?;
+        let about_this = statement.index == share.index()
+            && statement.manifest_digest == committee.digest()
+            && statement.approve_id == approved.approve_id()
+            && statement.write_id == approved.write_id()
+            && statement.q == approved.q()
+            && statement.share_digest == share.digest();
+        if !about_this {
+            return Err(format!("gave a statement of {} about another release", member.name));
+        }
+        nodes.push((share.index().get(), member.name.clone()));
+    }
+    Ok(nodes)
+}
+
+/// The faults that the coordinator reports are hearsay, unless it gives evidence; they are passed on as such.
+fn reported(answer: &ReencryptResponse) -> Vec<Fault> {
+    let faults = answer.faults.iter().take(64);
+    faults
+        .filter_map(|fault| {
+            let name: Name = fault.name.parse().ok()?;
+            let index = u16::try_from(fault.index).ok()?;
+            let check = match fault.kind() {
+                FaultKind::Unspecified => "reported",
+                FaultKind::Unreachable => "reported_unreachable",
+                FaultKind::Refused => "reported_refused",
+                FaultKind::Invalid => "reported_invalid",
+            };
+            let what = format!("failed, as the coordinator reports: {}", fault.detail);
+            Some(Fault::new(Party::CryptoNode(index, name), check, what, &fault.evidence))
+        })
+        .collect()
+}

@@ -1,0 +1,98 @@
+//! Transactions: made, signed, submitted, and the answer compared with what was submitted.
+
+use golden_record::{Body, Entry, Outcome, Transaction, TxId};
+use proto::ledger::{LogEntry, SubmitRequest};
+use rand_core::{OsRng, RngCore};
+use threshold::encoding::Canonical;
+
+use crate::connection::{Endorser, is_passing, request};
+use crate::error::{Error, Fault};
+use crate::{Client, now_ms};
+
+/// How long a transaction may wait for its block.
+const LIFETIME_MS: u64 = 60_000;
+
+/// Where in the log a transaction is, by the word of one endorser; [`Client::prove`] proves it.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The transaction's id.
+    pub tx_id: TxId,
+    /// Its position in the log, from 0.
+    pub index: u64,
+    /// The height of its block.
+    pub height: u64,
+    /// The time of its block.
+    pub time_ms: u64,
+    /// The transaction with its outcome.
+    pub entry: Entry,
+}
+
+impl Client {
+    /// Signs a transaction as this client's identity.
+    #[must_use]
+    pub fn transaction(&self, body: Body) -> Transaction {
+        let mut nonce = [0; 16];
+        OsRng.fill_bytes(&mut nonce);
+        let expires_ms = now_ms() + LIFETIME_MS;
+        Transaction::sign(self.0.trust.chain_id, self.0.identity.signing_key(), nonce, expires_ms, body)
+    }
+
+    /// Submits a transaction to one endorser after the other until one has it final, and answers with its outcome,
+    /// whatever that is. Submitting the same transaction to several is harmless.
+    ///
+    /// # Errors
+    /// No endorser that accepts it, or one that answers with another transaction.
+    pub async fn submit(&self, transaction: &Transaction) -> Result<Recorded, Error> {
+        let bytes = transaction.to_bytes();
+        let mut last = Error::Request("the profile names no endorser".into());
+        // Not always the same one first: endorsers share the work of many clients.
+        let start = usize::from(transaction.nonce.first().copied().unwrap_or(0));
+        let count = self.0.endorsers.len();
+        for endorser in self.0.endorsers.iter().cycle().skip(start % count.max(1)).take(count) {
+            let message = SubmitRequest { transaction: bytes.clone() };
+            match endorser.rpc().submit(request(message)).await {
+                Ok(answer) => return recorded(endorser, transaction, answer.into_inner().entry),
+                Err(status) => {
+                    last = endorser.failed(&status);
+                    if !is_passing(status.code()) {
+                        return Err(last);
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Submits and insists that the transaction was applied.
+    ///
+    /// # Errors
+    /// As [`Client::submit`], and [`Error::Rejected`].
+    pub async fn apply(&self, body: Body) -> Result<Recorded, Error> {
+        let transaction = self.transaction(body);
+        let recorded = self.submit(&transaction).await?;
+        match recorded.entry.outcome {
+            Outcome::Rejected(reason) => Err(Error::Rejected { reason, tx_id: recorded.tx_id }),
+            _ => Ok(recorded),
+        }
+    }
+}
+
+/// An endorser's answer about a transaction; it must be about this one.
+pub(crate) fn recorded(
+    endorser: &Endorser,
+    transaction: &Transaction,
+    answer: Option<LogEntry>,
+) -> Result<Recorded, Error> {
+    let line = answer
+        .ok_or_else(|| Fault::new(endorser.party(), "entry", "answered without the entry that was asked for", &[]))?;
+    let lied = |what: &str| Fault::new(endorser.party(), "entry", what, &line.entry);
+    if line.entry.len() > proto::limits::ENTRY {
+        return Err(lied("gave an entry that is too large").into());
+    }
+    let entry = Entry::from_bytes(&line.entry).map_err(|_| lied("gave an entry that does not decode"))?;
+    if entry.transaction != *transaction {
+        return Err(lied("gave the entry of another transaction").into());
+    }
+    let tx_id = transaction.tx_id();
+    Ok(Recorded { tx_id, index: line.index, height: line.height, time_ms: line.time_ms, entry })
+}

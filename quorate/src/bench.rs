@@ -1,0 +1,113 @@
+//! What complete authorised reads cost, on a whole cluster of processes on this machine.
+//!
+//! A read here is everything that a reader does: a fresh key pair, a signed request to all endorsers, consensus and
+//! their disks, certificates checked, the coordinator, the crypto nodes' checks and journals, every share and statement
+//! verified, the data key opened, the content decrypted and compared.
+
+mod load;
+mod measure;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::load::Load;
+use self::measure::{Latencies, cores};
+use crate::cli::BenchArgs;
+use crate::cluster::Cluster;
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+/// Before anything is measured.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// One at a time.
+const SINGLE: Duration = Duration::from_secs(10);
+/// How many bare transactions at once when many are asked for.
+const SUBMITTERS: u64 = 256;
+
+/// Runs all phases on a cluster in a temporary directory and prints the figures.
+pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
+    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+    let progress = output.progress("starting");
+    let say = |what: &str| progress.say(what);
+    let cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
+    say("preparing a document");
+    let load = Load::prepare(&cluster).await?;
+    say("warming up");
+    load.reads(arguments.readers, WARM_UP).await;
+    say("bare transactions, one at a time");
+    let commits = load.commits(SINGLE).await;
+    say("reads, one at a time");
+    let single = load.reads(1, SINGLE).await;
+    say(&format!("reads, {} at a time, for {} s", arguments.readers, arguments.seconds));
+    let window = Duration::from_secs(arguments.seconds);
+    let many = load.reads(arguments.readers, window).await;
+    if arguments.transactions > 0 {
+        say(&format!("{} transactions", arguments.transactions));
+        load.fill(arguments.transactions, SUBMITTERS).await;
+    }
+    say("measuring memory");
+    let memory = Memory::of(&cluster)?;
+    drop(progress);
+    let errors = commits.errors() + single.errors() + many.errors();
+    let value = json!({
+        "single_p50_ms": single.percentile_ms(50.0),
+        "single_p99_ms": single.percentile_ms(99.0),
+        "single_reads": single.count(),
+        "commit_p50_ms": commits.percentile_ms(50.0),
+        "commit_p99_ms": commits.percentile_ms(99.0),
+        "single_to_commit": ratio(&single, &commits),
+        "reads_per_second": many.per_second(window),
+        "p50_ms": many.percentile_ms(50.0),
+        "p99_ms": many.percentile_ms(99.0),
+        "reads": many.count(),
+        "errors": errors,
+        "first_error": many.first_error().or(single.first_error()).or(commits.first_error()),
+        "wrapped_key_bytes": load.wrapped_key_bytes(),
+        "crypto_node_rss_mb": memory.node,
+        "endorser_rss_mb": memory.endorser,
+        "coordinator_rss_mb": memory.coordinator,
+        "readers": arguments.readers,
+        "seconds": arguments.seconds,
+        "log_size": load.log_size().await?,
+        "cores": cores(),
+        "optimised": !cfg!(debug_assertions),
+    });
+    cluster.shutdown().await?;
+    output.result(&value, &text(&value))?;
+    if errors == 0 {
+        return Ok(());
+    }
+    Err(Failure::error(format!("{errors} operations failed"), "see first_error in the output"))
+}
+
+/// The largest of each kind of process, in units of 10^6 bytes.
+struct Memory {
+    node: f64,
+    endorser: f64,
+    coordinator: f64,
+}
+
+impl Memory {
+    fn of(cluster: &Cluster) -> Outcome<Self> {
+        let layout = cluster.layout();
+        let largest = |seats: &[crate::cluster::Seat]| -> Outcome<f64> {
+            let sizes = seats.iter().map(|seat| cluster.rss(&seat.name)).collect::<Outcome<Vec<u64>>>()?;
+            Ok(measure::megabytes(sizes.into_iter().max().unwrap_or(0)))
+        };
+        Ok(Self {
+            node: largest(&layout.nodes)?,
+            endorser: largest(&layout.endorsers)?,
+            coordinator: largest(std::slice::from_ref(&layout.coordinator))?,
+        })
+    }
+}
+
+fn ratio(single: &Latencies, commits: &Latencies) -> f64 {
+    measure::rounded(single.percentile_ms(50.0) / commits.percentile_ms(50.0).max(0.001))
+}
+
+fn text(value: &Value) -> String {
+    let Value::Object(figures) = value else { return String::new() };
+    figures.iter().map(|(name, figure)| format!("{name:20} {figure}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,328 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keys that no one holds alone: wrap, approve on a ledger, re-encrypt by quorum, prove it.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "Exit status: 0 done; 1 an error; 2 the answer is no (denied, rejected, invalid).\n\
+    Start with `quorate demo`, then `quorate dev`.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print JSON on standard output instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The profile to use [default: profile.toml in $QUORATE_HOME or ~/.quorate]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Never ask; fail instead of waiting for an answer
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+}
+
+/// One variant per verb.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole main job once on this machine and say what each step proves
+    Demo(DemoArgs),
+    /// Start a cluster on this machine and keep it running
+    Dev(DevArgs),
+    /// Show how the cluster of the profile is doing
+    Status,
+    /// Tenants: the companies or teams that own documents
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Users of a tenant, each with a key of their own
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Datasets: documents that share owners, writers and readers
+    #[command(subcommand)]
+    Dataset(DatasetCommand),
+    /// Give a user a role in a dataset
+    Grant(GrantArgs),
+    /// Take a role in a dataset away from a user
+    Revoke(GrantArgs),
+    /// Encrypt a file and record it as the next version of a document
+    Write(WriteArgs),
+    /// Read a document: approved on the ledger, re-encrypted by quorum, verified, decrypted
+    Read(ReadArgs),
+    /// Show what the ledger holds about a document version; decrypts nothing
+    Inspect(InspectArgs),
+    /// The record of who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// For the operators of crypto nodes
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Measure the cluster
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Run one daemon in this process
+    #[command(hide = true)]
+    Daemon(DaemonArgs),
+}
+
+/// `quorate demo`
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the cluster's directory afterwards, to look at it
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// `quorate dev`
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Where the cluster keeps its data [default: dev in $QUORATE_HOME or ~/.quorate]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Delete the cluster's data first, and the keys that belong to it
+    #[arg(long)]
+    pub(crate) reset: bool,
+    /// Do not ask before deleting
+    #[arg(long, requires = "reset")]
+    pub(crate) yes: bool,
+}
+
+/// `quorate tenant …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Create a tenant and the key of its administrator
+    Create {
+        /// The tenant's name
+        tenant: String,
+    },
+}
+
+/// `quorate user …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Create a user of a tenant
+    Create {
+        /// The tenant's name
+        tenant: String,
+        /// The user's name
+        user: String,
+    },
+}
+
+/// `quorate dataset …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetCommand {
+    /// Create a dataset
+    Create {
+        /// TENANT/DATASET
+        dataset: String,
+        /// A user who may grant and revoke (repeat for more)
+        #[arg(long, value_name = "USER", required = true)]
+        owner: Vec<String>,
+        /// A user who may write documents (repeat for more)
+        #[arg(long, value_name = "USER")]
+        writer: Vec<String>,
+        /// A user who may read documents (repeat for more)
+        #[arg(long, value_name = "USER")]
+        reader: Vec<String>,
+    },
+}
+
+/// A role in a dataset.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// May grant and revoke
+    Owner,
+    /// May write documents
+    Writer,
+    /// May read documents
+    Reader,
+}
+
+/// `quorate grant` and `quorate revoke`
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// TENANT/DATASET
+    pub(crate) dataset: String,
+    /// The role
+    #[arg(value_enum)]
+    pub(crate) role: RoleArg,
+    /// The user
+    pub(crate) user: String,
+    /// Sign as this user, an owner of the dataset [default: the tenant's administrator]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) signer: Option<String>,
+}
+
+/// `quorate write`
+#[derive(Debug, Args)]
+pub(crate) struct WriteArgs {
+    /// TENANT/DATASET/DOCUMENT
+    pub(crate) document: String,
+    /// The file to write; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// The user who writes [default: the tenant's only user in the keyring]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) signer: Option<String>,
+    /// Media type to keep, sealed, with the document
+    #[arg(long, value_name = "TYPE", default_value = "application/octet-stream")]
+    pub(crate) content_type: String,
+}
+
+/// `quorate read`
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    /// TENANT/DATASET/DOCUMENT
+    pub(crate) document: String,
+    /// Where to put the content [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output file if it exists
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+    /// Which version [default: the latest]
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+    /// The user who reads [default: the tenant's only user in the keyring]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) signer: Option<String>,
+    /// Why; goes on the record
+    #[arg(long, default_value = "")]
+    pub(crate) purpose: String,
+}
+
+/// `quorate inspect`
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// TENANT/DATASET/DOCUMENT
+    pub(crate) document: String,
+    /// Which version [default: the latest]
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u64>,
+}
+
+/// `quorate audit …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print the log, verified on the way
+    Log(AuditLogArgs),
+    /// Print one transaction with its proof, verified
+    Get {
+        /// The transaction's id
+        tx_id: String,
+    },
+}
+
+/// `quorate audit log`
+#[derive(Debug, Args)]
+pub(crate) struct AuditLogArgs {
+    /// Only read requests and their releases
+    #[arg(long)]
+    pub(crate) reads: bool,
+    /// Only the last N lines (all are verified)
+    #[arg(long, value_name = "N")]
+    pub(crate) last: Option<usize>,
+}
+
+/// `quorate node …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// What a crypto node knows: seat, key, ceremony, journal
+    Status(NodeArgs),
+    /// Propose a key generation to all members
+    Propose {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// How many nodes are needed to use the key
+        #[arg(long, short = 't')]
+        threshold: u16,
+    },
+    /// Consent to a proposed ceremony
+    Join {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// The ceremony's id [default: the one that the node's status shows]
+        ceremony: Option<String>,
+    },
+    /// Give a ceremony up
+    Abort {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// The ceremony's id [default: the one that the node's status shows]
+        ceremony: Option<String>,
+    },
+}
+
+/// Which crypto node.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The node's name in the profile
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: String,
+}
+
+/// `quorate bench …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Complete authorised reads on a cluster of processes on this machine
+    Reads(BenchArgs),
+}
+
+/// `quorate bench reads`
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// How long the phase with many readers lasts
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// How many readers at once
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub(crate) readers: u64,
+    /// Submit this many transactions before memory is measured
+    #[arg(long, default_value_t = 0)]
+    pub(crate) transactions: u64,
+}
+
+/// `quorate daemon`
+#[derive(Debug, Args)]
+pub(crate) struct DaemonArgs {
+    /// Which daemon
+    #[arg(value_enum)]
+    pub(crate) kind: DaemonKind,
+    /// Its configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Stop when standard input closes, that is when the parent process ends
+    #[arg(long)]
+    pub(crate) exit_with_parent: bool,
+}
+
+/// The three daemons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DaemonKind {
+    /// Guards one share of the custody key
+    CryptoNode,
+    /// Replicates the golden record and approves
+    LedgerEndorser,
+    /// Collects and combines shares
+    Coordinator,
+}
+
+impl DaemonKind {
+    /// The name on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CryptoNode => "crypto-node",
+            Self::LedgerEndorser => "ledger-endorser",
+            Self::Coordinator => "coordinator",
+        }
+    }
+}
+

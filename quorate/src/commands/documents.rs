@@ -1,0 +1,199 @@
+//! Writing, reading and inspecting documents.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use client::{Client, Document, Fault, ReadReport, ReadRequest, WriteRequest};
+use serde_json::{Value, json};
+use threshold::encoding::Canonical;
+use tempfile::NamedTempFile;
+
+use super::{Context, parse_document};
+use crate::cli::{InspectArgs, ReadArgs, WriteArgs};
+use crate::failure::{Failure, Outcome};
+use crate::keyring::Owner;
+use crate::output;
+
+pub(super) async fn write(context: &Context, arguments: &WriteArgs) -> Outcome {
+    let (tenant, dataset, document) = parse_document(&arguments.document)?;
+    let user = context.user(&tenant, arguments.signer.as_deref())?;
+    let client = context.client_as(&Owner::User(tenant.to_string(), user.to_string())).await?;
+    let (mut content, name) = source(&arguments.file)?;
+    let request =
+        WriteRequest { tenant, dataset, document, name, content_type: arguments.content_type.clone() };
+    let progress = context.output.progress("encrypting and recording");
+    let report = client.write(&request, &mut content).await?;
+    drop(progress);
+    let value = json!({
+        "document": arguments.document,
+        "version": report.label.version,
+        "size": report.size,
+        "encrypted_size": report.encrypted_size,
+        "wrapped_key_bytes": report.wrapped_key_bytes,
+        "on_chain": report.on_chain,
+        "write_id": report.write_id.to_string(),
+        "tx_id": report.tx_id.to_string(),
+        "index": report.index,
+        "height": report.height,
+    });
+    let text = format!(
+        "{} version {}: {} written, log entry {}",
+        arguments.document,
+        report.label.version,
+        output::size(report.size),
+        report.index
+    );
+    context.output.result(&value, &text)
+}
+
+pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
+    let (tenant, dataset, document) = parse_document(&arguments.document)?;
+    if let Some(path) = arguments.output.as_deref().filter(|path| path.exists() && !arguments.force) {
+        return Err(Failure::error(
+            format!("{} exists already", path.display()),
+            "choose another file with --output, or replace it with --force",
+        ));
+    }
+    if context.output.is_json() && arguments.output.is_none() {
+        return Err(Failure::error(
+            "with --json, standard output is for the report, not for the content",
+            "say where the content goes with --output FILE",
+        ));
+    }
+    let user = context.user(&tenant, arguments.signer.as_deref())?;
+    let client = context.client_as(&Owner::User(tenant.to_string(), user.to_string())).await?;
+    let (version, purpose) = (arguments.version, arguments.purpose.clone());
+    let request = ReadRequest { tenant, dataset, document, version, user, purpose };
+    let report = match &arguments.output {
+        None => to_stdout(&client, &request).await?,
+        Some(path) => to_file(context, &client, &request, path, arguments.force).await?,
+    };
+    warn(context, &report.faults);
+    context.output.message(&format!(
+        "verified: approved by {}; re-encrypted by {}; recorded as log entry {}",
+        names(&report.approved_by),
+        names(report.released_by.iter().map(|(_, name)| name)),
+        report.index
+    ));
+    if context.output.is_json() {
+        return context.output.result(&report_value(&report), "");
+    }
+    Ok(())
+}
+
+pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outcome {
+    let (tenant, dataset, document) = parse_document(&arguments.document)?;
+    let client = context.client(Some(&tenant)).await?;
+    let found = client.document(&tenant, &dataset, &document, arguments.version.unwrap_or(0)).await?;
+    let wrapped = &found.wrapped_key;
+    let place = if found.inline.is_some() { "on the chain" } else { "in the writer's object store" };
+    let rows = [
+        ("document", arguments.document.clone()),
+        ("version", found.version.to_string()),
+        ("written by", found.writer.to_string()),
+        ("written at", output::timestamp(found.time_ms)),
+        ("log entry", found.log_index.to_string()),
+        ("block height", found.height.to_string()),
+        ("encrypted object", format!("{} bytes, {place}", found.size)),
+        ("checksum (SHA-256)", hex::encode(found.checksum)),
+        ("write id", wrapped.write_id().to_string()),
+        ("custody key id", wrapped.key_id().to_string()),
+        ("wrapped key", format!("{} bytes, its proof verified", wrapped.to_bytes().len())),
+        ("label", wrapped.label().to_string()),
+    ];
+    if context.output.is_json() {
+        let value = json!({
+            "document": arguments.document, "version": found.version, "writer": found.writer.as_str(),
+            "time_ms": found.time_ms, "index": found.log_index, "height": found.height,
+            "encrypted_size": found.size, "on_chain": found.inline.is_some(),
+            "checksum": hex::encode(found.checksum), "write_id": wrapped.write_id().to_string(),
+            "key_id": wrapped.key_id().to_string(), "wrapped_key_bytes": wrapped.to_bytes().len(),
+            "label": wrapped.label().to_string(),
+        });
+        return context.output.result(&value, "");
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    context.output.table(&["", ""], &rows, &[])
+}
+
+async fn to_stdout(client: &Client, request: &ReadRequest) -> Outcome<ReadReport> {
+    let document = client.read(request).await?;
+    let mut stdout = io::stdout().lock();
+    let report = document.copy_to(&mut stdout)?;
+    stdout.flush()?;
+    Ok(report)
+}
+
+/// To a temporary file beside the place, which is taken only by what has been verified to its end.
+async fn to_file(
+    context: &Context,
+    client: &Client,
+    request: &ReadRequest,
+    path: &Path,
+    force: bool,
+) -> Outcome<ReadReport> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder).map_err(|error| {
+        Failure::error(
+            format!("cannot write to {}: {error}", folder.display()),
+            "choose a folder that exists and is yours with --output",
+        )
+    })?;
+    let progress = context.output.progress("asking the ledger and the crypto nodes");
+    let document: Document = client.read(request).await?;
+    progress.say("decrypting");
+    let report = document.copy_to(&mut file)?;
+    file.as_file().sync_all()?;
+    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    kept.map_err(|error| Failure::from(error.error).while_doing(&format!("writing {}", path.display())))?;
+    Ok(report)
+}
+
+fn source(path: &Path) -> Outcome<(Box<dyn Read + Send>, String)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), "stdin".to_owned()));
+    }
+    let file = File::open(path).map_err(|error| {
+        Failure::error(format!("cannot read {}: {error}", path.display()), "check the path, or use - for standard input")
+    })?;
+    let name = PathBuf::from(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok((Box::new(file), name.unwrap_or_else(|| "document".to_owned())))
+}
+
+/// Misbehaviour that a read survived is still said.
+fn warn(context: &Context, faults: &[Fault]) {
+    for fault in faults {
+        context.output.message(&format!("warning: {}", output::printable(&fault.to_string())));
+    }
+}
+
+fn names<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn report_value(report: &ReadReport) -> Value {
+    let nodes: Vec<Value> =
+        report.released_by.iter().map(|(index, name)| json!({ "index": index, "name": name.as_str() })).collect();
+    let faults: Vec<Value> = report
+        .faults
+        .iter()
+        .map(|fault| {
+            json!({
+                "party": fault.party.to_string(), "check": fault.check, "what": fault.what,
+                "evidence": hex::encode(&fault.evidence),
+            })
+        })
+        .collect();
+    let organisations: Vec<&str> = report.approved_by.iter().map(|name| name.as_str()).collect();
+    json!({
+        "label": report.label.to_string(),
+        "approve_id": report.approve_id.to_string(),
+        "write_id": report.write_id.to_string(),
+        "index": report.index,
+        "height": report.height,
+        "approved_by": organisations,
+        "released_by": nodes,
+        "faults": faults,
+    })
+}

@@ -1,0 +1,110 @@
+//! One entry of the log, in words.
+
+use client::Line;
+use golden_record::{Body, Outcome};
+use serde_json::{Value, json};
+
+use crate::output::timestamp;
+
+/// An entry as people read it.
+pub(crate) struct LogLine {
+    index: u64,
+    height: u64,
+    time_ms: u64,
+    tx_id: String,
+    author: String,
+    kind: &'static str,
+    outcome: Outcome,
+    /// Who did what to what.
+    pub(crate) what: String,
+    /// A read request or a receipt.
+    pub(crate) is_about_reads: bool,
+}
+
+impl LogLine {
+    pub(crate) fn new(line: &Line) -> Self {
+        let transaction = &line.entry.transaction;
+        let body = &transaction.body;
+        Self {
+            index: line.index,
+            height: line.height,
+            time_ms: line.time_ms,
+            tx_id: transaction.tx_id().to_string(),
+            author: transaction.author.to_string(),
+            kind: body.kind(),
+            outcome: line.entry.outcome,
+            what: describe(body),
+            is_about_reads: matches!(body, Body::RequestRead { .. } | Body::RecordReleases { .. }),
+        }
+    }
+
+    pub(crate) fn headline(&self) -> String {
+        format!("entry {} at {}: {} ({})", self.index, timestamp(self.time_ms), self.verdict(), self.tx_id)
+    }
+
+    pub(crate) fn row(&self) -> Vec<String> {
+        vec![
+            self.index.to_string(),
+            timestamp(self.time_ms),
+            self.what.clone(),
+            self.verdict(),
+            self.tx_id.chars().take(16).collect(),
+        ]
+    }
+
+    pub(crate) fn value(&self) -> Value {
+        json!({
+            "index": self.index,
+            "height": self.height,
+            "time_ms": self.time_ms,
+            "tx_id": self.tx_id,
+            "author": self.author,
+            "kind": self.kind,
+            "what": self.what,
+            "outcome": self.outcome.kind(),
+            "reason": self.outcome.reason(),
+        })
+    }
+
+    fn verdict(&self) -> String {
+        match self.outcome.reason() {
+            Some(reason) => format!("{}: {reason}", self.outcome.kind()),
+            None => self.outcome.kind().to_owned(),
+        }
+    }
+}
+
+fn describe(body: &Body) -> String {
+    match body {
+        Body::PublishCommittee { manifest } => {
+            let manifest = &manifest.manifest;
+            format!("committee of key {}: {}", short(&manifest.key_id().to_string()), manifest.threshold())
+        }
+        Body::CreateTenant { tenant, .. } => format!("tenant {tenant}"),
+        Body::CreateUser { tenant, user, .. } => format!("user {user} of {tenant}"),
+        Body::CreateDataset { tenant, dataset, .. } => format!("dataset {tenant}/{dataset}"),
+        Body::Grant { tenant, dataset, user, role } => format!("{user} becomes {role} of {tenant}/{dataset}"),
+        Body::Revoke { tenant, dataset, user, role } => format!("{user} is no longer {role} of {tenant}/{dataset}"),
+        Body::SetDatasetActive { tenant, dataset, active } => {
+            format!("dataset {tenant}/{dataset} {}", if *active { "activated" } else { "deactivated" })
+        }
+        Body::WriteDocument { tenant, dataset, document, version, .. } => {
+            format!("write {tenant}/{dataset}/{document} version {version}")
+        }
+        Body::RequestRead { tenant, dataset, document, version, user, purpose, .. } => {
+            let why = if purpose.is_empty() { String::new() } else { format!(" for: {purpose}") };
+            format!("{user} asks to read {tenant}/{dataset}/{document} version {version}{why}")
+        }
+        Body::RecordReleases { releases } => {
+            let released: Vec<String> = releases
+                .iter()
+                .map(|release| format!("node {} for {}", release.index, short(&release.approve_id.to_string())))
+                .collect();
+            format!("released: {}", released.join(", "))
+        }
+    }
+}
+
+fn short(id: &str) -> String {
+    id.chars().take(16).collect()
+}

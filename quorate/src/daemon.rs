@@ -1,0 +1,59 @@
+//! One daemon in this process: the same `run` that the daemon's own program calls.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::cli::{DaemonArgs, DaemonKind};
+use crate::failure::{Failure, Outcome};
+
+/// Runs until a signal, or until the parent has gone.
+pub(crate) fn run(arguments: &DaemonArgs) -> Outcome {
+    service::telemetry::init(arguments.kind.as_str());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let parent = arguments.exit_with_parent.then(parent_gone);
+    runtime.block_on(async {
+        let stop = stop(parent);
+        match arguments.kind {
+            DaemonKind::CryptoNode => crypto_node::run(load(&arguments.config, "CRYPTO_NODE")?, stop).await?,
+            DaemonKind::LedgerEndorser => {
+                ledger_endorser::run(load(&arguments.config, "LEDGER_ENDORSER")?, stop).await?;
+            }
+            DaemonKind::Coordinator => coordinator::run(load(&arguments.config, "COORDINATOR")?, stop).await?,
+        }
+        Ok(())
+    })
+}
+
+async fn stop(parent: Option<oneshot::Receiver<()>>) {
+    match parent {
+        None => service::shutdown::signal().await,
+        Some(gone) => tokio::select! {
+            () = service::shutdown::signal() => {}
+            _ = gone => {}
+        },
+    }
+}
+
+/// Standard input is a pipe that the parent holds: it ends when the parent does, however that happens.
+fn parent_gone() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        let mut input = std::io::stdin().lock();
+        while matches!(input.read(&mut buffer), Ok(count) if count > 0) {}
+        let _ = sender.send(());
+    });
+    receiver
+}
+
+fn load<T: DeserializeOwned>(path: &Path, prefix: &str) -> Outcome<T> {
+    service::config::load(path, prefix).map_err(|error| {
+        Failure::error(
+            format!("the configuration {} cannot be used: {error}", path.display()),
+            "correct the key that is named",
+        )
+    })
+}

@@ -1,0 +1,191 @@
+//! A person's signing keys, each in a sealed file of its own.
+//!
+//! `keys/admin.key` is an organisation's administrator, `keys/auditor.key` an auditor; `keys/tenants/NAME/admin.key` and
+//! `keys/tenants/NAME/users/NAME.key` are a tenant's. What seals them is the passphrase file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand_core::{OsRng, RngCore};
+use service::files::{self, Secrecy};
+use service::identity::Identity;
+use service::seal::Passphrase;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, Outcome};
+use crate::home::{Home, private_directory};
+
+/// Whose key it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The administrator of an organisation, who creates tenants.
+    Admin,
+    /// An auditor, who may see the whole log.
+    Auditor,
+    /// The administrator of a tenant, who creates users and datasets.
+    TenantAdmin(String),
+    /// A user of a tenant.
+    User(String, String),
+}
+
+impl Owner {
+    /// A name for the key's certificate, which is at most 64 bytes and by which nobody decides anything.
+    fn short(&self) -> &str {
+        match self {
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+            Self::TenantAdmin(tenant) => tenant,
+            Self::User(_, user) => user,
+        }
+    }
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Admin => f.write_str("the organisation's administrator"),
+            Self::Auditor => f.write_str("the auditor"),
+            Self::TenantAdmin(tenant) => write!(f, "the administrator of tenant {tenant}"),
+            Self::User(tenant, user) => write!(f, "user {user} of tenant {tenant}"),
+        }
+    }
+}
+
+/// The sealed keys of one person.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    keys: PathBuf,
+    passphrase: PathBuf,
+}
+
+impl Keyring {
+    /// The keyring of a home.
+    #[must_use]
+    pub fn of(home: &Home) -> Self {
+        Self { keys: home.keys(), passphrase: home.passphrase() }
+    }
+
+    /// Makes a key; refuses to replace one.
+    pub fn create(&self, owner: &Owner) -> Outcome<Arc<Identity>> {
+        let path = self.path(owner);
+        if path.exists() {
+            return Err(Failure::error(
+                format!("there is already a key of {owner} at {}", path.display()),
+                "choose another name, or move that file away if the key is no longer wanted",
+            ));
+        }
+        if let Some(directory) = path.parent() {
+            private_directory(directory)?;
+        }
+        let passphrase = self.unseal()?;
+        let identity = Identity::create(owner.short(), &passphrase, &path).map_err(anyhow::Error::from)?;
+        Ok(Arc::new(identity))
+    }
+
+    /// Whether there is a key.
+    #[must_use]
+    pub fn has(&self, owner: &Owner) -> bool {
+        self.path(owner).exists()
+    }
+
+    /// Opens a key.
+    pub fn open(&self, owner: &Owner) -> Outcome<Arc<Identity>> {
+        let path = self.path(owner);
+        if !path.exists() {
+            return Err(Failure::error(
+                format!("there is no key of {owner} in {}", self.keys.display()),
+                advice(owner),
+            ));
+        }
+        let identity = Identity::load(&path, &self.unseal()?).map_err(|error| {
+            Failure::error(
+                format!("the key of {owner} does not open: {error}"),
+                format!("{} must hold the passphrase that the key was sealed with", self.passphrase.display()),
+            )
+        })?;
+        Ok(Arc::new(identity))
+    }
+
+    /// Keeps a copy of a key that was made elsewhere, in place of the one that is there.
+    pub fn adopt(&self, owner: &Owner, identity: &Identity) -> Outcome {
+        let path = self.path(owner);
+        if let Some(directory) = path.parent() {
+            private_directory(directory)?;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        identity.save(&self.unseal()?, &path).map_err(anyhow::Error::from)?;
+        Ok(())
+    }
+
+    /// The users of a tenant whose keys are here.
+    pub fn users(&self, tenant: &str) -> Vec<String> {
+        let directory = self.tenant(tenant).join("users");
+        let mut users: Vec<String> = fs::read_dir(directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".key").map(str::to_owned))
+            .collect();
+        users.sort();
+        users
+    }
+
+    /// Removes all keys, when the cluster that they belong to is reset.
+    pub fn clear(&self) -> Outcome {
+        match fs::remove_dir_all(&self.keys) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn unseal(&self) -> Outcome<Passphrase> {
+        passphrase(&self.passphrase)
+    }
+
+    fn tenant(&self, tenant: &str) -> PathBuf {
+        // A name may consist of dots; the prefix keeps it from meaning a parent directory.
+        self.keys.join("tenants").join(format!("t-{tenant}"))
+    }
+
+    fn path(&self, owner: &Owner) -> PathBuf {
+        match owner {
+            Owner::Admin => self.keys.join("admin.key"),
+            Owner::Auditor => self.keys.join("auditor.key"),
+            Owner::TenantAdmin(tenant) => self.tenant(tenant).join("admin.key"),
+            Owner::User(tenant, user) => self.tenant(tenant).join("users").join(format!("{user}.key")),
+        }
+    }
+}
+
+/// Reads a passphrase file, making it first when there is none.
+pub(crate) fn passphrase(path: &Path) -> Outcome<Passphrase> {
+    if !path.exists() {
+        if let Some(directory) = path.parent() {
+            private_directory(directory)?;
+        }
+        let mut random = Zeroizing::new([0; 32]);
+        OsRng.fill_bytes(random.as_mut());
+        let text = Zeroizing::new(hex::encode(random.as_ref()));
+        files::write_atomically(path, text.as_bytes(), Secrecy::Secret).map_err(anyhow::Error::from)?;
+    }
+    Passphrase::from_file(path).map_err(|error| {
+        Failure::error(
+            format!("the passphrase file {} cannot be used: {error}", path.display()),
+            "it must be readable by you alone (chmod 600) and hold the passphrase",
+        )
+    })
+}
+
+fn advice(owner: &Owner) -> String {
+    match owner {
+        Owner::Admin | Owner::Auditor => "run `quorate dev`, which makes one for a local cluster, or bring the key file here".to_owned(),
+        Owner::TenantAdmin(tenant) => format!("run `quorate tenant create {tenant}`, or bring the key file here"),
+        Owner::User(tenant, user) => {
+            format!("run `quorate user create {tenant} {user}`, or choose another with --as")
+        }
+    }
+}
