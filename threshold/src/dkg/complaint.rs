@@ -27,22 +27,31 @@ pub fn check_share(
     let culprit = share.sender();
     let (Kind::Round1, Kind::Round2, Some(recipient)) = (commitments.kind(), share.kind(), share.recipient())
     else {
-        return Err(DkgError::NotDue { sender: culprit, found: share.kind() });
+        return Err(DkgError::NotDue {
+            sender: culprit,
+            found: share.kind(),
+        });
     };
     if commitments.sender() != culprit || commitments.recipient().is_some() || recipient == culprit {
-        return Err(DkgError::NotDue { sender: culprit, found: commitments.kind() });
+        return Err(DkgError::NotDue {
+            sender: culprit,
+            found: commitments.kind(),
+        });
     }
     let malformed = |error| DkgError::Malformed { culprit, error };
     let dealt = round2::Package::from_bytes(share.payload()).map_err(malformed)?;
     let package = round1::Package::from_bytes(commitments.payload()).map_err(malformed)?;
     let (expected, found) = (usize::from(ceremony.threshold().t()), package.commitments.len());
     if found != expected {
-        return Err(DkgError::CommitmentCount { culprit, expected, found });
+        return Err(DkgError::CommitmentCount {
+            culprit,
+            expected,
+            found,
+        });
     }
     let mut sum = EdwardsPoint::identity();
     for commitment in package.commitments.iter().rev() {
-        let point =
-            Point::from_bytes(commitment).map_err(|error| DkgError::Commitment { culprit, error })?;
+        let point = Point::from_bytes(commitment).map_err(|error| DkgError::Commitment { culprit, error })?;
         sum = sum * recipient.scalar() + point.as_edwards();
     }
     if sum == ED25519_BASEPOINT_TABLE * dealt.share.expose() {

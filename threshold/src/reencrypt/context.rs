@@ -21,11 +21,11 @@ pub enum ContextError {
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
     manifest: &'a CommitteeManifest,
-    write_id: WriteId,
-    approve_id: ApproveId,
-    u: Point,
-    q: Point,
-    digest: [u8; 32],
+    pub(super) write_id: WriteId,
+    pub(super) approve_id: ApproveId,
+    pub(super) u: Point,
+    pub(super) q: Point,
+    pub(super) digest: [u8; 32],
 }
 
 impl<'a> Context<'a> {
@@ -52,10 +52,7 @@ impl<'a> Context<'a> {
             q,
             digest: [0; 32],
         };
-        context.digest = context
-            .transcript(Domain::ReencryptContext)
-            .append("U", u.as_bytes())
-            .digest();
+        context.digest = context.compute_digest();
         Ok(context)
     }
 
@@ -100,14 +97,15 @@ impl<'a> Context<'a> {
         &self.digest
     }
 
-    /// A transcript that begins with key id, epoch, manifest digest, write id, approve id and Q.
-    fn transcript(&self, domain: Domain) -> Transcript {
-        Transcript::new(domain)
+    pub(super) fn compute_digest(&self) -> [u8; 32] {
+        Transcript::new(Domain::ReencryptContext)
             .append("key id", self.manifest.key_id().as_bytes())
             .append("epoch", &self.manifest.epoch().to_be_bytes())
             .append("manifest digest", self.manifest.digest().as_bytes())
             .append("write id", self.write_id.as_bytes())
             .append("approve id", self.approve_id.as_bytes())
+            .append("U", self.u.as_bytes())
             .append("Q", self.q.as_bytes())
+            .digest()
     }
 }

@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::committee::ParticipantIndex;
 use crate::encoding::{Canonical, DecodeError, Reader, Writer};
 use crate::group::{Point, PointError, decode_scalar, decompress_canonical};
+use crate::ids::{ApproveId, KeyId, ManifestDigest, WriteId};
 use crate::secret::{KeyShare, SecretScalar};
 use crate::transcript::{Domain, SUITE_ID, Transcript};
 use curve25519_dalek::constants::ED25519_BASEPOINT_TABLE;
@@ -78,24 +79,65 @@ impl ReencryptionShare {
             .digest()
     }
 
-    /// e = H(suite, key id, epoch, manifest digest, i, writeID, approveID, X_i, U, Q, R_i, D_i, T1, T2, T3).
-    pub(super) fn challenge(&self, context: &Context<'_>, public_share: &Point) -> Scalar {
+    /// Everything that the challenge of this share's proof is computed from.
+    pub(super) fn statement(&self, context: &Context<'_>, public_share: &Point) -> ProofStatement {
         let [t1, t2, t3] = &self.t;
+        ProofStatement {
+            key_id: context.manifest().key_id(),
+            epoch: context.manifest().epoch(),
+            manifest_digest: context.manifest_digest(),
+            index: self.index,
+            write_id: context.write_id(),
+            approve_id: context.approve_id(),
+            public_share: *public_share.as_bytes(),
+            u: *context.u().as_bytes(),
+            q: *context.q().as_bytes(),
+            r: *self.r.as_bytes(),
+            d: *self.d.as_bytes(),
+            t1: t1.bytes,
+            t2: t2.bytes,
+            t3: t3.bytes,
+        }
+    }
+}
+
+/// What a share's proof is about, field by field.
+#[derive(Clone, Copy)]
+pub(super) struct ProofStatement {
+    pub(super) key_id: KeyId,
+    pub(super) epoch: u32,
+    pub(super) manifest_digest: ManifestDigest,
+    pub(super) index: ParticipantIndex,
+    pub(super) write_id: WriteId,
+    pub(super) approve_id: ApproveId,
+    pub(super) public_share: [u8; 32],
+    pub(super) u: [u8; 32],
+    pub(super) q: [u8; 32],
+    pub(super) r: [u8; 32],
+    pub(super) d: [u8; 32],
+    pub(super) t1: [u8; 32],
+    pub(super) t2: [u8; 32],
+    pub(super) t3: [u8; 32],
+}
+
+impl ProofStatement {
+    /// e = H(suite, key id, epoch, manifest digest, i, writeID, approveID, X_i, U, Q, R_i, D_i, T1, T2, T3).
+    pub(super) fn challenge(&self) -> Scalar {
         Transcript::new(Domain::Reencrypt)
-            .append("key id", context.manifest().key_id().as_bytes())
-            .append("epoch", &context.manifest().epoch().to_be_bytes())
-            .append("manifest digest", context.manifest_digest().as_bytes())
+            .append("key id", self.key_id.as_bytes())
+            .append("epoch", &self.epoch.to_be_bytes())
+            .append("manifest digest", self.manifest_digest.as_bytes())
             .append("index", &self.index.get().to_be_bytes())
-            .append("write id", context.write_id().as_bytes())
-            .append("approve id", context.approve_id().as_bytes())
-            .append("X_i", public_share.as_bytes())
-            .append("U", context.u().as_bytes())
-            .append("Q", context.q().as_bytes())
-            .append("R_i", self.r.as_bytes())
-            .append("D_i", self.d.as_bytes())
-            .append("T1", &t1.bytes)
-            .append("T2", &t2.bytes)
-            .append("T3", &t3.bytes)
+            .append("write id", self.write_id.as_bytes())
+            .append("approve id", self.approve_id.as_bytes())
+            .append("X_i", &self.public_share)
+            .append("U", &self.u)
+            .append("Q", &self.q)
+            .append("R_i", &self.r)
+            .append("D_i", &self.d)
+            .append("T1", &self.t1)
+            .append("T2", &self.t2)
+            .append("T3", &self.t3)
             .challenge()
     }
 }
@@ -136,7 +178,7 @@ pub fn reencrypt(
         z2: Scalar::ZERO,
     };
     // z1 = a + e·x_i;  z2 = b + e·k
-    let e = answer.challenge(context, share.public_share());
+    let e = answer.statement(context, share.public_share()).challenge();
     answer.z1 = a.expose() + e * x.expose();
     answer.z2 = b.expose() + e * k.expose();
     Ok(answer)

@@ -71,7 +71,7 @@ impl VerifiedShare {
 /// The culprit, if it does not hold.
 pub fn verify_share(context: &Context<'_>, share: &ReencryptionShare) -> Result<VerifiedShare, Culprit> {
     let public_share = public_share(context, share)?;
-    let e = share.challenge(context, public_share);
+    let e = share.statement(context, public_share).challenge();
     // The weights of the three equations come from a hash over everything in them, so that a prover fixes its
     // proof before it knows them.
     let seed = Transcript::new(Domain::BatchWeights)
@@ -122,7 +122,7 @@ fn verify_together(
     let mut sum = Sum::new();
     for share in shares {
         let public_share = public_share(context, share).ok()?;
-        let e = share.challenge(context, public_share);
+        let e = share.statement(context, public_share).challenge();
         let weights = [(); 3].map(|()| {
             let mut fresh = [0; 32];
             rng.fill_bytes(&mut fresh);
