@@ -4,8 +4,8 @@ use core::fmt;
 
 use ed25519_dalek::{Signer, SigningKey};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber, SignatureAlgorithm,
 };
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
@@ -60,14 +60,24 @@ impl Authority {
         let now = i64::try_from(now_ms / 1000).map_err(|_| AuthorityError::Validity)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::OrganizationName, organisation.as_str());
-        params.distinguished_name.push(DnType::CommonName, "Quorate approval root");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, organisation.as_str());
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Quorate approval root");
         params.not_before = at((now - ROOT_HEAD_START_S).max(0))?;
         params.not_after = at(now + ROOT_LIFETIME_S)?;
-        params.serial_number = Some(serial(&[b"quorate approval root serial v1", key.der_bytes(), &now.to_be_bytes()]));
+        params.serial_number = Some(serial(&[
+            b"quorate approval root serial v1",
+            key.der_bytes(),
+            &now.to_be_bytes(),
+        ]));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let root = params.self_signed(&key).map_err(|error| AuthorityError::Encoding(error.to_string()))?;
+        let root = params
+            .self_signed(&key)
+            .map_err(|error| AuthorityError::Encoding(error.to_string()))?;
         Ok(root.der().to_vec())
     }
 
@@ -83,7 +93,11 @@ impl Authority {
         }
         let issuer = Issuer::from_ca_cert_der(&CertificateDer::from(root_der), key)
             .map_err(|error| AuthorityError::Encoding(error.to_string()))?;
-        Ok(Self { issuer, root_der: root_der.to_vec(), public_key })
+        Ok(Self {
+            issuer,
+            root_der: root_der.to_vec(),
+            public_key,
+        })
     }
 
     /// The root certificate, which others pin.
@@ -103,14 +117,24 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Validity`], [`AuthorityError::Encoding`].
-    pub fn issue(&self, fields: &ApprovalFields, now_ms: u64, lifetime_s: u32) -> Result<Vec<u8>, AuthorityError> {
+    pub fn issue(
+        &self,
+        fields: &ApprovalFields,
+        now_ms: u64,
+        lifetime_s: u32,
+    ) -> Result<Vec<u8>, AuthorityError> {
         if lifetime_s == 0 || lifetime_s > MAX_LIFETIME_S {
             return Err(AuthorityError::Validity);
         }
         let now = i64::try_from(now_ms / 1000).map_err(|_| AuthorityError::Validity)?;
-        let certificate = approval_params(fields, self.public_key.as_bytes(), now, now + i64::from(lifetime_s))?
-            .signed_by(&SubjectKey(fields.q), &self.issuer)
-            .map_err(|error| AuthorityError::Encoding(error.to_string()))?;
+        let certificate = approval_params(
+            fields,
+            self.public_key.as_bytes(),
+            now,
+            now + i64::from(lifetime_s),
+        )?
+        .signed_by(&SubjectKey(fields.q), &self.issuer)
+        .map_err(|error| AuthorityError::Encoding(error.to_string()))?;
         Ok(certificate.der().to_vec())
     }
 }
@@ -123,7 +147,9 @@ fn approval_params(
 ) -> Result<CertificateParams, AuthorityError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, fields.approve_id.to_string());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, fields.approve_id.to_string());
     params.not_before = at(not_before)?;
     params.not_after = at(not_after)?;
     params.serial_number = Some(serial(&[
@@ -141,7 +167,9 @@ fn approval_params(
     let ours = fields.extension_values().into_iter();
     params.custom_extensions = ours
         .filter_map(|(extension, value)| Some((extension.component()?, value)))
-        .map(|(component, value)| CustomExtension::from_oid_content(&[&ARC[..], &[1, component]].concat(), value))
+        .map(|(component, value)| {
+            CustomExtension::from_oid_content(&[&ARC[..], &[1, component]].concat(), value)
+        })
         .collect();
     Ok(params)
 }
@@ -162,7 +190,9 @@ fn at(seconds: i64) -> Result<OffsetDateTime, AuthorityError> {
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("public_key", &self.public_key).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("public_key", &self.public_key)
+            .finish_non_exhaustive()
     }
 }
 

@@ -47,7 +47,14 @@ impl<'a> Claimed<'a> {
         let claim =
             Claim::read(|wanted| Some(extensions.value(wanted))).map_err(CertificateFault::ExtensionValue)?;
         check_subject(&parsed, &extensions, &claim)?;
-        Ok(Self { organisation, claim, not_before, not_after, signed_part, signature })
+        Ok(Self {
+            organisation,
+            claim,
+            not_before,
+            not_after,
+            signed_part,
+            signature,
+        })
     }
 
     /// The signature, under the pinned key, over the bytes as received.
@@ -115,7 +122,10 @@ struct ProfileExtensions<'a>([&'a [u8]; Extension::ALL.len()]);
 impl<'a> ProfileExtensions<'a> {
     fn value(&self, wanted: Extension) -> &'a [u8] {
         let place = Extension::ALL.iter().position(|extension| *extension == wanted);
-        place.and_then(|place| self.0.get(place)).copied().unwrap_or_default()
+        place
+            .and_then(|place| self.0.get(place))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -123,8 +133,10 @@ impl<'a> ProfileExtensions<'a> {
 fn profile_extensions<'a>(found: &[X509Extension<'a>]) -> Result<ProfileExtensions<'a>, CertificateFault> {
     let mut seen: Vec<Extension> = Vec::with_capacity(Extension::ALL.len());
     for extension in found {
-        let known = Extension::of_oid(extension.oid.as_bytes())
-            .ok_or(CertificateFault::UnknownExtension { critical: extension.critical })?;
+        let known =
+            Extension::of_oid(extension.oid.as_bytes()).ok_or(CertificateFault::UnknownExtension {
+                critical: extension.critical,
+            })?;
         if seen.contains(&known) {
             return Err(CertificateFault::DuplicateExtension(known));
         }
@@ -133,7 +145,10 @@ fn profile_extensions<'a>(found: &[X509Extension<'a>]) -> Result<ProfileExtensio
         }
         seen.push(known);
     }
-    if let Some(missing) = Extension::ALL.into_iter().find(|extension| !seen.contains(extension)) {
+    if let Some(missing) = Extension::ALL
+        .into_iter()
+        .find(|extension| !seen.contains(extension))
+    {
         return Err(CertificateFault::MissingExtension(missing));
     }
     if seen != Extension::ALL {
@@ -145,9 +160,17 @@ fn profile_extensions<'a>(found: &[X509Extension<'a>]) -> Result<ProfileExtensio
     }
     let values = ProfileExtensions(values);
     for (extension, expected, fault) in [
-        (Extension::BasicConstraints, BASIC_CONSTRAINTS_VALUE, CertificateFault::BasicConstraints),
+        (
+            Extension::BasicConstraints,
+            BASIC_CONSTRAINTS_VALUE,
+            CertificateFault::BasicConstraints,
+        ),
         (Extension::KeyUsage, KEY_USAGE_VALUE, CertificateFault::KeyUsage),
-        (Extension::ExtendedKeyUsage, EXTENDED_KEY_USAGE_VALUE, CertificateFault::ExtendedKeyUsage),
+        (
+            Extension::ExtendedKeyUsage,
+            EXTENDED_KEY_USAGE_VALUE,
+            CertificateFault::ExtendedKeyUsage,
+        ),
     ] {
         if values.value(extension) != expected {
             return Err(fault);
@@ -166,9 +189,15 @@ fn find_issuer<'a>(
     // SEQUENCE { [0] keyIdentifier (20 bytes) }
     let identifier = match extensions.value(Extension::AuthorityKeyIdentifier) {
         [0x30, 0x16, 0x80, 0x14, identifier @ ..] if identifier.len() == 20 => identifier,
-        _ => return Err(CertificateFault::ExtensionValue(Extension::AuthorityKeyIdentifier)),
+        _ => {
+            return Err(CertificateFault::ExtensionValue(
+                Extension::AuthorityKeyIdentifier,
+            ));
+        }
     };
-    let organisation = trust.by_key_identifier(identifier).ok_or(CertificateFault::UnknownIssuer)?;
+    let organisation = trust
+        .by_key_identifier(identifier)
+        .ok_or(CertificateFault::UnknownIssuer)?;
     if certificate.issuer().as_raw() != organisation.subject() {
         return Err(CertificateFault::IssuerName);
     }
@@ -186,7 +215,9 @@ fn check_validity(
     let seconds = |timestamp: i64| u64::try_from(timestamp).map_err(|_| CertificateFault::Validity);
     let not_before = seconds(validity.not_before.timestamp())?;
     let not_after = seconds(validity.not_after.timestamp())?;
-    let lifetime = not_after.checked_sub(not_before).ok_or(CertificateFault::Validity)?;
+    let lifetime = not_after
+        .checked_sub(not_before)
+        .ok_or(CertificateFault::Validity)?;
     if lifetime > limits.max_lifetime_s {
         return Err(CertificateFault::Lifetime);
     }

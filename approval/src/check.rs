@@ -30,7 +30,10 @@ pub struct Limits {
 impl Default for Limits {
     /// 120 seconds of lifetime, 5 seconds of skew.
     fn default() -> Self {
-        Self { max_lifetime_s: 120, max_skew_s: 5 }
+        Self {
+            max_lifetime_s: 120,
+            max_skew_s: 5,
+        }
     }
 }
 
@@ -127,7 +130,11 @@ impl Approved {
         let now = now_ms / 1000;
         let begun = now.saturating_add(self.skew) >= self.not_before;
         let ended = now > self.not_after.saturating_add(self.skew);
-        if begun && !ended { Ok(()) } else { Err(Refusal::NoLongerValid) }
+        if begun && !ended {
+            Ok(())
+        } else {
+            Err(Refusal::NoLongerValid)
+        }
     }
 }
 
@@ -144,7 +151,9 @@ pub fn check(
     limits: &Limits,
 ) -> Result<Approved, Refusal> {
     if certificates.len() > MAX_CERTIFICATES {
-        return Err(Refusal::TooManyCertificates { count: certificates.len() });
+        return Err(Refusal::TooManyCertificates {
+            count: certificates.len(),
+        });
     }
     let claimed = certificates
         .iter()
@@ -160,15 +169,25 @@ pub fn check(
     let organisations = check_policy(&claimed, trust)?;
     let q = reader_key(claim).map_err(|fault| Refusal::Certificate { index: 0, fault })?;
     for (index, certificate) in claimed.iter().enumerate() {
-        certificate.verify().map_err(|fault| Refusal::Certificate { index, fault })?;
+        certificate
+            .verify()
+            .map_err(|fault| Refusal::Certificate { index, fault })?;
     }
     wrapped.verify().map_err(|_| Refusal::WrapProof)?;
     Ok(Approved {
         fields: claim.clone().with_reader_key(q),
         organisations,
         // All must be valid at once.
-        not_before: claimed.iter().map(|certificate| certificate.not_before).max().unwrap_or(u64::MAX),
-        not_after: claimed.iter().map(|certificate| certificate.not_after).min().unwrap_or(0),
+        not_before: claimed
+            .iter()
+            .map(|certificate| certificate.not_before)
+            .max()
+            .unwrap_or(u64::MAX),
+        not_after: claimed
+            .iter()
+            .map(|certificate| certificate.not_after)
+            .min()
+            .unwrap_or(0),
         skew: limits.max_skew_s,
     })
 }
@@ -187,7 +206,10 @@ pub fn check_certificate(
     let claimed = Claimed::read(certificate, trust, now_ms, limits)?;
     let q = reader_key(&claimed.claim)?;
     claimed.verify()?;
-    Ok((claimed.organisation.name().clone(), claimed.claim.with_reader_key(q)))
+    Ok((
+        claimed.organisation.name().clone(),
+        claimed.claim.with_reader_key(q),
+    ))
 }
 
 /// One organisation, one certificate; one statement by all of them.
@@ -196,12 +218,17 @@ fn check_agreement<'a>(claimed: &'a [Claimed<'_>]) -> Result<&'a Claim, Refusal>
     let mut organisations = BTreeSet::new();
     for certificate in claimed {
         if !organisations.insert(certificate.organisation.name()) {
-            return Err(Refusal::RepeatedOrganisation(certificate.organisation.name().clone()));
+            return Err(Refusal::RepeatedOrganisation(
+                certificate.organisation.name().clone(),
+            ));
         }
     }
     for (index, other) in others.iter().enumerate() {
         if let Some(field) = first.claim.difference(&other.claim) {
-            return Err(Refusal::Disagreement { index: index + 1, field });
+            return Err(Refusal::Disagreement {
+                index: index + 1,
+                field,
+            });
         }
     }
     Ok(&first.claim)
@@ -215,7 +242,10 @@ fn check_pins(claim: &Claim, trust: &TrustBundle) -> Result<(), Refusal> {
         return Err(Refusal::Installation);
     }
     if claim.policy_version != trust.version() {
-        return Err(Refusal::PolicyVersion { certified: claim.policy_version, pinned: trust.version() });
+        return Err(Refusal::PolicyVersion {
+            certified: claim.policy_version,
+            pinned: trust.version(),
+        });
     }
     Ok(())
 }
@@ -236,12 +266,16 @@ fn check_wrapped_key(claim: &Claim, wrapped: &WrappedKey) -> Result<(), Refusal>
 /// The policy over the organisations that the certificates point to. Cheap, so before the signatures; every one of which must
 /// verify afterwards, or the set is refused as a whole.
 fn check_policy(claimed: &[Claimed<'_>], trust: &TrustBundle) -> Result<BTreeSet<Name>, Refusal> {
-    let organisations: BTreeSet<Name> =
-        claimed.iter().map(|certificate| certificate.organisation.name().clone()).collect();
+    let organisations: BTreeSet<Name> = claimed
+        .iter()
+        .map(|certificate| certificate.organisation.name().clone())
+        .collect();
     if trust.policy().evaluate(&organisations) {
         Ok(organisations)
     } else {
-        Err(Refusal::PolicyNotSatisfied { policy: trust.policy().to_string() })
+        Err(Refusal::PolicyNotSatisfied {
+            policy: trust.policy().to_string(),
+        })
     }
 }
 

@@ -194,7 +194,11 @@ pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
     if magnitude.len() > 8 {
         return None;
     }
-    Some(magnitude.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte)))
+    Some(
+        magnitude
+            .iter()
+            .fold(0, |value, byte| (value << 8) | u64::from(*byte)),
+    )
 }
 
 fn write(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -238,7 +242,18 @@ mod tests {
 
     #[test]
     fn integers_go_both_ways() {
-        for value in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x7fff_ffff, 0x8000_0000, u64::MAX - 1, u64::MAX] {
+        for value in [
+            0,
+            1,
+            0x7f,
+            0x80,
+            0xff,
+            0x100,
+            0x7fff_ffff,
+            0x8000_0000,
+            u64::MAX - 1,
+            u64::MAX,
+        ] {
             assert_eq!(unsigned(&integer(value)), Some(value), "{value}");
         }
         assert_eq!(integer(0), [2, 1, 0]);
@@ -248,10 +263,23 @@ mod tests {
     #[test]
     fn d8_an_extension_value_is_one_element_and_nothing_more() {
         assert_eq!(octets(&[4, 2, 7, 8]), Some([7, 8].as_slice()));
-        for bad in [&[4, 2, 7, 8, 9][..], &[4, 2, 7], &[4, 0x81, 2, 7, 8], &[5, 0], &[], &[0x24, 4, 4, 2, 7, 8]] {
+        for bad in [
+            &[4, 2, 7, 8, 9][..],
+            &[4, 2, 7],
+            &[4, 0x81, 2, 7, 8],
+            &[5, 0],
+            &[],
+            &[0x24, 4, 4, 2, 7, 8],
+        ] {
             assert_eq!(octets(bad), None, "{bad:?}");
         }
-        for bad in [&[2, 2, 0, 1][..], &[2, 1, 0x80], &[2, 0], &[2, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0], &[2, 1, 1, 0]] {
+        for bad in [
+            &[2, 2, 0, 1][..],
+            &[2, 1, 0x80],
+            &[2, 0],
+            &[2, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[2, 1, 1, 0],
+        ] {
             assert_eq!(unsigned(bad), None, "{bad:?}");
         }
     }

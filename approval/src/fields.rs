@@ -44,7 +44,10 @@ impl ApprovalFields {
             (Extension::ChainId, octets(self.chain_id.as_bytes())),
             (Extension::Height, der::integer(self.height)),
             (Extension::BlockHash, octets(self.block_hash.as_bytes())),
-            (Extension::PolicyVersion, der::integer(u64::from(self.policy_version))),
+            (
+                Extension::PolicyVersion,
+                der::integer(u64::from(self.policy_version)),
+            ),
         ]
     }
 }
@@ -88,7 +91,17 @@ impl Claim {
     /// The first field in which two claims differ.
     pub(crate) fn difference(&self, other: &Self) -> Option<Extension> {
         // Taken apart, so that a new field cannot be forgotten here.
-        let Self { approve_id, write_id, q, key_id, label, chain_id, height, block_hash, policy_version } = self;
+        let Self {
+            approve_id,
+            write_id,
+            q,
+            key_id,
+            label,
+            chain_id,
+            height,
+            block_hash,
+            policy_version,
+        } = self;
         [
             (*approve_id != other.approve_id, Extension::ApproveId),
             (*write_id != other.write_id, Extension::WriteId),

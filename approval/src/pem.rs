@@ -9,7 +9,9 @@ const LINE: usize = 64;
 
 /// The text is not exactly one certificate in PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not exactly one certificate in PEM: BEGIN line, base64 lines of 64, END line, line feeds only, nothing around it")]
+#[error(
+    "not exactly one certificate in PEM: BEGIN line, base64 lines of 64, END line, line feeds only, nothing around it"
+)]
 pub struct PemError;
 
 /// The DER in a PEM text that holds one certificate and nothing else.
@@ -19,9 +21,16 @@ pub struct PemError;
 pub fn decode(text: &str) -> Result<Vec<u8>, PemError> {
     // A missing last line feed is what an editor or a configuration value leaves; all else has one form.
     let body = text.strip_prefix(BEGIN).ok_or(PemError)?;
-    let body = body.strip_suffix(END).or_else(|| body.strip_suffix(END.trim_end())).ok_or(PemError)?;
+    let body = body
+        .strip_suffix(END)
+        .or_else(|| body.strip_suffix(END.trim_end()))
+        .ok_or(PemError)?;
     let der = STANDARD.decode(body.replace('\n', "")).map_err(|_| PemError)?;
-    if lines(&der) == body { Ok(der) } else { Err(PemError) }
+    if lines(&der) == body {
+        Ok(der)
+    } else {
+        Err(PemError)
+    }
 }
 
 /// A certificate as PEM.

@@ -90,8 +90,13 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError`], as if it were parsed.
-    pub fn out_of<'a>(needed: u32, organisations: impl IntoIterator<Item = &'a Name>) -> Result<Self, PolicyError> {
-        let names = organisations.into_iter().fold(String::new(), |text, name| format!("{text}, {name}"));
+    pub fn out_of<'a>(
+        needed: u32,
+        organisations: impl IntoIterator<Item = &'a Name>,
+    ) -> Result<Self, PolicyError> {
+        let names = organisations
+            .into_iter()
+            .fold(String::new(), |text, name| format!("{text}, {name}"));
         format!("OUTOF({needed}{names})").parse()
     }
 
@@ -155,7 +160,8 @@ impl Expression {
 
     fn explain(&self, approving: &BTreeSet<Name>, depth: usize, note: &str, lines: &mut Vec<String>) {
         let mark = if self.holds(approving) { 'x' } else { ' ' };
-        let mut line = |text: String| lines.push(format!("{:indent$}[{mark}] {text}{note}", "", indent = 2 * depth));
+        let mut line =
+            |text: String| lines.push(format!("{:indent$}[{mark}] {text}{note}", "", indent = 2 * depth));
         let mut parts: Vec<(&Self, String)> = Vec::new();
         match self {
             Self::Organisation(name) => line(name.to_string()),
@@ -168,7 +174,10 @@ impl Expression {
                 parts.extend(any.iter().map(|part| (part, String::new())));
             }
             Self::OutOf { needed, items } => {
-                line(format!("{needed} needed, {} reached, of", reached(items, approving)));
+                line(format!(
+                    "{needed} needed, {} reached, of",
+                    reached(items, approving)
+                ));
                 parts.extend(items.iter().map(|item| (&item.expression, item.note())));
             }
         }
@@ -180,12 +189,20 @@ impl Expression {
 
 /// Weights and items are bounded, so the sum fits.
 fn reached(items: &[Item], approving: &BTreeSet<Name>) -> u32 {
-    items.iter().filter(|item| item.expression.holds(approving)).map(|item| item.weight).sum()
+    items
+        .iter()
+        .filter(|item| item.expression.holds(approving))
+        .map(|item| item.weight)
+        .sum()
 }
 
 impl Item {
     fn note(&self) -> String {
-        if self.weight == 1 { String::new() } else { format!(" (counts {})", self.weight) }
+        if self.weight == 1 {
+            String::new()
+        } else {
+            format!(" (counts {})", self.weight)
+        }
     }
 }
 
@@ -206,7 +223,11 @@ impl fmt::Display for Expression {
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.expression.fmt(f)?;
-        if self.weight == 1 { Ok(()) } else { write!(f, ":{}", self.weight) }
+        if self.weight == 1 {
+            Ok(())
+        } else {
+            write!(f, ":{}", self.weight)
+        }
     }
 }
 

@@ -103,7 +103,10 @@ impl TrustedOrganisation {
     pub fn new(name: Name, root_der: &[u8]) -> Result<Self, TrustError> {
         match Root::read(root_der) {
             Ok(root) => Ok(Self { name, root }),
-            Err(fault) => Err(TrustError::Root { organisation: name, fault }),
+            Err(fault) => Err(TrustError::Root {
+                organisation: name,
+                fault,
+            }),
         }
     }
 
@@ -153,14 +156,18 @@ impl Root {
             return Err(RootFault::Size);
         }
         der::check_strict(der).map_err(RootFault::Der)?;
-        let root = parse(der).filter(|root| root.version() == X509Version::V3).ok_or(RootFault::NotX509)?;
+        let root = parse(der)
+            .filter(|root| root.version() == X509Version::V3)
+            .ok_or(RootFault::NotX509)?;
         let public_key = root_key(&root)?;
         if root.subject().as_raw() != root.issuer().as_raw() {
             return Err(RootFault::NotSelfIssued);
         }
         let signature = signature_of(&root).ok_or(RootFault::Algorithm)?;
         let signed_part = der::signed_part(der).ok_or(RootFault::NotX509)?;
-        public_key.verify_raw(signed_part, &signature).map_err(|_| RootFault::SelfSignature)?;
+        public_key
+            .verify_raw(signed_part, &signature)
+            .map_err(|_| RootFault::SelfSignature)?;
         Ok(Self {
             der: der.to_vec(),
             public_key,
@@ -175,7 +182,11 @@ fn root_key(root: &X509Certificate<'_>) -> Result<PublicKey, RootFault> {
     if !is_ed25519(&root.signature_algorithm) || !is_ed25519(&root.tbs_certificate.signature) {
         return Err(RootFault::Algorithm);
     }
-    let key = root.public_key().raw.strip_prefix(SPKI_PREFIX).ok_or(RootFault::Algorithm)?;
+    let key = root
+        .public_key()
+        .raw
+        .strip_prefix(SPKI_PREFIX)
+        .ok_or(RootFault::Algorithm)?;
     let key: [u8; 32] = key.try_into().map_err(|_| RootFault::Algorithm)?;
     PublicKey::from_bytes(&key).map_err(|_| RootFault::WeakKey)
 }
@@ -191,8 +202,13 @@ fn check_root_extensions(root: &X509Certificate<'_>) -> Result<[u8; 20], RootFau
         }
     }
     let critical = |oid: &[u8]| {
-        let found = root.extensions().iter().find(|extension| extension.oid.as_bytes() == oid);
-        found.filter(|extension| extension.critical).map(|extension| extension.value)
+        let found = root
+            .extensions()
+            .iter()
+            .find(|extension| extension.oid.as_bytes() == oid);
+        found
+            .filter(|extension| extension.critical)
+            .map(|extension| extension.value)
     };
     // SEQUENCE { cA TRUE, pathLenConstraint if any }
     match critical(BASIC_CONSTRAINTS) {
@@ -204,7 +220,10 @@ fn check_root_extensions(root: &X509Certificate<'_>) -> Result<[u8; 20], RootFau
         Some([0x03, 0x02, 0..=2, bits]) if bits & 0x04 != 0 => {}
         _ => return Err(RootFault::KeyUsage),
     }
-    let identifier = root.extensions().iter().find(|extension| extension.oid.as_bytes() == SUBJECT_KEY_IDENTIFIER);
+    let identifier = root
+        .extensions()
+        .iter()
+        .find(|extension| extension.oid.as_bytes() == SUBJECT_KEY_IDENTIFIER);
     identifier
         .and_then(|extension| der::octets(extension.value)?.try_into().ok())
         .ok_or(RootFault::SubjectKeyIdentifier)
@@ -212,8 +231,13 @@ fn check_root_extensions(root: &X509Certificate<'_>) -> Result<[u8; 20], RootFau
 
 fn root_validity(root: &X509Certificate<'_>) -> Result<RangeInclusive<u64>, RootFault> {
     let seconds = |timestamp: i64| u64::try_from(timestamp).map_err(|_| RootFault::Validity);
-    let validity = seconds(root.validity().not_before.timestamp())?..=seconds(root.validity().not_after.timestamp())?;
-    if validity.is_empty() { Err(RootFault::Validity) } else { Ok(validity) }
+    let validity =
+        seconds(root.validity().not_before.timestamp())?..=seconds(root.validity().not_after.timestamp())?;
+    if validity.is_empty() {
+        Err(RootFault::Validity)
+    } else {
+        Ok(validity)
+    }
 }
 
 /// Pinned roots and the policy over them: one version of a node's configuration. Never taken from a request.
@@ -249,11 +273,20 @@ impl TrustBundle {
                 check_distinct(one, other)?;
             }
         }
-        let unknown = policy.organisations().into_iter().find(|name| organisations.iter().all(|o| o.name != *name));
+        let unknown = policy
+            .organisations()
+            .into_iter()
+            .find(|name| organisations.iter().all(|o| o.name != *name));
         if let Some(name) = unknown {
             return Err(TrustError::UnknownOrganisation(name));
         }
-        Ok(Self { version, chain_id, installation, organisations, policy })
+        Ok(Self {
+            version,
+            chain_id,
+            installation,
+            organisations,
+            policy,
+        })
     }
 
     /// The version that certificates must name.
@@ -287,7 +320,9 @@ impl TrustBundle {
     }
 
     pub(crate) fn by_key_identifier(&self, identifier: &[u8]) -> Option<&TrustedOrganisation> {
-        self.organisations.iter().find(|organisation| organisation.root.key_identifier == identifier)
+        self.organisations
+            .iter()
+            .find(|organisation| organisation.root.key_identifier == identifier)
     }
 }
 
@@ -299,7 +334,10 @@ fn check_distinct(one: &TrustedOrganisation, other: &TrustedOrganisation) -> Res
         return Err(TrustError::RepeatedKey(one.name.clone(), other.name.clone()));
     }
     if one.root.key_identifier == other.root.key_identifier {
-        return Err(TrustError::RepeatedKeyIdentifier(one.name.clone(), other.name.clone()));
+        return Err(TrustError::RepeatedKeyIdentifier(
+            one.name.clone(),
+            other.name.clone(),
+        ));
     }
     Ok(())
 }

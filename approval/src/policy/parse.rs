@@ -9,10 +9,18 @@ pub(super) fn parse(text: &str) -> Result<Expression, PolicyError> {
     if text.len() > MAX_TEXT {
         return Err(PolicyError::TooLong);
     }
-    let mut parser = Parser { text, position: 0, terms: 0 };
+    let mut parser = Parser {
+        text,
+        position: 0,
+        terms: 0,
+    };
     let expression = parser.expression(1)?;
     parser.skip_spaces();
-    if parser.position < text.len() { Err(parser.expected("the end")) } else { Ok(expression) }
+    if parser.position < text.len() {
+        Err(parser.expected("the end"))
+    } else {
+        Ok(expression)
+    }
 }
 
 struct Parser<'a> {
@@ -33,13 +41,18 @@ impl<'a> Parser<'a> {
         let word = self.word()?;
         // An operator is a word with a parenthesis after it; without one, even "AND" is a name.
         if !self.take('(') {
-            return Name::new(word).map(Expression::Organisation).map_err(|_| PolicyError::Name(word.to_owned()));
+            return Name::new(word)
+                .map(Expression::Organisation)
+                .map_err(|_| PolicyError::Name(word.to_owned()));
         }
         match word {
             "AND" => self.list(depth).map(Expression::And),
             "OR" => self.list(depth).map(Expression::Or),
             "OUTOF" => self.out_of(depth),
-            _ => Err(PolicyError::Expected { expected: "AND, OR or OUTOF", position: self.position - 1 - word.len() }),
+            _ => Err(PolicyError::Expected {
+                expected: "AND, OR or OUTOF",
+                position: self.position - 1 - word.len(),
+            }),
         }
     }
 
@@ -57,7 +70,11 @@ impl<'a> Parser<'a> {
         let mut items = Vec::new();
         while self.take(',') {
             let expression = self.expression(depth + 1)?;
-            let weight = if self.take(':') { self.number(MAX_WEIGHT)? } else { 1 };
+            let weight = if self.take(':') {
+                self.number(MAX_WEIGHT)?
+            } else {
+                1
+            };
             items.push(Item { expression, weight });
         }
         if items.is_empty() {
@@ -74,21 +91,32 @@ impl<'a> Parser<'a> {
         let digits = self.word()?;
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
         let value = if plain { digits.parse().ok() } else { None };
-        value.filter(|value| *value <= max).ok_or(PolicyError::Number(start))
+        value
+            .filter(|value| *value <= max)
+            .ok_or(PolicyError::Number(start))
     }
 
     /// The characters of a name or a number. A weight's colon is none of them.
     fn word(&mut self) -> Result<&'a str, PolicyError> {
         self.skip_spaces();
         let rest = self.rest();
-        let end = rest.find(|c: char| c.is_ascii_whitespace() || "(),:".contains(c)).unwrap_or(rest.len());
-        let word = rest.get(..end).filter(|word| !word.is_empty()).ok_or_else(|| self.expected("a name"))?;
+        let end = rest
+            .find(|c: char| c.is_ascii_whitespace() || "(),:".contains(c))
+            .unwrap_or(rest.len());
+        let word = rest
+            .get(..end)
+            .filter(|word| !word.is_empty())
+            .ok_or_else(|| self.expected("a name"))?;
         self.position += end;
         Ok(word)
     }
 
     fn close(&mut self) -> Result<(), PolicyError> {
-        if self.take(')') { Ok(()) } else { Err(self.expected("a comma or a closing parenthesis")) }
+        if self.take(')') {
+            Ok(())
+        } else {
+            Err(self.expected("a comma or a closing parenthesis"))
+        }
     }
 
     fn take(&mut self, wanted: char) -> bool {
@@ -108,7 +136,10 @@ impl<'a> Parser<'a> {
     }
 
     fn expected(&self, expected: &'static str) -> PolicyError {
-        PolicyError::Expected { expected, position: self.position }
+        PolicyError::Expected {
+            expected,
+            position: self.position,
+        }
     }
 }
 

@@ -31,26 +31,58 @@ fn operators_mean_what_they_say() {
         ("AND(a, OUTOF(2, b, c, OR(d, e)))", &["a", "d", "e"], false),
         ("OR(AND(a, b), AND(b, c))", &["b", "c"], true),
     ] {
-        assert_eq!(policy(text).evaluate(&set(approving)), holds, "{text} by {approving:?}");
+        assert_eq!(
+            policy(text).evaluate(&set(approving)),
+            holds,
+            "{text} by {approving:?}"
+        );
     }
 }
 
 #[test]
 fn p11_nobody_counts_twice() {
-    assert_eq!(refused("OUTOF(2, a, a)"), PolicyError::CountedTwice("a".parse().unwrap()));
-    assert_eq!(refused("OUTOF(2, a, b, OR(a, c))"), PolicyError::CountedTwice("a".parse().unwrap()));
-    assert_eq!(refused("OUTOF(2, OUTOF(1, a), AND(b, a))"), PolicyError::CountedTwice("a".parse().unwrap()));
+    assert_eq!(
+        refused("OUTOF(2, a, a)"),
+        PolicyError::CountedTwice("a".parse().unwrap())
+    );
+    assert_eq!(
+        refused("OUTOF(2, a, b, OR(a, c))"),
+        PolicyError::CountedTwice("a".parse().unwrap())
+    );
+    assert_eq!(
+        refused("OUTOF(2, OUTOF(1, a), AND(b, a))"),
+        PolicyError::CountedTwice("a".parse().unwrap())
+    );
 }
 
 #[test]
 fn what_cannot_be_satisfied_is_refused() {
-    assert_eq!(refused("OUTOF(3, a, b)"), PolicyError::Unsatisfiable { needed: 3, available: 2 });
-    assert_eq!(refused("OUTOF(4, a:2, b)"), PolicyError::Unsatisfiable { needed: 4, available: 3 });
+    assert_eq!(
+        refused("OUTOF(3, a, b)"),
+        PolicyError::Unsatisfiable {
+            needed: 3,
+            available: 2
+        }
+    );
+    assert_eq!(
+        refused("OUTOF(4, a:2, b)"),
+        PolicyError::Unsatisfiable {
+            needed: 4,
+            available: 3
+        }
+    );
 }
 
 #[test]
 fn numbers_are_positive_plain_and_bounded() {
-    for bad in ["OUTOF(0, a)", "OUTOF(01, a)", "OUTOF(-1, a)", "OUTOF(x, a)", "OUTOF(1, a:0)", "OUTOF(1, a:1001)"] {
+    for bad in [
+        "OUTOF(0, a)",
+        "OUTOF(01, a)",
+        "OUTOF(-1, a)",
+        "OUTOF(x, a)",
+        "OUTOF(1, a:0)",
+        "OUTOF(1, a:1001)",
+    ] {
         assert!(matches!(refused(bad), PolicyError::Number(_)), "{bad}");
     }
     assert!(matches!(refused("OUTOF(99999999999, a)"), PolicyError::Number(6)));
@@ -60,15 +92,41 @@ fn numbers_are_positive_plain_and_bounded() {
 #[test]
 fn malformed_texts_are_refused() {
     for bad in [
-        "", " ", "AND", "AND(", "AND()", "AND(a", "AND(a,)", "AND(a b)", "AND(a))", "a b", "a,b", "a:2", "OR(a:2)",
-        "OUTOF(1)", "OUTOF(a, 1)", "NOT(a)", "and(a, b)", "(a)", "AND (a)(b)", "a/b", "é", "AND(a,\u{a0}b)",
+        "",
+        " ",
+        "AND",
+        "AND(",
+        "AND()",
+        "AND(a",
+        "AND(a,)",
+        "AND(a b)",
+        "AND(a))",
+        "a b",
+        "a,b",
+        "a:2",
+        "OR(a:2)",
+        "OUTOF(1)",
+        "OUTOF(a, 1)",
+        "NOT(a)",
+        "and(a, b)",
+        "(a)",
+        "AND (a)(b)",
+        "a/b",
+        "é",
+        "AND(a,\u{a0}b)",
     ] {
         let parsed = bad.parse::<Policy>();
         // The bare word AND is a name like any other.
         assert!(parsed.is_err() || bad == "AND", "{bad:?} gave {parsed:?}");
     }
     assert_eq!(refused("AND(a; b)"), PolicyError::Name("a;".to_owned()));
-    assert_eq!(refused("NOT(a)"), PolicyError::Expected { expected: "AND, OR or OUTOF", position: 0 });
+    assert_eq!(
+        refused("NOT(a)"),
+        PolicyError::Expected {
+            expected: "AND, OR or OUTOF",
+            position: 0
+        }
+    );
 }
 
 #[test]
@@ -90,14 +148,20 @@ fn there_is_one_form_for_printing() {
         "OUTOF(2, a, b, c:3, AND(d, e))"
     );
     let names: Vec<Name> = set(&["a", "b", "c"]).into_iter().collect();
-    assert_eq!(Policy::out_of(2, &names).unwrap().to_string(), "OUTOF(2, a, b, c)");
+    assert_eq!(
+        Policy::out_of(2, &names).unwrap().to_string(),
+        "OUTOF(2, a, b, c)"
+    );
     assert!(Policy::out_of(1, []).is_err());
 }
 
 #[test]
 fn an_explanation_shows_every_term() {
     let text = policy("AND(a, OUTOF(2, b:2, c))").explain(&set(&["b", "x"]));
-    assert_eq!(text, "[ ] all of\n  [ ] a\n  [x] 2 needed, 2 reached, of\n    [x] b (counts 2)\n    [ ] c");
+    assert_eq!(
+        text,
+        "[ ] all of\n  [ ] a\n  [x] 2 needed, 2 reached, of\n    [x] b (counts 2)\n    [ ] c"
+    );
 }
 
 fn any_expression() -> impl Strategy<Value = Expression> {
@@ -107,7 +171,10 @@ fn any_expression() -> impl Strategy<Value = Expression> {
             prop::collection::vec(inner.clone(), 1..4).prop_map(Expression::And),
             prop::collection::vec(inner.clone(), 1..4).prop_map(Expression::Or),
             (1u32..5, prop::collection::vec((inner, 1u32..4), 1..4)).prop_map(|(needed, items)| {
-                let items = items.into_iter().map(|(expression, weight)| Item { expression, weight }).collect();
+                let items = items
+                    .into_iter()
+                    .map(|(expression, weight)| Item { expression, weight })
+                    .collect();
                 Expression::OutOf { needed, items }
             }),
         ]

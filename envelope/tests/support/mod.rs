@@ -1,5 +1,7 @@
 //! Shared by the envelope's tests: determined randomness, and a second implementation of the format.
 
+#![allow(dead_code, unreachable_pub)]
+
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
