@@ -4,13 +4,15 @@ use approval::{ApprovalFields, Approved, Limits, Policy};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use golden_record::{Body, DenialReason, DocumentVersion, Outcome, Transaction};
+use proto::field;
 use proto::ledger::{Approval, RequestReadRequest, RequestReadResponse};
 use threshold::encoding::Canonical;
 use threshold::ids::BlockHash;
 use threshold::label::Label;
 use threshold::name::Name;
+use tonic::Code;
 
-use crate::connection::{Endorser, request};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request};
 use crate::error::{Error, Fault, Party};
 use crate::submit::{Recorded, recorded};
 use crate::{Client, now_ms};
@@ -127,11 +129,8 @@ impl Client {
         transaction: &Transaction,
         label: &Label,
     ) -> Result<(Approved, DocumentVersion), String> {
-        if group.document.len() > proto::limits::DOCUMENT_VERSION {
-            return Err("the document version is too large".into());
-        }
-        let document = DocumentVersion::from_bytes(&group.document)
-            .map_err(|error| format!("the document version does not decode: {error}"))?;
+        let document: DocumentVersion =
+            field::parse("document", &group.document).map_err(|error| format!("bad {error}"))?;
         let wrapped = &document.wrapped_key;
         let certificates: Vec<&[u8]> = group.approvals.iter().map(|(_, certificate)| certificate.as_slice()).collect();
         let approved = approval::check(&certificates, wrapped, &self.0.trust.bundle, now_ms(), &Limits::default())
@@ -146,7 +145,8 @@ impl Client {
     /// Approvals that do not hold together: each certificate by itself shows whose fault that is, and those that
     /// hold are sorted by the block and the wrapped key that they name.
     fn split(&self, answers: &mut Answers, group: Group, transaction: &Transaction, label: &Label, why: &str) {
-        let write_id = DocumentVersion::from_bytes(&group.document).ok().map(|found| found.wrapped_key.write_id());
+        let document: Option<DocumentVersion> = field::parse("document", &group.document).ok();
+        let write_id = document.map(|found| found.wrapped_key.write_id());
         for (name, certificate) in group.approvals {
             let verdict = self.check_alone(&name, &certificate, transaction, label);
             match verdict {
@@ -235,8 +235,17 @@ impl Answers {
 
 async fn ask<'a>(endorser: &'a Endorser, transaction: &[u8]) -> (&'a Endorser, Result<RequestReadResponse, Error>) {
     let message = RequestReadRequest { transaction: transaction.to_vec() };
-    let answer = endorser.rpc().request_read(request(message)).await;
-    (endorser, answer.map(tonic::Response::into_inner).map_err(|status| endorser.failed(&status)))
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match endorser.rpc().request_read(request(message.clone())).await {
+            Ok(answer) => return (endorser, Ok(answer.into_inner())),
+            Err(status) if status.code() == Code::PermissionDenied && attempt < CATCH_UP_ATTEMPTS => {
+                tokio::time::sleep(CATCH_UP_PAUSE).await;
+            }
+            Err(status) => return (endorser, Err(endorser.failed(&status))),
+        }
+    }
 }
 
 fn denied(answers: &Answers, transaction: &Transaction) -> Error {

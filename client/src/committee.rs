@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::field;
 use proto::ledger::GetCommitteeRequest;
 use threshold::committee::{Member, ParticipantIndex, SignedManifest};
-use threshold::encoding::Canonical;
 use threshold::ids::ManifestDigest;
 use threshold::wrap::CustodyKey;
 
@@ -25,6 +25,11 @@ pub struct Committee {
 }
 
 impl Committee {
+    /// Of a manifest whose signatures and key have been checked.
+    pub(crate) fn new(signed: SignedManifest) -> Self {
+        Self { signed }
+    }
+
     /// The manifest.
     #[must_use]
     pub fn signed(&self) -> &SignedManifest {
@@ -115,17 +120,14 @@ async fn ask(endorser: &Endorser, trust: &Trust) -> Result<Committee, Error> {
         Err(status) => return Err(endorser.failed(&status)),
     };
     let lied = |what: String| Fault::new(endorser.party(), "committee", what, &answer.manifest);
-    if answer.manifest.len() > proto::limits::SIGNED_MANIFEST {
-        return Err(lied("gave a committee manifest that is too large".into()).into());
-    }
-    let signed = SignedManifest::from_bytes(&answer.manifest)
-        .map_err(|error| lied(format!("gave a committee manifest that does not decode: {error}")))?;
+    let signed: SignedManifest =
+        field::parse("manifest", &answer.manifest).map_err(|error| lied(format!("gave a bad {error}")))?;
     signed.verify().map_err(|error| lied(format!("gave a committee manifest that does not verify: {error}")))?;
     if signed.manifest.key_id() != key_id {
         return Err(lied(format!("gave the committee of key {} instead of {key_id}", signed.manifest.key_id())).into());
     }
     check_identities(&signed, trust).map_err(lied)?;
-    Ok(Committee { signed })
+    Ok(Committee::new(signed))
 }
 
 /// Where the profile knows a node, its identity key must be the one in the manifest.

@@ -84,6 +84,11 @@ pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
     request
 }
 
+/// What an endorser that is a block behind is given to catch up: a user who was created a moment ago is a stranger
+/// to it. How often it is asked, and after what pause.
+pub(crate) const CATCH_UP_ATTEMPTS: u32 = 10;
+pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
+
 /// Whether asking again, or asking someone else, may help.
 pub(crate) fn is_passing(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled | Code::Aborted)
@@ -92,6 +97,11 @@ pub(crate) fn is_passing(code: Code) -> bool {
 fn channel(pinned: &Pinned, identity: &Identity) -> Result<Channel, Error> {
     tls::connect(&pinned.address, pinned.identity.to_bytes(), identity, &tls::ChannelLimits::default())
         .map_err(|error| Error::Profile { field: "address", reason: format!("{}: {error}", pinned.address) })
+}
+
+/// The stable name that an endorser gives a refusal beside the status.
+pub(crate) fn refusal_code(status: &Status) -> &str {
+    status.metadata().get("refusal-code").and_then(|code| code.to_str().ok()).unwrap_or_default()
 }
 
 fn unavailable(party: Party, status: &Status) -> Error {

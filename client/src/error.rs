@@ -26,6 +26,9 @@ pub enum Error {
     /// The ledger has no such thing.
     #[error("the ledger has no {0}")]
     NotFound(String),
+    /// The ledger knows nobody with this key, or shows this only to those whom it concerns.
+    #[error("{0} refuses the key that asks: it is not known, or this is none of its business")]
+    Forbidden(Party),
     /// A peer did what no honest peer does.
     #[error("{0}")]
     Lied(Box<Fault>),
@@ -73,7 +76,10 @@ impl Error {
     /// Whether everything worked and the answer is no, as opposed to a failure.
     #[must_use]
     pub const fn is_no(&self) -> bool {
-        matches!(self, Self::Denied { .. } | Self::Rejected { .. } | Self::NotFound(_) | Self::Lied(_))
+        matches!(
+            self,
+            Self::Denied { .. } | Self::Rejected { .. } | Self::NotFound(_) | Self::Forbidden(_) | Self::Lied(_)
+        )
     }
 
     /// A stable name for programs.
@@ -83,6 +89,7 @@ impl Error {
             Self::Denied { .. } => "denied",
             Self::Rejected { .. } => "rejected",
             Self::NotFound(_) => "not_found",
+            Self::Forbidden(_) => "forbidden",
             Self::Lied(_) => "peer_lied",
             Self::TooFew { .. } => "too_few_answers",
             Self::Unavailable { .. } => "unavailable",

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use golden_record::merkle::Frontier;
 use golden_record::{Body, Entry, EntryProof, FinalityEvidence, Genesis, Header, Outcome, TxId};
+use proto::field;
 use proto::ledger::{GetStatusRequest, GetStatusResponse, GetTransactionRequest, ListTransactionsRequest, LogEntry};
 use threshold::encoding::Canonical;
 use threshold::name::Name;
 use tonic::Code;
 
 use crate::Client;
-use crate::connection::{Endorser, request};
+use crate::connection::{Endorser, refusal_code, request};
 use crate::error::{Error, Fault};
 use crate::profile::Trust;
 
@@ -145,8 +146,8 @@ impl Client {
     async fn endorser_status(&self, endorser: &Endorser) -> Result<EndorserStatus, Error> {
         let status = status(endorser).await?;
         let lied = |what: &str, evidence: &[u8]| Error::from(Fault::new(endorser.party(), "status", what, evidence));
-        let header = Header::from_bytes(&status.header)
-            .map_err(|_| lied("gave a header that does not decode", &status.header))?;
+        let header: Header = field::parse("header", &status.header)
+            .map_err(|error| lied(&format!("gave a bad {error}"), &status.header))?;
         if header.chain_id != self.0.trust.chain_id {
             return Err(lied("gave a header of another chain", &status.header));
         }
@@ -154,8 +155,8 @@ impl Client {
         let newest_is_proven = if status.evidence.is_empty() {
             header.height == 0
         } else {
-            let evidence = FinalityEvidence::from_bytes(&status.evidence)
-                .map_err(|_| lied("gave evidence that does not decode", &status.evidence))?;
+            let evidence: FinalityEvidence = field::parse("evidence", &status.evidence)
+                .map_err(|error| lied(&format!("gave a bad {error}"), &status.evidence))?;
             evidence
                 .verify(&self.0.genesis)
                 .map_err(|error| lied(&format!("gave evidence that does not hold: {error}"), &status.evidence))?;
@@ -202,7 +203,11 @@ impl Client {
             let from = u64::try_from(lines.len()).unwrap_or(u64::MAX);
             let message = ListTransactionsRequest { from, limit: PAGE };
             let page = endorser.rpc().list_transactions(request(message)).await;
-            let page = page.map_err(|status| endorser.failed(&status))?.into_inner();
+            let page = page.map_err(|status| match status.code() {
+                Code::PermissionDenied => Error::Forbidden(endorser.party()),
+                _ => endorser.failed(&status),
+            })?;
+            let page = page.into_inner();
             let size = *size.get_or_insert(page.log_size);
             let before = lines.len();
             for entry in page.entries {
@@ -236,11 +241,8 @@ impl Client {
         if line.entry.transaction.tx_id() != *tx_id {
             return Err(lied("gave another transaction than was asked for".into()));
         }
-        if answer.proof.len() > proto::limits::ENTRY_PROOF {
-            return Err(lied("gave a proof that is too large".into()));
-        }
-        let proof = EntryProof::from_bytes(&answer.proof)
-            .map_err(|error| lied(format!("gave a proof that does not decode: {error}")))?;
+        let proof: EntryProof =
+            field::parse("proof", &answer.proof).map_err(|error| lied(format!("gave a bad {error}")))?;
         let header = proof
             .verify(&self.0.genesis, &line.entry)
             .map_err(|error| lied(format!("gave a proof that does not hold: {error}")))?;
@@ -263,23 +265,19 @@ async fn proof(endorser: &Endorser, tx_id: &TxId) -> Result<proto::ledger::GetTr
             Err(status) if status.code() == Code::NotFound => {
                 return Err(Error::NotFound(format!("transaction {tx_id}")));
             }
-            Err(status) if waits(status.code()) && attempt < PROOF_ATTEMPTS => tokio::time::sleep(PROOF_PAUSE).await,
+            // The endorser has the entry and not yet the evidence.
+            Err(status) if refusal_code(&status) == "no_evidence_yet" && attempt < PROOF_ATTEMPTS => {
+                tokio::time::sleep(PROOF_PAUSE).await;
+            }
+            Err(status) if status.code() == Code::PermissionDenied => return Err(Error::Forbidden(endorser.party())),
             Err(status) => return Err(endorser.failed(&status)),
         }
     }
 }
 
-/// The endorser has the entry and not yet the evidence.
-fn waits(code: Code) -> bool {
-    matches!(code, Code::FailedPrecondition | Code::Aborted)
-}
-
 fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
-    let lied = |what: &str| Fault::new(endorser.party(), "entry", what, &entry.entry);
-    if entry.entry.len() > proto::limits::ENTRY {
-        return Err(lied("gave an entry that is too large").into());
-    }
-    let decoded = Entry::from_bytes(&entry.entry).map_err(|_| lied("gave an entry that does not decode"))?;
+    let decoded: Entry = field::parse("entry", &entry.entry)
+        .map_err(|error| Fault::new(endorser.party(), "entry", format!("gave a bad {error}"), &entry.entry))?;
     Ok(Line { index: entry.index, height: entry.height, time_ms: entry.time_ms, entry: decoded })
 }
 
@@ -303,10 +301,8 @@ pub(crate) async fn genesis(endorsers: &[Endorser], trust: &Trust) -> Result<Gen
 async fn genesis_of(endorser: &Endorser, trust: &Trust) -> Result<Genesis, Error> {
     let bytes = status(endorser).await?.genesis;
     let lied = |what: String| Error::from(Fault::new(endorser.party(), "genesis", what, &[]));
-    if bytes.len() > proto::limits::GENESIS {
-        return Err(lied("gave a genesis that is too large".into()));
-    }
-    let genesis = Genesis::from_bytes(&bytes).map_err(|error| lied(format!("gave a bad genesis: {error}")))?;
+    let genesis: Genesis =
+        field::parse("genesis", &bytes).map_err(|error| lied(format!("gave a bad {error}")))?;
     if genesis.chain_id() != trust.chain_id {
         return Err(lied(format!("is on chain {} instead of {}", genesis.chain_id(), trust.chain_id)));
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use approval::Approved;
 use proto::coordinator::{FaultKind, ReencryptRequest, ReencryptResponse};
+use proto::field;
 use rand_core::OsRng;
+use threshold::committee::MAX_MEMBERS;
 use threshold::encoding::Canonical;
 use threshold::name::Name;
 use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_shares};
@@ -13,8 +15,11 @@ use threshold::wrap::WrappedKey;
 
 use crate::Client;
 use crate::committee::Committee;
-use crate::connection::{Coordinator, request};
+use crate::connection::request;
 use crate::error::{Error, Fault, Party};
+
+#[cfg(test)]
+mod tests;
 
 /// A checked re-encryption.
 pub(crate) struct Released {
@@ -39,7 +44,7 @@ impl Client {
         let mut last = Error::Request("the profile names no coordinator".into());
         for coordinator in &self.0.coordinators {
             match coordinator.rpc().reencrypt(request(message.clone())).await {
-                Ok(answer) => match check(coordinator, committee, approved, wrapped, &answer.into_inner()) {
+                Ok(answer) => match check(&coordinator.party(), committee, approved, wrapped, &answer.into_inner()) {
                     Ok(released) => return Ok(released),
                     Err(error) => last = error,
                 },
@@ -52,13 +57,12 @@ impl Client {
 
 /// Recomputes everything: proofs in a batch, statements, combination.
 fn check(
-    coordinator: &Coordinator,
+    party: &Party,
     committee: &Committee,
     approved: &Approved,
     wrapped: &WrappedKey,
     answer: &ReencryptResponse,
 ) -> Result<Released, Error> {
-    let party = coordinator.party();
     let lied = |check, what: &str| Error::from(Fault::new(party.clone(), check, what, &[]));
     if answer.manifest_digest != committee.digest().as_bytes() {
         return Err(lied("manifest", "answered for another committee than the one on the chain"));
@@ -87,20 +91,20 @@ fn check(
     let reencryption = combine(&context, used).map_err(|error| lied("combination", &error.to_string()))?;
     // With more shares than needed there is more than one right combination.
     if shares.len() == used.len() && answer.combined != reencryption.to_bytes() {
-        faults.push(Fault::new(party, "combination", "gave a combination that is not that of its shares", &answer.combined));
+        faults.push(Fault::new(party.clone(), "combination", "gave a combination that is not that of its shares", &answer.combined));
     }
     Ok(Released { released_by: released_by.collect(), reencryption, faults })
 }
 
 fn decode(answer: &ReencryptResponse) -> Result<(Vec<ReencryptionShare>, Vec<ReleaseStatement>), String> {
-    if answer.shares.len() != answer.statements.len() || answer.shares.len() > 64 {
+    if answer.shares.len() != answer.statements.len() {
         return Err("gave shares and statements that do not go together".into());
     }
-    let shares = answer.shares.iter().map(|bytes| ReencryptionShare::from_bytes(bytes));
-    let statements = answer.statements.iter().map(|bytes| ReleaseStatement::from_bytes(bytes));
+    let bad = |error| format!("gave bad {error}");
+    let most = usize::from(MAX_MEMBERS);
     Ok((
-        shares.collect::<Result<_, _>>().map_err(|error| format!("gave a share that does not decode: {error}"))?,
-        statements.collect::<Result<_, _>>().map_err(|error| format!("gave a statement that does not decode: {error}"))?,
+        field::parse_all("shares", &answer.shares, most).map_err(bad)?,
+        field::parse_all("statements", &answer.statements, most).map_err(bad)?,
     ))
 }
 

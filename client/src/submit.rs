@@ -1,11 +1,13 @@
 //! Transactions: made, signed, submitted, and the answer compared with what was submitted.
 
 use golden_record::{Body, Entry, Outcome, Transaction, TxId};
+use proto::field;
 use proto::ledger::{LogEntry, SubmitRequest};
 use rand_core::{OsRng, RngCore};
 use threshold::encoding::Canonical;
+use tonic::Code;
 
-use crate::connection::{Endorser, is_passing, request};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, is_passing, request};
 use crate::error::{Error, Fault};
 use crate::{Client, now_ms};
 
@@ -43,6 +45,18 @@ impl Client {
     /// # Errors
     /// No endorser that accepts it, or one that answers with another transaction.
     pub async fn submit(&self, transaction: &Transaction) -> Result<Recorded, Error> {
+        let mut answer = self.submit_once(transaction).await;
+        for _ in 1..CATCH_UP_ATTEMPTS {
+            if !matches!(answer, Err(Error::Forbidden(_))) {
+                break;
+            }
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+            answer = self.submit_once(transaction).await;
+        }
+        answer
+    }
+
+    async fn submit_once(&self, transaction: &Transaction) -> Result<Recorded, Error> {
         let bytes = transaction.to_bytes();
         let mut last = Error::Request("the profile names no endorser".into());
         // Not always the same one first: endorsers share the work of many clients.
@@ -52,12 +66,9 @@ impl Client {
             let message = SubmitRequest { transaction: bytes.clone() };
             match endorser.rpc().submit(request(message)).await {
                 Ok(answer) => return recorded(endorser, transaction, answer.into_inner().entry),
-                Err(status) => {
-                    last = endorser.failed(&status);
-                    if !is_passing(status.code()) {
-                        return Err(last);
-                    }
-                }
+                Err(status) if status.code() == Code::PermissionDenied => last = Error::Forbidden(endorser.party()),
+                Err(status) if is_passing(status.code()) => last = endorser.failed(&status),
+                Err(status) => return Err(endorser.failed(&status)),
             }
         }
         Err(last)
@@ -85,13 +96,10 @@ pub(crate) fn recorded(
 ) -> Result<Recorded, Error> {
     let line = answer
         .ok_or_else(|| Fault::new(endorser.party(), "entry", "answered without the entry that was asked for", &[]))?;
-    let lied = |what: &str| Fault::new(endorser.party(), "entry", what, &line.entry);
-    if line.entry.len() > proto::limits::ENTRY {
-        return Err(lied("gave an entry that is too large").into());
-    }
-    let entry = Entry::from_bytes(&line.entry).map_err(|_| lied("gave an entry that does not decode"))?;
+    let lied = |what: String| Fault::new(endorser.party(), "entry", what, &line.entry);
+    let entry: Entry = field::parse("entry", &line.entry).map_err(|error| lied(format!("gave a bad {error}")))?;
     if entry.transaction != *transaction {
-        return Err(lied("gave the entry of another transaction").into());
+        return Err(lied("gave the entry of another transaction".into()).into());
     }
     let tx_id = transaction.tx_id();
     Ok(Recorded { tx_id, index: line.index, height: line.height, time_ms: line.time_ms, entry })

@@ -1,12 +1,12 @@
 //! A write: encrypted in two layers, wrapped under the custody key, recorded.
 
 use std::io::{Read, Write};
-use std::time::Duration;
 
 use envelope::{Encryptor, Location, Material, Metadata, ObjectKey, encrypt_to_vec, object_context};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use golden_record::{Body, DocumentVersion, TxId};
+use proto::field;
 use proto::ledger::GetDocumentRequest;
 use rand_core::OsRng;
 use threshold::encoding::Canonical;
@@ -18,15 +18,11 @@ use threshold::wrap::wrap;
 use zeroize::Zeroizing;
 
 use crate::Client;
-use crate::connection::{Endorser, request};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request};
 use crate::error::{Error, Fault};
 
 /// A larger object goes to the object store.
 const ON_CHAIN: usize = 2048;
-
-/// How often, and after what pause, endorsers are asked again that are a block behind.
-const CATCH_UP_ATTEMPTS: u32 = 20;
-const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
 
 /// What to write, as whom.
 #[derive(Debug, Clone)]
@@ -173,7 +169,8 @@ impl Client {
         {
             match answer {
                 Ok(found) => versions.push(found.version),
-                Err(Error::NotFound(_)) => versions.push(0),
+                // What is not shown to this key is, for this key, not there.
+                Err(Error::NotFound(_) | Error::Forbidden(_)) => versions.push(0),
                 Err(error) => faults.push(Fault::new(endorser.party(), "no_answer", error.to_string(), &[])),
             }
         }
@@ -225,18 +222,20 @@ impl Client {
             Err(status) if status.code() == tonic::Code::NotFound => {
                 return Err(Error::NotFound(format!("document {tenant}/{dataset}/{document}")));
             }
+            Err(status) if status.code() == tonic::Code::PermissionDenied => {
+                return Err(Error::Forbidden(endorser.party()));
+            }
             Err(status) => return Err(endorser.failed(&status)),
         };
-        let lied = |what: &str| Fault::new(endorser.party(), "document", what, &answer);
-        if answer.len() > proto::limits::DOCUMENT_VERSION {
-            return Err(lied("gave a document version that is too large").into());
-        }
-        let found = DocumentVersion::from_bytes(&answer).map_err(|_| lied("gave a document that does not decode"))?;
+        let lied = |what: String| Error::from(Fault::new(endorser.party(), "document", what, &answer));
+        let found: DocumentVersion =
+            field::parse("document", &answer).map_err(|error| lied(format!("gave a bad {error}")))?;
         let expected = self.label(tenant, dataset, document, if version == 0 { found.version } else { version });
         if *found.wrapped_key.label() != expected || found.label(&self.0.trust.installation) != expected {
-            return Err(lied("gave another document than was asked for").into());
+            return Err(lied("gave another document than was asked for".into()));
         }
-        found.wrapped_key.verify().map_err(|_| lied("gave a wrapped key whose proof does not hold"))?;
+        let proof = found.wrapped_key.verify();
+        proof.map_err(|_| lied("gave a wrapped key whose proof does not hold".into()))?;
         Ok(found)
     }
 

@@ -113,7 +113,7 @@ async fn administer(story: &mut Story, cluster: &Cluster) -> Outcome<People> {
         "permissions are transactions: signed by who gives them, agreed on by the organisations, final when three of four \
          have signed the block.",
     )?;
-    match clients.try_into() {
+    match <[Client; 3]>::try_from(clients) {
         Ok([alice, bob, mallory]) => Ok(People { alice, bob, mallory }),
         Err(_) => Err(broken("three users were created")),
     }

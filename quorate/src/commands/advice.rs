@@ -21,6 +21,9 @@ fn next(error: &Error) -> String {
         Error::Denied { reason, .. } => denied(*reason).into(),
         Error::Rejected { reason, .. } => rejected(*reason).into(),
         Error::NotFound(_) => "check the spelling, and that it has been created; `quorate audit log` lists what was".into(),
+        Error::Forbidden(_) => {
+            "use the key of somebody whom it concerns: a user or administrator of that tenant, or an auditor".into()
+        }
         Error::Lied(fault) => lied(fault),
         Error::TooFew { .. } => format!("bring back those that are named, then try again; {GENERAL_ADVICE}"),
         Error::Unavailable { .. } => format!("check that the cluster runs; {GENERAL_ADVICE}"),

@@ -2,7 +2,7 @@
 
 mod admin;
 mod advice;
-mod audit;
+pub(crate) mod audit;
 mod dev;
 mod documents;
 pub(crate) mod log_line;

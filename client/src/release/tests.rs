@@ -1,0 +1,241 @@
+//! A coordinator, or the nodes behind it, that lies.
+
+use approval::{ApprovalFields, Authority, Limits, Policy, TrustBundle, TrustedOrganisation};
+use threshold::ids::{ApproveId, BlockHash, ChainId};
+use threshold::reencrypt::{ReaderKey, open, reencrypt};
+use threshold::secret::DataKey;
+use threshold::testing::{TestCommittee, TestRng, label};
+use threshold::wrap::wrap;
+
+use super::*;
+use threshold::committee::ParticipantIndex;
+
+const NOW_MS: u64 = 1_800_000_000_000;
+const APPROVE_ID: ApproveId = ApproveId([7; 32]);
+
+/// A committee of 3 of 5, an approved read, and the answer that an honest coordinator gives.
+struct Scene {
+    nodes: TestCommittee,
+    committee: Committee,
+    approved: Approved,
+    wrapped: WrappedKey,
+    reader: ReaderKey,
+    answer: ReencryptResponse,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut rng = TestRng::new("release");
+        let nodes = TestCommittee::generate(3, 5, &mut rng).unwrap();
+        let label = label("contract", 1).unwrap();
+        let data_key = DataKey::from_bytes([9; 32]);
+        let wrapped = wrap(nodes.manifest().custody_key(), &label, &data_key, &mut rng).unwrap();
+        let reader = ReaderKey::generate(&mut rng);
+        let approved = approve(&wrapped, &reader);
+        let mut scene = Self {
+            committee: Committee::new(nodes.signed.clone()),
+            nodes,
+            approved,
+            wrapped,
+            reader,
+            answer: ReencryptResponse::default(),
+        };
+        scene.answer = scene.honest(&[1, 3, 4]);
+        scene
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context::new(self.nodes.manifest(), &self.wrapped, APPROVE_ID, &self.reader.public()).unwrap()
+    }
+
+    /// What these nodes and an honest coordinator answer.
+    fn honest(&self, seats: &[u16]) -> ReencryptResponse {
+        let context = self.context();
+        let mut rng = TestRng::new("shares");
+        let shares: Vec<ReencryptionShare> = seats
+            .iter()
+            .map(|seat| {
+                let index = ParticipantIndex::new(*seat).unwrap();
+                reencrypt(self.nodes.share(index).unwrap(), &context, &mut rng).unwrap()
+            })
+            .collect();
+        let (verified, culprits) = verify_shares(&context, &shares, &mut rng);
+        assert!(culprits.is_empty());
+        let combined = combine(&context, verified.get(..3).unwrap()).unwrap();
+        ReencryptResponse {
+            manifest_digest: self.committee.digest().as_bytes().to_vec(),
+            statements: shares.iter().map(|share| self.state(share, share.index()).to_bytes()).collect(),
+            shares: shares.iter().map(Canonical::to_bytes).collect(),
+            combined: combined.to_bytes(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The statement about a share, signed by the node in a seat.
+    fn state(&self, share: &ReencryptionShare, signer: ParticipantIndex) -> ReleaseStatement {
+        ReleaseStatement {
+            manifest_digest: self.committee.digest(),
+            index: share.index(),
+            approve_id: APPROVE_ID,
+            write_id: self.wrapped.write_id(),
+            q: self.reader.public(),
+            share_digest: share.digest(),
+            repeat: false,
+            time_ms: NOW_MS,
+            journal_position: 1,
+            journal_head: [0; 32],
+            signature: threshold::signature::Signature([0; 64]),
+        }
+        .sign(&self.nodes.identities[signer.position()])
+    }
+
+    fn check(&self) -> Result<Released, Error> {
+        check(&coordinator(), &self.committee, &self.approved, &self.wrapped, &self.answer)
+    }
+
+    /// The check by which the coordinator was caught.
+    fn caught(&self) -> &'static str {
+        match self.check() {
+            Err(Error::Lied(fault)) => {
+                assert_eq!(fault.party, coordinator());
+                fault.check
+            }
+            Err(other) => panic!("not a lie of the coordinator: {other}"),
+            Ok(_) => panic!("believed"),
+        }
+    }
+
+    fn share(&self, place: usize) -> ReencryptionShare {
+        ReencryptionShare::from_bytes(&self.answer.shares[place]).unwrap()
+    }
+}
+
+fn coordinator() -> Party {
+    Party::Coordinator("coordinator".parse().unwrap())
+}
+
+fn approve(wrapped: &WrappedKey, reader: &ReaderKey) -> Approved {
+    let north: Name = "north".parse().unwrap();
+    let root = Authority::generate(&north, &[3; 32], NOW_MS).unwrap();
+    let authority = Authority::from_seed(&[3; 32], &root).unwrap();
+    let chain_id = ChainId([1; 32]);
+    let fields = ApprovalFields {
+        approve_id: APPROVE_ID,
+        write_id: wrapped.write_id(),
+        q: reader.public(),
+        key_id: wrapped.key_id(),
+        label: wrapped.label().clone(),
+        chain_id,
+        height: 5,
+        block_hash: BlockHash([2; 32]),
+        policy_version: 1,
+    };
+    let certificate = authority.issue(&fields, NOW_MS, 60).unwrap();
+    let policy: Policy = "north".parse().unwrap();
+    let organisation = TrustedOrganisation::new(north, &root).unwrap();
+    let installation = wrapped.label().installation.clone();
+    let trust = TrustBundle::new(1, chain_id, installation, vec![organisation], policy).unwrap();
+    approval::check(&[certificate], wrapped, &trust, NOW_MS, &Limits::default()).unwrap()
+}
+
+#[test]
+fn an_honest_answer_opens() {
+    let scene = Scene::new();
+    let released = scene.check().unwrap();
+    assert_eq!(released.released_by.iter().map(|(seat, _)| *seat).collect::<Vec<_>>(), [1, 3, 4]);
+    assert!(released.faults.is_empty());
+    let data_key = open(&scene.reader, &released.reencryption, &scene.wrapped).unwrap();
+    assert_eq!(data_key.expose(), &[9; 32]);
+}
+
+#[test]
+fn another_committee_is_refused() {
+    let mut scene = Scene::new();
+    scene.answer.manifest_digest = vec![0; 32];
+    assert_eq!(scene.caught(), "manifest");
+}
+
+#[test]
+fn malformed_shares_are_refused() {
+    let mut scene = Scene::new();
+    scene.answer.shares[0].push(0);
+    assert_eq!(scene.caught(), "answer");
+    let mut scene = Scene::new();
+    scene.answer.statements.pop();
+    assert_eq!(scene.caught(), "answer");
+}
+
+#[test]
+fn c11_a_share_that_comes_twice_is_refused() {
+    let mut scene = Scene::new();
+    scene.answer.shares[1] = scene.answer.shares[0].clone();
+    scene.answer.statements[1] = scene.answer.statements[0].clone();
+    assert_eq!(scene.caught(), "statement");
+}
+
+#[test]
+fn a_statement_that_the_node_has_not_signed_is_refused() {
+    let mut scene = Scene::new();
+    let other = ParticipantIndex::new(2).unwrap();
+    scene.answer.statements[0] = scene.state(&scene.share(0), other).to_bytes();
+    assert_eq!(scene.caught(), "statement");
+}
+
+#[test]
+fn a_statement_about_another_release_is_refused() {
+    let index = ParticipantIndex::new(1).unwrap();
+    let changes: [fn(&mut ReleaseStatement); 5] = [
+        |statement| statement.approve_id = ApproveId([8; 32]),
+        |statement| statement.write_id = threshold::ids::WriteId([8; 32]),
+        |statement| statement.share_digest = [8; 32],
+        |statement| statement.manifest_digest = threshold::ids::ManifestDigest([8; 32]),
+        |statement| statement.q = ReaderKey::generate(&mut TestRng::new("other reader")).public(),
+    ];
+    for change in changes {
+        let mut scene = Scene::new();
+        let mut statement = scene.state(&scene.share(0), index);
+        change(&mut statement);
+        // Its own node has signed it, so that only what it says is wrong.
+        let statement = statement.sign(&scene.nodes.identities[0]);
+        scene.answer.statements[0] = statement.to_bytes();
+        assert_eq!(scene.caught(), "statement");
+    }
+}
+
+#[test]
+fn c8_p9_a_node_that_signs_for_a_bad_share_is_named_with_evidence() {
+    let mut scene = Scene::new();
+    scene.answer = scene.honest(&[1, 2, 3, 4]);
+    // A share for another read: well formed, and its proof does not hold in this one.
+    let other = ReaderKey::generate(&mut TestRng::new("other reader"));
+    let context =
+        Context::new(scene.nodes.manifest(), &scene.wrapped, APPROVE_ID, &other.public()).unwrap();
+    let index = ParticipantIndex::new(2).unwrap();
+    let bad = reencrypt(scene.nodes.share(index).unwrap(), &context, &mut TestRng::new("bad")).unwrap();
+    scene.answer.shares[1] = bad.to_bytes();
+    scene.answer.statements[1] = scene.state(&bad, index).to_bytes();
+
+    let released = scene.check().unwrap();
+    assert!(open(&scene.reader, &released.reencryption, &scene.wrapped).is_ok());
+    let [fault] = released.faults.as_slice() else { panic!("one fault: {:?}", released.faults) };
+    assert_eq!(fault.party, Party::CryptoNode(2, "node-2".parse().unwrap()));
+    assert_eq!((fault.check, &fault.evidence), ("share_proof", &bad.to_bytes()));
+    assert!(released.released_by.iter().all(|(seat, _)| *seat != 2));
+}
+
+#[test]
+fn too_few_good_shares_open_nothing() {
+    let mut scene = Scene::new();
+    scene.answer.shares.pop();
+    scene.answer.statements.pop();
+    assert!(matches!(scene.check(), Err(Error::TooFew { .. })));
+}
+
+#[test]
+fn a_wrong_combination_is_named_and_not_used() {
+    let mut scene = Scene::new();
+    scene.answer.combined = scene.honest(&[1, 2, 5]).shares[0].get(..66).unwrap().to_vec();
+    let released = scene.check().unwrap();
+    assert!(open(&scene.reader, &released.reencryption, &scene.wrapped).is_ok());
+    assert_eq!(released.faults.first().map(|fault| fault.check), Some("combination"));
+}
