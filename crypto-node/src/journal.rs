@@ -198,7 +198,8 @@ impl Journal {
         }
         let position = state.entries;
         let entry = Entry { position, time_ms, event }.to_bytes();
-        let head = scan::write_record(&mut state.buffer, &state.head, &entry);
+        let previous = state.head;
+        let head = scan::write_record(&mut state.buffer, &previous, &entry);
         state.entries += 1;
         state.head = head;
         drop(state);

@@ -1,16 +1,24 @@
 //! Guard one share of the custody key, and use it only for an approved read.
+//!
+//! A node decides for itself ([`authorise`]), records before it answers ([`journal`]), and makes its key together
+//! with the other nodes ([`ceremony`]). It connects to coordinators, to its fellow nodes and to its operators, each
+//! known by a pinned key; never to the ledger, whose approvals it checks by their certificates.
 
+pub mod authorise;
+pub mod ceremony;
 pub mod config;
 pub mod journal;
+pub mod memory;
+pub mod metrics;
+mod node;
+pub mod refusal;
+pub mod refusals;
+pub mod server;
+pub mod settings;
+pub mod share;
+pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
-
-/// Runs the node until `stop` resolves, then drains what is under way.
-///
-/// # Errors
-/// A configuration, a directory or a key that does not hold; a journal that was changed; a port that is taken.
-pub async fn run(config: Config, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
-    let _ = config;
-    stop.await;
-    anyhow::bail!("the crypto node is not assembled yet")
-}
+pub use node::run;

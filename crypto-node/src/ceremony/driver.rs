@@ -1,0 +1,472 @@
+//! Carries out what the machine decides: stores, records, sends, tries the key, puts it in use.
+//!
+//! One input at a time, each carried out completely before the next, in the order that [`Outcome`] gives. A step that
+//! fails stops the node's part in ceremonies until it is restarted: what it has promised is on disk, and
+//! nothing was said that is not.
+
+use super::machine::{CommandError, Machine, NotTaken, Outcome};
+use super::message::{Body, Message, MessageError};
+use super::outbox::{Outbox, Pause};
+use super::record::{Phase, Record};
+use crate::authorise::Authority;
+use crate::journal::{Event, JournalError, Step};
+use crate::share::{Guard, GuardError, ProvenCanary, ShareFiles};
+use crate::store::{Change, Store, StoreError};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use rand_core::OsRng;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use threshold::canary::{Canary, CanaryError};
+use threshold::committee::{ParticipantIndex, SignedManifest};
+use threshold::encoding::Canonical;
+use threshold::ids::CeremonyId;
+use threshold::name::Name;
+use threshold::reencrypt::{VerifiedShare, verify_share};
+use threshold::secret::KeyShare;
+use threshold::signature::PublicKey;
+use threshold::wrap::WrappedKey;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+
+/// Why the driver could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The ceremony store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The share could not be stored or loaded.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The file system failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The canary did not open.
+    #[error("the canary did not come back: {0}")]
+    Canary(#[from] CanaryError),
+    /// A task of the runtime failed.
+    #[error("internal: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// A step failed before.
+    #[error("a step of a ceremony failed on this node; see its log, then restart it")]
+    Failed,
+}
+
+/// Why a message was not taken, or not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The machine refused it.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// The canary is not one.
+    #[error("canary refused: {0}")]
+    Canary(&'static str),
+    /// This node could not carry it out.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The machine refused it.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// This node could not carry it out.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+/// Changes a message before it is sent: how a test makes a member malicious.
+#[cfg(test)]
+pub(crate) type Tamper = Arc<dyn Fn(ParticipantIndex, Message) -> Message + Send + Sync>;
+
+/// What the driver works with.
+pub(crate) struct Parts {
+    pub(crate) machine: Machine,
+    pub(crate) me: ParticipantIndex,
+    pub(crate) installation: Name,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) shares: ShareFiles,
+    pub(crate) channels: Vec<(ParticipantIndex, tonic::transport::Channel)>,
+    /// Where tasks go that run beside; whoever owns the other end ends them.
+    pub(crate) tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    #[cfg(test)]
+    pub(crate) tamper: Option<Tamper>,
+}
+
+/// The driver of one node.
+pub struct Driver {
+    me: ParticipantIndex,
+    installation: Name,
+    authority: Arc<Authority>,
+    store: Arc<Store>,
+    shares: ShareFiles,
+    outboxes: BTreeMap<ParticipantIndex, Arc<Outbox>>,
+    tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    state: Mutex<State>,
+    failed: AtomicBool,
+    #[cfg(test)]
+    tamper: Option<Tamper>,
+}
+
+struct State {
+    machine: Machine,
+    /// The new share, from when it is stored until all members have signed.
+    fresh: Option<(CeremonyId, KeyShare)>,
+    /// The new share with its signed manifest, until it is in use.
+    candidate: Option<Arc<Guard>>,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let outboxes = parts
+            .channels
+            .into_iter()
+            .map(|(member, channel)| (member, Arc::new(Outbox::new(member, channel))))
+            .collect();
+        Arc::new(Self {
+            me: parts.me,
+            installation: parts.installation,
+            authority: parts.authority,
+            store: parts.store,
+            shares: parts.shares,
+            outboxes,
+            tasks: parts.tasks,
+            state: Mutex::new(State { machine: parts.machine, fresh: None, candidate: None }),
+            failed: AtomicBool::new(false),
+            #[cfg(test)]
+            tamper: parts.tamper,
+        })
+    }
+
+    /// Starts the deliveries, and resumes or gives up what was under way when the node stopped.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn start(self: &Arc<Self>) -> Result<(), DriverError> {
+        for outbox in self.outboxes.values() {
+            let (driver, outbox) = (Arc::clone(self), Arc::clone(outbox));
+            self.spawn(async move { driver.deliver_forever(&outbox).await });
+        }
+        let mut state = self.state.lock().await;
+        let out = state.machine.resume(self.now());
+        self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
+    /// Whether the node takes part in ceremonies.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.failed.load(Ordering::Acquire)
+    }
+
+    /// The operator proposes a key generation.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn propose(self: &Arc<Self>, threshold: u16) -> Result<CeremonyId, OperatorError> {
+        let mut state = self.locked().await?;
+        let (id, out) = state.machine.propose(threshold, self.now(), &mut OsRng)?;
+        self.carry_out(&mut state, out).await?;
+        Ok(id)
+    }
+
+    /// The operator consents.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn join(self: &Arc<Self>, id: CeremonyId) -> Result<(), OperatorError> {
+        let mut state = self.locked().await?;
+        let mut out = Outcome::default();
+        state.machine.join(id, &mut OsRng, &mut out)?;
+        self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
+    /// The operator gives up.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn abort(self: &Arc<Self>, id: CeremonyId) -> Result<(), OperatorError> {
+        let mut state = self.locked().await?;
+        let out = state.machine.abort(id)?;
+        self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn tick(self: &Arc<Self>) -> Result<(), DriverError> {
+        let mut state = self.locked().await?;
+        let out = state.machine.tick(self.now());
+        self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
+    /// A message of a member, over its connection.
+    ///
+    /// # Errors
+    /// [`DeliverError`].
+    pub async fn deliver(
+        self: &Arc<Self>,
+        peer: ParticipantIndex,
+        message: Message,
+    ) -> Result<Option<Message>, DeliverError> {
+        let mut state = self.locked().await?;
+        if matches!(message.body, Body::Canary { .. }) {
+            return self.answer_canary(&state, peer, message).await.map(Some);
+        }
+        let out = state.machine.message(peer, message, self.now(), &mut OsRng)?;
+        Ok(self.carry_out(&mut state, out).await?)
+    }
+
+    /// Looks at the newest ceremony.
+    pub async fn inspect<T>(&self, look: impl FnOnce(&Machine) -> T) -> T {
+        look(&self.state.lock().await.machine)
+    }
+
+    async fn locked(&self) -> Result<MutexGuard<'_, State>, DriverError> {
+        let state = self.state.lock().await;
+        if self.is_healthy() { Ok(state) } else { Err(DriverError::Failed) }
+    }
+
+    async fn carry_out(self: &Arc<Self>, state: &mut State, out: Outcome) -> Result<Option<Message>, DriverError> {
+        let done = self.carry_out_in_order(state, out).await;
+        if let Err(error) = &done {
+            self.failed.store(true, Ordering::Release);
+            tracing::error!(%error, "a ceremony step failed: this node takes no further part until it is restarted");
+        }
+        let phase = state.machine.status_phase();
+        self.authority.metrics.ceremony(phase.into(), self.authority.key().is_some());
+        done
+    }
+
+    async fn carry_out_in_order(
+        self: &Arc<Self>,
+        state: &mut State,
+        out: Outcome,
+    ) -> Result<Option<Message>, DriverError> {
+        let Some(record) = state.machine.record() else { return Ok(out.answer) };
+        let id = record.ceremony.id();
+        let change = Change { ceremony: id, record: record.to_bytes(), active: record.phase == Phase::Active };
+        if let Some((share, manifest)) = out.share {
+            let files = self.shares.clone();
+            let share = tokio::task::spawn_blocking(move || {
+                files.save(id, &share, &manifest).map(|()| share)
+            });
+            state.fresh = Some((id, share.await??));
+        }
+        self.record_steps(id, out.journal).await?;
+        if out.persist {
+            let store = Arc::clone(&self.store);
+            tokio::task::spawn_blocking(move || store.apply(&change)).await??;
+        }
+        if let Some(signed) = out.canary {
+            let guard = self.candidate(state, id, signed).await?;
+            self.spawn(Arc::clone(self).try_key(id, guard));
+        }
+        if let Some(signed) = out.activate {
+            let guard = self.candidate(state, id, signed).await?;
+            self.authority.set_key(guard);
+            state.candidate = None;
+            tracing::info!(ceremony = %id, "the new key is in use");
+            let files = self.shares.clone();
+            tokio::task::spawn_blocking(move || files.keep_only(Some(id))).await??;
+        }
+        for (to, message) in out.send {
+            self.send(to, &message);
+        }
+        Ok(out.answer)
+    }
+
+    async fn record_steps(&self, ceremony: CeremonyId, steps: Vec<(Step, String)>) -> Result<(), DriverError> {
+        let mut last = None;
+        for (step, detail) in steps {
+            tracing::info!(%ceremony, ?step, detail, "ceremony");
+            last = Some(self.authority.journal.append(self.now(), Event::Ceremony { ceremony, step, detail })?);
+        }
+        if let Some(ticket) = last {
+            ticket.durable().await?;
+        }
+        Ok(())
+    }
+
+    /// The new share with its signed manifest: from memory, or from the disk after a restart.
+    async fn candidate(
+        &self,
+        state: &mut State,
+        id: CeremonyId,
+        signed: SignedManifest,
+    ) -> Result<Arc<Guard>, DriverError> {
+        if let Some(guard) = state.candidate.as_ref().filter(|guard| *guard.signed_manifest() == signed) {
+            return Ok(Arc::clone(guard));
+        }
+        let share = match state.fresh.take().filter(|(fresh, _)| *fresh == id) {
+            Some((_, share)) => share,
+            None => {
+                let (files, manifest, me) = (self.shares.clone(), signed.manifest.clone(), self.me);
+                tokio::task::spawn_blocking(move || files.load(id, &manifest, me)).await??
+            }
+        };
+        let guard = Arc::new(Guard::new(share, signed));
+        state.candidate = Some(Arc::clone(&guard));
+        Ok(guard)
+    }
+
+    fn send(&self, to: Option<ParticipantIndex>, message: &Message) {
+        let receivers = self.outboxes.values().filter(|outbox| to.is_none_or(|to| outbox.member == to));
+        for outbox in receivers {
+            #[cfg(test)]
+            if let Some(tamper) = &self.tamper {
+                outbox.push(tamper(outbox.member, message.clone()));
+                continue;
+            }
+            outbox.push(message.clone());
+        }
+    }
+
+    async fn deliver_forever(self: Arc<Self>, outbox: &Outbox) {
+        loop {
+            let Some(answer) = outbox.deliver_next().await else { continue };
+            // An answer is a message like any other: checked, and refused if it is not the member's.
+            if let Err(error) = self.deliver(outbox.member, answer).await {
+                tracing::warn!(member = %outbox.member, %error, "a member's answer was not taken");
+            }
+        }
+    }
+
+    /// Uses the new share for a member's canary, once all members have signed.
+    async fn answer_canary(
+        &self,
+        state: &State,
+        peer: ParticipantIndex,
+        message: Message,
+    ) -> Result<Message, DeliverError> {
+        let Body::Canary { wrapped, q } = self.opened(&state.machine, peer, message)? else {
+            return Err(DeliverError::Canary("not a canary"));
+        };
+        let ready = state.machine.record().filter(|record| record.phase == Phase::Canary);
+        let (Some(record), Some(guard)) = (ready, &state.candidate) else {
+            return Err(NotTaken::Early.into());
+        };
+        let id = record.ceremony.id();
+        let share = self.canary_share(id, guard, peer, wrapped, q).await?;
+        state.machine.message_of(Body::CanaryShare(share)).ok_or(DeliverError::NotTaken(NotTaken::Early))
+    }
+
+    fn opened(&self, machine: &Machine, peer: ParticipantIndex, message: Message) -> Result<Body, DeliverError> {
+        let checked = machine.check_sender(peer, &message);
+        checked.map_err(NotTaken::from)?;
+        let current = machine.record().is_some_and(|record| record.ceremony.id() == message.ceremony);
+        if current { Ok(message.body) } else { Err(NotTaken::Early.into()) }
+    }
+
+    /// Recorded before it leaves, like every use of the share.
+    async fn canary_share(
+        &self,
+        ceremony: CeremonyId,
+        guard: &Guard,
+        peer: ParticipantIndex,
+        wrapped: WrappedKey,
+        q: PublicKey,
+    ) -> Result<threshold::reencrypt::ReencryptionShare, DeliverError> {
+        let canary = ProvenCanary::prove(wrapped, q, &self.installation, ceremony).map_err(DeliverError::Canary)?;
+        let event = Event::Ceremony { ceremony, step: Step::Canary, detail: format!("for member {peer}") };
+        let recorded = self.authority.journal.append(self.now(), event).map_err(DriverError::from)?;
+        let share = guard.reencrypt_canary(&canary, &mut OsRng).map_err(DriverError::from)?;
+        recorded.durable().await.map_err(DriverError::from)?;
+        Ok(share)
+    }
+
+    /// Tries the new key with the others, and says so when it opens.
+    fn try_key(self: Arc<Self>, id: CeremonyId, guard: Arc<Guard>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.canary(id, &guard).await {
+                tracing::error!(ceremony = %id, %error, "the new key does not work: it is not used");
+                return;
+            }
+            let mut state = self.state.lock().await;
+            let out = state.machine.canary_opened(id, &mut OsRng);
+            // A failure has been reported, and stays.
+            let _ = self.carry_out(&mut state, out).await;
+        })
+    }
+
+    async fn canary(&self, id: CeremonyId, guard: &Guard) -> Result<(), DeliverError> {
+        let manifest = guard.manifest();
+        let canary = Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
+        let context = canary.context(manifest).map_err(DriverError::from)?;
+        let own = self.canary_share(id, guard, self.me, canary.wrapped().clone(), canary.reader()).await?;
+        let mut shares: Vec<VerifiedShare> = verify_share(&context, &own).into_iter().collect();
+        let body = Body::Canary { wrapped: canary.wrapped().clone(), q: canary.reader() };
+        let Some(message) = self.state.lock().await.machine.message_of(body) else {
+            return Err(NotTaken::Early.into());
+        };
+        let mut answers: FuturesUnordered<_> =
+            self.outboxes.values().map(|outbox| ask_until_answered(outbox, &message)).collect();
+        while shares.len() < usize::from(manifest.threshold().t()) {
+            let Some((member, share)) = answers.next().await else { break };
+            match verify_share(&context, &share) {
+                Ok(share) if share.index() == member => shares.push(share),
+                _ => tracing::error!(%member, "a member's canary share does not verify"),
+            }
+        }
+        Ok(canary.check(manifest, &shares).map_err(DriverError::from)?)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Without a receiver the node is stopping, and nothing is to be done any more.
+        let _ = self.tasks.send(Box::pin(task));
+    }
+
+    fn now(&self) -> u64 {
+        (self.authority.clock)()
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// Asks until the member has all signatures too; it will, unless it is gone.
+async fn ask_until_answered(
+    outbox: &Outbox,
+    message: &Message,
+) -> (ParticipantIndex, threshold::reencrypt::ReencryptionShare) {
+    let mut pause = Pause::default();
+    loop {
+        if let Ok(Some(Message { body: Body::CanaryShare(share), .. })) = outbox.ask(message).await {
+            return (outbox.member, share);
+        }
+        pause.wait().await;
+    }
+}
+
+/// The record of the active ceremony as a guard, when a node starts.
+///
+/// # Errors
+/// The share file does not open, or is not what the manifest says.
+pub fn load_active(
+    files: &ShareFiles,
+    record: &Record,
+    me: ParticipantIndex,
+) -> Result<Option<Guard>, GuardError> {
+    let Some(signed) = record.signed_manifest() else { return Ok(None) };
+    let share = files.load(record.ceremony.id(), &signed.manifest, me)?;
+    Ok(Some(Guard::new(share, signed)))
+}
+
+impl From<MessageError> for DeliverError {
+    fn from(error: MessageError) -> Self {
+        Self::NotTaken(error.into())
+    }
+}

@@ -1,0 +1,324 @@
+//! What members say to each other in a ceremony.
+//!
+//! ```text
+//! message  u8 version (1) ‖ ceremony id (32) ‖ u16 sender ‖ u8 kind ‖ body ‖ signature (64)
+//! ```
+//!
+//! The signature is the sender's identity key's over everything before it (domain member-message). The key
+//! generation's own messages, which are signed by themselves, travel inside. A message within a message travels as
+//! length-prefixed bytes and is taken apart only by whoever needs it, so that nesting is never deeper than the
+//! code that looks.
+
+use ed25519_dalek::SigningKey;
+use threshold::committee::ParticipantIndex;
+use threshold::dkg::{Attestation, Ceremony, Equivocation, Kind as RoundKind, MAX_PAYLOAD, SignedMessage};
+use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
+use threshold::ids::{CeremonyId, ManifestDigest};
+use threshold::reencrypt::ReencryptionShare;
+use threshold::signature::{PublicKey, Signature, sign};
+use threshold::transcript::Domain;
+use threshold::wrap::WrappedKey;
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+/// Longest reason of an abort, in bytes.
+const MAX_REASON: usize = 300;
+/// Longest message of the key generation: its payload, and an envelope of less than 200 bytes.
+const MAX_ROUND: usize = MAX_PAYLOAD + 200;
+/// Longest message within a message: an abort with the two messages that prove it.
+const MAX_NESTED: usize = 2 * MAX_ROUND + 1024;
+
+/// Why a message is not accepted; the sender is not to blame for what somebody else may have made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Not the encoding of a message.
+    #[error("malformed ceremony message: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The sender is not a member.
+    #[error("the sender has no seat in the ceremony")]
+    NoSeat,
+    /// The claimed sender is not the peer that delivered it.
+    #[error("the sender named in the message is not the peer that delivered it")]
+    WrongSender,
+    /// The signature is not the sender's.
+    #[error("the message is not signed by its sender")]
+    BadSignature,
+}
+
+/// A signed message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The ceremony it belongs to.
+    pub ceremony: CeremonyId,
+    /// The sender's seat.
+    pub sender: ParticipantIndex,
+    /// What it says.
+    pub body: Body,
+    signature: Signature,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Start this ceremony, by this time.
+    Propose {
+        /// The ceremony.
+        ceremony: Ceremony,
+        /// After this time a member that has not signed the result gives up.
+        deadline_ms: u64,
+    },
+    /// The sender's operator consents.
+    Join,
+    /// A message of the key generation: commitments, an equality report, or the receiver's share of the sender's
+    /// secret. A share is never stored, and never passed on except as evidence when the ceremony is over.
+    Round(Round),
+    /// The sender has stored its share and signs the manifest.
+    Sign {
+        /// The manifest's digest.
+        manifest: ManifestDigest,
+        /// The sender's signature on the manifest.
+        signature: Signature,
+    },
+    /// Re-encrypt this canary, please.
+    Canary {
+        /// A key that the sender wrapped itself, with the canary's label.
+        wrapped: WrappedKey,
+        /// The ephemeral key.
+        q: PublicKey,
+    },
+    /// The answer to a canary.
+    CanaryShare(ReencryptionShare),
+    /// The sender has used the new key with the others, and it opens.
+    Confirm,
+    /// The sender gives up.
+    Abort {
+        /// Why, in words.
+        reason: String,
+        /// What proves it, if somebody cheated.
+        evidence: Option<Evidence>,
+    },
+    /// Another member's message that the sender passes on: a signature, a confirmation or an abort.
+    Relay(Nested),
+}
+
+/// The bytes of a signed message of the key generation, wiped when dropped: they may hold a share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Round(Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Round {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Round({} bytes)", self.0.len())
+    }
+}
+
+impl Round {
+    /// Packs a message.
+    #[must_use]
+    pub fn pack(message: &SignedMessage) -> Self {
+        Self(message.to_secret_bytes())
+    }
+
+    /// Takes the message apart. Its signature is not checked here.
+    ///
+    /// # Errors
+    /// The decoder's.
+    pub fn unpack(&self) -> Result<SignedMessage, DecodeError> {
+        SignedMessage::from_bytes(&self.0)
+    }
+}
+
+/// A message within a message, as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nested(pub Vec<u8>);
+
+/// What proves to anybody that a member cheated; see [`super::evidence`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// Two different messages of the key generation where there is one.
+    Equivocation(Equivocation),
+    /// A share that does not lie on the polynomial its dealer committed to.
+    BadShare {
+        /// The dealer's commitments.
+        commitments: Round,
+        /// The share.
+        share: Round,
+    },
+}
+
+impl Message {
+    /// Signs a message.
+    #[must_use]
+    pub fn new(ceremony: CeremonyId, sender: ParticipantIndex, body: Body, key: &SigningKey) -> Self {
+        let signature = sign(key, Domain::MemberMessage, &signed_bytes(ceremony, sender, &body));
+        Self { ceremony, sender, body, signature }
+    }
+
+    /// Checks the signature against the identity of the sender's seat.
+    ///
+    /// # Errors
+    /// [`MessageError::BadSignature`].
+    pub fn verify(&self, identity: &PublicKey) -> Result<(), MessageError> {
+        let bytes = signed_bytes(self.ceremony, self.sender, &self.body);
+        identity
+            .verify(Domain::MemberMessage, &bytes, &self.signature)
+            .map_err(|_| MessageError::BadSignature)
+    }
+
+    /// The message as bytes to put within another.
+    #[must_use]
+    pub fn nested(&self) -> Nested {
+        Nested(self.to_bytes())
+    }
+}
+
+impl Nested {
+    /// Takes the message apart and checks its signature against the sender's seat.
+    ///
+    /// # Errors
+    /// [`MessageError`].
+    pub fn open(&self, ceremony: &Ceremony) -> Result<Message, MessageError> {
+        let message = Message::from_bytes(&self.0)?;
+        if message.ceremony != ceremony.id() {
+            return Err(MessageError::BadSignature);
+        }
+        message.verify(&identity(ceremony, message.sender).ok_or(MessageError::NoSeat)?)?;
+        Ok(message)
+    }
+}
+
+/// The identity key of a seat.
+pub(super) fn identity(ceremony: &Ceremony, index: ParticipantIndex) -> Option<PublicKey> {
+    ceremony.seats().iter().find(|seat| seat.index == index).map(|seat| seat.identity)
+}
+
+fn signed_bytes(ceremony: CeremonyId, sender: ParticipantIndex, body: &Body) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.u8(VERSION);
+    writer.put(&ceremony);
+    writer.put(&sender);
+    writer.put(body);
+    writer.finish()
+}
+
+impl Canonical for Message {
+    fn encode(&self, writer: &mut Writer) {
+        writer.fixed(&signed_bytes(self.ceremony, self.sender, &self.body));
+        writer.put(&self.signature);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if reader.u8()? != VERSION {
+            return Err(DecodeError::UnknownVersion("ceremony message"));
+        }
+        Ok(Self {
+            ceremony: reader.get()?,
+            sender: reader.get()?,
+            body: reader.get()?,
+            signature: reader.get()?,
+        })
+    }
+}
+
+impl Canonical for Body {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Propose { ceremony, deadline_ms } => {
+                writer.u8(1);
+                writer.put(ceremony);
+                writer.u64(*deadline_ms);
+            }
+            Self::Join => writer.u8(2),
+            Self::Round(round) => {
+                writer.u8(3);
+                writer.bytes(&round.0);
+            }
+            Self::Sign { manifest, signature } => {
+                writer.u8(4);
+                writer.put(manifest);
+                writer.put(signature);
+            }
+            Self::Canary { wrapped, q } => {
+                writer.u8(5);
+                writer.put(wrapped);
+                writer.put(q);
+            }
+            Self::CanaryShare(share) => {
+                writer.u8(6);
+                writer.put(share);
+            }
+            Self::Confirm => writer.u8(7),
+            Self::Abort { reason, evidence } => {
+                writer.u8(8);
+                let end = reason.floor_char_boundary(MAX_REASON);
+                writer.str(reason.get(..end).unwrap_or_default());
+                writer.option(evidence.as_ref());
+            }
+            Self::Relay(message) => {
+                writer.u8(9);
+                writer.bytes(&message.0);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            1 => Self::Propose { ceremony: reader.get()?, deadline_ms: reader.u64()? },
+            2 => Self::Join,
+            3 => Self::Round(round(reader)?),
+            4 => Self::Sign { manifest: reader.get()?, signature: reader.get()? },
+            5 => Self::Canary { wrapped: reader.get()?, q: reader.get()? },
+            6 => Self::CanaryShare(reader.get()?),
+            7 => Self::Confirm,
+            8 => Self::Abort { reason: reader.str(MAX_REASON)?.to_owned(), evidence: reader.option()? },
+            9 => Self::Relay(nested(reader)?),
+            _ => return Err(DecodeError::Invalid("kind of ceremony message")),
+        })
+    }
+}
+
+fn nested(reader: &mut Reader<'_>) -> Result<Nested, DecodeError> {
+    Ok(Nested(reader.bytes(MAX_NESTED)?.to_vec()))
+}
+
+fn round(reader: &mut Reader<'_>) -> Result<Round, DecodeError> {
+    Ok(Round(Zeroizing::new(reader.bytes(MAX_ROUND)?.to_vec())))
+}
+
+impl Canonical for Evidence {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Equivocation(equivocation) => {
+                writer.u8(1);
+                writer.put(&equivocation.sender);
+                writer.u16(equivocation.recipient.map_or(0, ParticipantIndex::get));
+                writer.put(&equivocation.kind);
+                writer.put(&equivocation.first);
+                writer.put(&equivocation.second);
+            }
+            Self::BadShare { commitments, share } => {
+                writer.u8(2);
+                writer.bytes(&commitments.0);
+                writer.bytes(&share.0);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.u8()? {
+            1 => Ok(Self::Equivocation(equivocation(reader)?)),
+            2 => Ok(Self::BadShare { commitments: round(reader)?, share: round(reader)? }),
+            _ => Err(DecodeError::Invalid("kind of evidence")),
+        }
+    }
+}
+
+fn equivocation(reader: &mut Reader<'_>) -> Result<Equivocation, DecodeError> {
+    let sender = reader.get()?;
+    let recipient = match reader.u16()? {
+        0 => None,
+        index => Some(ParticipantIndex::new(index).map_err(|_| DecodeError::Invalid("recipient"))?),
+    };
+    let kind: RoundKind = reader.get()?;
+    let (first, second): (Attestation, Attestation) = (reader.get()?, reader.get()?);
+    Ok(Equivocation { sender, recipient, kind, first, second })
+}

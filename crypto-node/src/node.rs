@@ -1,0 +1,279 @@
+//! A node from its configuration: open what is on disk, check it, serve, drain.
+
+use crate::authorise::{Authority, Clock};
+use crate::ceremony::driver::{Driver, Parts, load_active};
+use crate::ceremony::machine::Machine;
+use crate::ceremony::record::Record;
+use crate::config::Config;
+use crate::journal::{Disk, Event, Journal};
+use crate::memory::{Memory, Use};
+use crate::metrics::Metrics;
+use crate::refusals::Refusals;
+use crate::server::Node;
+use crate::settings::Settings;
+use crate::share::{Guard, ShareFiles};
+use crate::store::Store;
+use anyhow::{Context, ensure};
+use futures::future::BoxFuture;
+use service::operations::{Operations, Readiness};
+use service::server::HttpLimits;
+use service::tls::{ChannelLimits, ListenerLimits};
+use service::{ClientPolicy, Identity, Listener, Passphrase, RateLimit};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, SystemTime};
+use threshold::encoding::Canonical;
+use threshold::ids::CeremonyId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Deliveries a member may make per second, and at once: a ceremony has a handful, repeats included.
+const DELIVERIES: (u32, u32) = (100, 500);
+const TICK: Duration = Duration::from_secs(1);
+
+/// Runs the node until `stop` resolves, then drains what is under way.
+///
+/// # Errors
+/// A configuration, a directory or a key that does not hold; a journal that was changed; a port that is taken.
+pub async fn run(config: Config, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+    run_with(config, stop, Seams::default()).await
+}
+
+/// What a test puts in place of the world.
+#[derive(Clone)]
+pub(crate) struct Seams {
+    pub(crate) clock: Clock,
+    #[cfg(test)]
+    pub(crate) tamper: Option<crate::ceremony::driver::Tamper>,
+}
+
+impl Default for Seams {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(system_clock),
+            #[cfg(test)]
+            tamper: None,
+        }
+    }
+}
+
+/// Milliseconds since 1970. A clock before that is taken for 1970, when no approval is valid.
+fn system_clock() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) async fn run_with(
+    config: Config,
+    stop: impl Future<Output = ()> + Send,
+    seams: Seams,
+) -> anyhow::Result<()> {
+    let mut registry = prometheus_client::registry::Registry::with_prefix("quorate_crypto_node");
+    let metrics = Metrics::register(&mut registry);
+    let opened = {
+        let (config, clock) = (config.clone(), Arc::clone(&seams.clock));
+        // Unsealing and reading the journal take their time, and block.
+        tokio::task::spawn_blocking(move || open(&config, &clock, metrics)).await??
+    };
+    let (tasks, queue) = mpsc::unbounded_channel();
+    let node = assemble(&config, opened, tasks, &seams)?;
+    let listener_limits =
+        ListenerLimits { connections: config.limits.connections, ..ListenerLimits::default() };
+    let policy = ClientPolicy::Pinned(node.settings.peers());
+    let listener = Listener::bind(config.listen, &node.authority.identity, policy, &listener_limits)
+        .await
+        .with_context(|| format!("listen: {}", config.listen))?;
+    let operations = Operations::bind(config.operations)
+        .await
+        .with_context(|| format!("operations: {}", config.operations))?;
+    node.driver.start().await?;
+    tracing::info!(
+        seat = %node.settings.me, address = %listener.local_addr(), has_key = node.authority.key().is_some(),
+        "crypto node serves"
+    );
+    serve(&node, listener, operations, registry, queue, stop).await
+}
+
+async fn serve(
+    node: &Node,
+    listener: Listener,
+    operations: Operations,
+    registry: prometheus_client::registry::Registry,
+    queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    let readiness = Readiness::new();
+    readiness.met("serving");
+    // Dropped with this future, and with it every task that runs beside.
+    let mut beside = JoinSet::new();
+    beside.spawn(run_tasks(queue));
+    beside.spawn(keep_time(node.clone(), readiness.clone()));
+    let ready = readiness.clone();
+    beside.spawn(async move {
+        if let Err(error) = operations.serve(registry, ready, std::future::pending()).await {
+            tracing::error!(%error, "the operations port is gone");
+        }
+    });
+    service::notify::ready();
+    let stopping = async {
+        stop.await;
+        readiness.unmet("serving", "stopping");
+        service::notify::stopping();
+    };
+    service::server::serve(node.routes(), listener, &HttpLimits::default(), stopping).await?;
+    node.authority.flush_refusals(true);
+    beside.shutdown().await;
+    Ok(())
+}
+
+/// Runs the tasks that ceremonies start; they end with this one.
+async fn run_tasks(mut queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) {
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            task = queue.recv() => match task {
+                Some(task) => drop(running.spawn(task)),
+                None => return,
+            },
+            Some(ended) = running.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a task of a ceremony failed");
+                }
+            }
+        }
+    }
+}
+
+/// Deadlines of ceremonies, refusals that were counted, readiness.
+async fn keep_time(node: Node, readiness: Readiness) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        node.authority.flush_refusals(false);
+        // A failure is logged where it happens, and stays visible in the readiness.
+        let _ = node.driver.tick().await;
+        set(&readiness, "ceremonies", node.driver.is_healthy());
+        set(&readiness, "journal", node.authority.journal.is_healthy());
+    }
+}
+
+fn set(readiness: &Readiness, condition: &'static str, holds: bool) {
+    readiness.set(condition, if holds { Ok(()) } else { Err("failed; see the log, then restart".to_owned()) });
+}
+
+/// What is on disk, checked.
+struct Opened {
+    settings: Settings,
+    identity: Identity,
+    journal: Journal,
+    memory: Memory,
+    metrics: Metrics,
+    store: Store,
+    shares: ShareFiles,
+    record: Option<Record>,
+    past: BTreeSet<CeremonyId>,
+    key: Option<Guard>,
+}
+
+fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Opened> {
+    let passphrase = Passphrase::from_file(&config.passphrase_file)?;
+    let directory = config.directory.as_path();
+    let identity_file = config.identity_file.clone().unwrap_or_else(|| directory.join("identity"));
+    let identity = Identity::load(&identity_file, &passphrase).context("identity")?;
+    let settings = Settings::check(config, &identity.public_key())?;
+    let share_directory = directory.join("shares");
+    std::fs::create_dir_all(&share_directory)
+        .with_context(|| format!("directory: cannot create {}", share_directory.display()))?;
+    let shares = ShareFiles::new(share_directory, Arc::new(passphrase), identity.public_key());
+    let (journal, memory) = open_journal(directory, &identity, clock, &metrics)?;
+    let store = Store::open(&directory.join("ceremonies.redb"))?;
+    let past = store.known()?;
+    let record = store.newest()?.map(|(_, bytes)| Record::from_bytes(&bytes)).transpose();
+    let record = record.context("ceremonies.redb: the newest ceremony's record does not decode")?;
+    let key = open_key(&store, &shares, &settings)?;
+    Ok(Opened { settings, identity, journal, memory, metrics, store, shares, record, past, key })
+}
+
+fn open_journal(
+    directory: &Path,
+    identity: &Identity,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> anyhow::Result<(Journal, Memory)> {
+    let path = directory.join("journal");
+    let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
+    let mut memory = Memory::new(clock());
+    let synced = metrics.clone();
+    let remember = |entry: &crate::journal::Entry| {
+        if let Event::Release(release) = &entry.event {
+            let crate::journal::Release { approve_id, write_id, q, expires_ms, .. } = *release;
+            memory.remember(&Use { approve_id, write_id, q, expires_ms });
+        }
+    };
+    let journal = Journal::open(disk, &identity.public_key(), remember, move |took| synced.synced(took))?;
+    // Nobody waits for it: the next release makes it durable.
+    let _ = journal.append(clock(), Event::Started)?;
+    Ok((journal, memory))
+}
+
+/// The key in use, if there is one: the manifest signed by all, the members still the same, the share its own.
+fn open_key(store: &Store, shares: &ShareFiles, settings: &Settings) -> anyhow::Result<Option<Guard>> {
+    let Some((id, bytes)) = store.active()? else { return Ok(None) };
+    let record = Record::from_bytes(&bytes).context("ceremonies.redb: the key's record does not decode")?;
+    let guard = load_active(shares, &record, settings.me)?;
+    let guard = guard.with_context(|| format!("ceremonies.redb: the manifest of {id} is not signed by all"))?;
+    let members = guard.manifest().members().iter().map(|member| member.identity.to_bytes());
+    ensure!(
+        members.eq(settings.seats.iter().map(|seat| seat.identity.to_bytes())),
+        "members: not those who generated the key in use; another committee takes a re-sharing, not a configuration"
+    );
+    Ok(Some(guard))
+}
+
+fn assemble(
+    config: &Config,
+    opened: Opened,
+    tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    seams: &Seams,
+) -> anyhow::Result<Node> {
+    let Opened { settings, identity, journal, memory, metrics, store, shares, record, past, key } = opened;
+    let limits = &config.limits;
+    let authority = Arc::new(Authority {
+        coordinators: settings.coordinators.clone(),
+        trust: settings.trust.clone(),
+        limits: settings.limits,
+        rate: RateLimit::new(limits.requests_per_second, limits.burst, settings.coordinators.len()),
+        clock: Arc::clone(&seams.clock),
+        identity: identity.clone(),
+        journal: Arc::new(journal),
+        metrics,
+        memory: Mutex::new(memory),
+        refusals: Mutex::new(Refusals::default()),
+        key: RwLock::new(key.map(Arc::new)),
+    });
+    let window_ms = u64::from(limits.ceremony_s).saturating_mul(1000);
+    let machine = Machine::new(settings.me, identity.clone(), settings.seats.clone(), record, past, window_ms);
+    let mut channels = Vec::new();
+    for seat in settings.seats.iter().filter(|seat| seat.index != settings.me) {
+        let key = seat.identity.to_bytes();
+        let channel = service::connect(&seat.address, key, &identity, &ChannelLimits::default())
+            .with_context(|| format!("members: {}", seat.name))?;
+        channels.push((seat.index, channel));
+    }
+    let driver = Driver::new(Parts {
+        machine,
+        me: settings.me,
+        installation: settings.installation.clone(),
+        authority: Arc::clone(&authority),
+        store: Arc::new(store),
+        shares,
+        channels,
+        tasks,
+        #[cfg(test)]
+        tamper: seams.tamper.clone(),
+    });
+    let deliveries = Arc::new(RateLimit::new(DELIVERIES.0, DELIVERIES.1, settings.seats.len()));
+    Ok(Node { authority, driver, settings: Arc::new(settings), deliveries })
+}

@@ -1,0 +1,227 @@
+//! The node's three faces on the wire, each for its own kind of peer.
+
+use crate::authorise::Authority;
+use crate::ceremony::driver::{DeliverError, Driver, OperatorError};
+use crate::ceremony::machine::{CommandError, Machine, NotTaken};
+use crate::ceremony::message::Message;
+use crate::refusal::Refusal;
+use crate::settings::Settings;
+use proto::custody::ceremony_service_server::{CeremonyService, CeremonyServiceServer};
+use proto::custody::custody_service_server::{CustodyService, CustodyServiceServer};
+use proto::custody::operator_service_server::{OperatorService, OperatorServiceServer};
+use proto::custody::{
+    AbortCeremonyRequest, AbortCeremonyResponse, CeremonyStatus, DeliverRequest, DeliverResponse,
+    GetNodeStatusRequest, GetNodeStatusResponse, JoinCeremonyRequest, JoinCeremonyResponse, MemberStatus,
+    ProposeKeyGenerationRequest, ProposeKeyGenerationResponse, ReencryptRequest, ReencryptResponse,
+};
+use proto::limits;
+use service::{RateLimit, peer_key};
+use std::sync::Arc;
+use std::time::Instant;
+use threshold::committee::ParticipantIndex;
+use threshold::encoding::Canonical;
+use threshold::ids::CeremonyId;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+/// What the services share.
+#[derive(Clone)]
+pub struct Node {
+    /// Decides about the share.
+    pub authority: Arc<Authority>,
+    /// Runs ceremonies.
+    pub driver: Arc<Driver>,
+    /// Who is who.
+    pub settings: Arc<Settings>,
+    /// How often a member may deliver.
+    pub deliveries: Arc<RateLimit>,
+}
+
+impl Node {
+    /// The services, with the largest message of each.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let custody = CustodyServiceServer::new(self.clone())
+            .max_decoding_message_size(limits::REENCRYPT_REQUEST)
+            .max_encoding_message_size(limits::NODE_ANSWER);
+        let ceremony = CeremonyServiceServer::new(self.clone())
+            .max_decoding_message_size(limits::CEREMONY_MESSAGE)
+            .max_encoding_message_size(limits::CEREMONY_MESSAGE);
+        let operator = OperatorServiceServer::new(self.clone()).max_decoding_message_size(1024);
+        Routes::new(custody).add_service(ceremony).add_service(operator)
+    }
+
+    /// Refuses, counts and records.
+    fn refuse(&self, peer: [u8; 32], refusal: Refusal) -> Status {
+        self.authority.refused(peer, refusal.code(), None);
+        refusal.into()
+    }
+
+    fn member<T>(&self, request: &Request<T>) -> Result<([u8; 32], ParticipantIndex), Status> {
+        let peer = peer(request)?;
+        match self.settings.seat_of(&peer) {
+            Some(seat) => Ok((peer, seat)),
+            None => Err(self.refuse(peer, Refusal::WrongRole)),
+        }
+    }
+
+    fn operator<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let peer = peer(request)?;
+        if self.settings.operators.contains(&peer) {
+            Ok(())
+        } else {
+            Err(self.refuse(peer, Refusal::WrongRole))
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("me", &self.settings.me).finish_non_exhaustive()
+    }
+}
+
+fn peer<T>(request: &Request<T>) -> Result<[u8; 32], Status> {
+    let peer = peer_key(request).ok_or_else(|| Status::unauthenticated("the connection has no key"))?;
+    Ok(peer.0)
+}
+
+#[tonic::async_trait]
+impl CustodyService for Node {
+    async fn reencrypt(&self, request: Request<ReencryptRequest>) -> Result<Response<ReencryptResponse>, Status> {
+        let peer = peer(&request)?;
+        let released = self.authority.reencrypt(peer, request.get_ref()).await?;
+        let (share, statement) = (released.share.to_bytes(), released.statement.to_bytes());
+        Ok(Response::new(ReencryptResponse { share, statement }))
+    }
+}
+
+#[tonic::async_trait]
+impl CeremonyService for Node {
+    async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
+        let (peer, seat) = self.member(&request)?;
+        if self.deliveries.check(&peer, Instant::now()).is_err() {
+            return Err(self.refuse(peer, Refusal::RateLimited));
+        }
+        let message = Message::from_bytes(&request.get_ref().message)
+            .map_err(|error| self.refuse(peer, Refusal::Malformed("message", error)))?;
+        match self.driver.deliver(seat, message).await {
+            Ok(answer) => {
+                let message = answer.map(|answer| answer.to_bytes()).unwrap_or_default();
+                Ok(Response::new(DeliverResponse { message }))
+            }
+            Err(error) => {
+                let (code, status) = deliver_status(&error);
+                if let Some(code) = code {
+                    self.authority.refused(peer, code, None);
+                }
+                Err(status)
+            }
+        }
+    }
+}
+
+/// The one table of what a member is told, and of what is recorded against it.
+fn deliver_status(error: &DeliverError) -> (Option<&'static str>, Status) {
+    let text = error.to_string();
+    match error {
+        DeliverError::NotTaken(NotTaken::Wrong(_)) => (Some("ceremony_message"), Status::invalid_argument(text)),
+        DeliverError::NotTaken(NotTaken::Early) => (None, Status::failed_precondition(text)),
+        DeliverError::Canary(_) => (Some("canary"), Status::permission_denied(text)),
+        DeliverError::Driver(_) => (None, Status::unavailable(text)),
+    }
+}
+
+fn operator_status(error: &OperatorError) -> Status {
+    let text = error.to_string();
+    match error {
+        OperatorError::Command(CommandError::Unknown(_)) => Status::not_found(text),
+        OperatorError::Command(CommandError::Threshold(_) | CommandError::Seats(_)) => {
+            Status::invalid_argument(text)
+        }
+        OperatorError::Command(CommandError::HasKey | CommandError::Busy(_) | CommandError::Signed(_)) => {
+            Status::failed_precondition(text)
+        }
+        OperatorError::Driver(_) => Status::unavailable(text),
+    }
+}
+
+fn ceremony_id(bytes: &[u8]) -> Result<CeremonyId, Status> {
+    CeremonyId::from_bytes(bytes).map_err(|error| Status::invalid_argument(format!("ceremony_id: {error}")))
+}
+
+#[tonic::async_trait]
+impl OperatorService for Node {
+    async fn propose_key_generation(
+        &self,
+        request: Request<ProposeKeyGenerationRequest>,
+    ) -> Result<Response<ProposeKeyGenerationResponse>, Status> {
+        self.operator(&request)?;
+        let threshold = u16::try_from(request.get_ref().threshold)
+            .map_err(|_| Status::invalid_argument("threshold: larger than any committee"))?;
+        let id = self.driver.propose(threshold).await.map_err(|error| operator_status(&error))?;
+        Ok(Response::new(ProposeKeyGenerationResponse { ceremony_id: id.to_bytes() }))
+    }
+
+    async fn join_ceremony(
+        &self,
+        request: Request<JoinCeremonyRequest>,
+    ) -> Result<Response<JoinCeremonyResponse>, Status> {
+        self.operator(&request)?;
+        let id = ceremony_id(&request.get_ref().ceremony_id)?;
+        self.driver.join(id).await.map_err(|error| operator_status(&error))?;
+        Ok(Response::new(JoinCeremonyResponse {}))
+    }
+
+    async fn abort_ceremony(
+        &self,
+        request: Request<AbortCeremonyRequest>,
+    ) -> Result<Response<AbortCeremonyResponse>, Status> {
+        self.operator(&request)?;
+        let id = ceremony_id(&request.get_ref().ceremony_id)?;
+        self.driver.abort(id).await.map_err(|error| operator_status(&error))?;
+        Ok(Response::new(AbortCeremonyResponse {}))
+    }
+
+    async fn get_node_status(
+        &self,
+        request: Request<GetNodeStatusRequest>,
+    ) -> Result<Response<GetNodeStatusResponse>, Status> {
+        self.operator(&request)?;
+        let me = self.settings.me;
+        let seat = self.settings.seats.iter().find(|seat| seat.index == me);
+        let (journal_entries, journal_head) = self.authority.journal.newest();
+        let manifest = self.authority.key().map(|key| key.signed_manifest().to_bytes()).unwrap_or_default();
+        Ok(Response::new(GetNodeStatusResponse {
+            name: seat.map(|seat| seat.name.to_string()).unwrap_or_default(),
+            index: me.get().into(),
+            manifest,
+            ceremony: self.driver.inspect(status).await,
+            journal_entries,
+            journal_head: journal_head.to_vec(),
+        }))
+    }
+}
+
+/// The newest ceremony, for people.
+fn status(machine: &Machine) -> Option<CeremonyStatus> {
+    let record = machine.record()?;
+    let members = record.ceremony.seats().iter().map(|seat| MemberStatus {
+        index: seat.index.get().into(),
+        name: seat.name.to_string(),
+        joined: record.joins.contains_key(&seat.index),
+        confirmed: record.confirms.contains_key(&seat.index),
+    });
+    let reason = match record.culprit {
+        Some(culprit) => format!("{} (culprit: member {culprit})", record.reason),
+        None => record.reason.clone(),
+    };
+    Some(CeremonyStatus {
+        ceremony_id: record.ceremony.id().to_bytes(),
+        phase: machine.status_phase().into(),
+        threshold: record.ceremony.threshold().t().into(),
+        transcript: record.transcript.map(Vec::from).unwrap_or_default(),
+        members: members.collect(),
+        reason,
+    })
+}

@@ -1,0 +1,178 @@
+//! The ceremony state, in a redb database: what the node has promised, so that it still holds after a crash.
+//!
+//! One row per ceremony (its record, canonical bytes) and two pointers: the newest ceremony and the one whose
+//! key is in use. Commits are in two phases, because other members choose part of what is stored, and with
+//! quick repair, because the database is tiny and the start should not depend on its history. No secret is
+//! stored here.
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use std::path::Path;
+use threshold::ids::CeremonyId;
+
+const RECORDS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("ceremonies");
+const POINTERS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("pointers");
+const NEWEST: &str = "newest";
+const ACTIVE: &str = "active";
+/// The database holds kilobytes; redb's default cache would be a large part of the node's memory.
+const CACHE: usize = 1024 * 1024;
+
+/// The database failed; the node stops what it was doing.
+#[derive(Debug, thiserror::Error)]
+#[error("ceremony store: {0}; check the disk and the file, then restart the node")]
+pub struct StoreError(#[from] redb::Error);
+
+macro_rules! redb_errors {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self(error.into())
+            }
+        })*
+    };
+}
+redb_errors!(
+    redb::DatabaseError,
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::SetDurabilityError
+);
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+}
+
+/// What to change in one durable write.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The ceremony, which becomes the newest.
+    pub ceremony: CeremonyId,
+    /// Its record.
+    pub record: Vec<u8>,
+    /// Whether its key is in use from now on.
+    pub active: bool,
+}
+
+impl Store {
+    /// Opens or creates the database.
+    ///
+    /// # Errors
+    /// Another process has it, it is damaged, or the disk fails.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = Database::builder().set_cache_size(CACHE).create(path)?;
+        let store = Self { database };
+        // Reading a table that was never written is an error in redb; make both.
+        store.write(|_, _| Ok(()))?;
+        Ok(store)
+    }
+
+    /// Applies a change durably.
+    ///
+    /// # Errors
+    /// The disk's; what is stored is then either the old or the new.
+    pub fn apply(&self, change: &Change) -> Result<(), StoreError> {
+        self.write(|records, pointers| {
+            records.insert(change.ceremony.0, change.record.as_slice())?;
+            pointers.insert(NEWEST, change.ceremony.0)?;
+            if change.active {
+                pointers.insert(ACTIVE, change.ceremony.0)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The newest ceremony and its record.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn newest(&self) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
+        self.pointed(NEWEST)
+    }
+
+    /// The ceremony whose key is in use, and its record.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn active(&self) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
+        self.pointed(ACTIVE)
+    }
+
+    /// The record of a ceremony.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn record(&self, ceremony: CeremonyId) -> Result<Option<Vec<u8>>, StoreError> {
+        let records = self.database.begin_read()?.open_table(RECORDS)?;
+        Ok(records.get(ceremony.0)?.map(|row| row.value().to_vec()))
+    }
+
+    /// Every ceremony that is or was.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn known(&self) -> Result<std::collections::BTreeSet<CeremonyId>, StoreError> {
+        let records = self.database.begin_read()?.open_table(RECORDS)?;
+        let mut known = std::collections::BTreeSet::new();
+        for row in records.iter()? {
+            known.insert(CeremonyId(row?.0.value()));
+        }
+        Ok(known)
+    }
+
+    fn pointed(&self, pointer: &str) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
+        let pointers = self.database.begin_read()?.open_table(POINTERS)?;
+        let Some(ceremony) = pointers.get(pointer)?.map(|row| CeremonyId(row.value())) else { return Ok(None) };
+        Ok(self.record(ceremony)?.map(|record| (ceremony, record)))
+    }
+
+    fn write(
+        &self,
+        change: impl FnOnce(
+            &mut redb::Table<'_, [u8; 32], &'static [u8]>,
+            &mut redb::Table<'_, &'static str, [u8; 32]>,
+        ) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        transaction.set_two_phase_commit(true);
+        transaction.set_quick_repair(true);
+        change(&mut transaction.open_table(RECORDS)?, &mut transaction.open_table(POINTERS)?)?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(number: u8, active: bool) -> Change {
+        Change { ceremony: CeremonyId([number; 32]), record: vec![number; 9], active }
+    }
+
+    #[test]
+    fn the_newest_and_the_active_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ceremonies");
+        let store = Store::open(&path).unwrap();
+        assert!(store.newest().unwrap().is_none() && store.active().unwrap().is_none());
+        store.apply(&change(1, true)).unwrap();
+        store.apply(&change(2, false)).unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.newest().unwrap(), Some((CeremonyId([2; 32]), vec![2; 9])));
+        assert_eq!(store.active().unwrap(), Some((CeremonyId([1; 32]), vec![1; 9])));
+        assert_eq!(store.record(CeremonyId([3; 32])).unwrap(), None);
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ceremonies");
+        let _store = Store::open(&path).unwrap();
+        assert!(Store::open(&path).is_err());
+    }
+}
