@@ -63,7 +63,10 @@ impl AdmissionError {
 
     /// Whether a later block might take the very same transaction: it is worth keeping.
     pub fn may_pass_later(&self) -> bool {
-        matches!(self, Self::BlockFull | Self::LifetimeTooLong | Self::UnknownAuthor | Self::State(_))
+        matches!(
+            self,
+            Self::BlockFull | Self::LifetimeTooLong | Self::UnknownAuthor | Self::State(_)
+        )
     }
 }
 
@@ -82,7 +85,12 @@ pub fn admit(
     if transaction.chain_id != header.chain_id {
         return Err(AdmissionError::WrongChain);
     }
-    check_fields(state, &queries::limits(state)?, &transaction, now_ms.max(header.time_ms))?;
+    check_fields(
+        state,
+        &queries::limits(state)?,
+        &transaction,
+        now_ms.max(header.time_ms),
+    )?;
     let id = transaction.tx_id();
     if replay::is_known(state, &id)? {
         return Err(AdmissionError::AlreadyIncluded);
@@ -132,5 +140,9 @@ fn check_fields(
         return Err(AdmissionError::LifetimeTooLong);
     }
     let party = queries::party(state, &transaction.author)?.ok_or(AdmissionError::UnknownAuthor)?;
-    if party.may_write() { Ok(party) } else { Err(AdmissionError::AuthorMayNotWrite) }
+    if party.may_write() {
+        Ok(party)
+    } else {
+        Err(AdmissionError::AuthorMayNotWrite)
+    }
 }

@@ -44,7 +44,11 @@ pub struct Header {
 impl Header {
     /// The block's hash: `Transcript(Block).append("header", canonical bytes)`.
     pub fn hash(&self) -> BlockHash {
-        BlockHash(Transcript::new(Domain::Block).append_object("header", self).digest())
+        BlockHash(
+            Transcript::new(Domain::Block)
+                .append_object("header", self)
+                .digest(),
+        )
     }
 
     /// The index in the log of the block's first entry.
@@ -181,7 +185,11 @@ impl Block {
 pub(crate) fn open(bytes: &[u8]) -> Result<(Header, Reader<'_>), BlockDecodeError> {
     let mut reader = Reader::new(bytes);
     let header: Header = reader.get()?;
-    if hash_body(reader.rest()) == header.body_hash { Ok((header, reader)) } else { Err(BlockDecodeError::Body) }
+    if hash_body(reader.rest()) == header.body_hash {
+        Ok((header, reader))
+    } else {
+        Err(BlockDecodeError::Body)
+    }
 }
 
 /// The hash of a body with these entries.
@@ -192,7 +200,9 @@ pub(crate) fn body_hash(entries: &[Entry]) -> Hash {
 }
 
 fn hash_body(bytes: &[u8]) -> Hash {
-    Transcript::new(Domain::BlockBody).append("entries", bytes).digest()
+    Transcript::new(Domain::BlockBody)
+        .append("entries", bytes)
+        .digest()
 }
 
 /// Binds a state by how it came about: the digest before, and every change of the block in the order of the
@@ -211,5 +221,8 @@ pub(crate) fn state_digest(previous: &Hash, changes: &Changes) -> Hash {
         hasher.update(writer.finish());
     }
     let changes: Hash = hasher.finalize().into();
-    Transcript::new(Domain::State).append("previous", previous).append("changes", &changes).digest()
+    Transcript::new(Domain::State)
+        .append("previous", previous)
+        .append("changes", &changes)
+        .digest()
 }

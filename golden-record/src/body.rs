@@ -60,7 +60,10 @@ impl std::str::FromStr for Role {
     type Err = DecodeError;
 
     fn from_str(text: &str) -> Result<Self, DecodeError> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(DecodeError::Invalid("role"))
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(DecodeError::Invalid("role"))
     }
 }
 
@@ -85,7 +88,10 @@ impl Canonical for Role {
 
 /// What a transaction asks for. Encoded as a tag byte (given with each), then its fields in the order below.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "bodies are few at a time, and read more often than moved")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "bodies are few at a time, and read more often than moved"
+)]
 pub enum Body {
     /// 1. Makes a custody key usable. By an organisation's admin.
     PublishCommittee {
@@ -225,15 +231,29 @@ impl Body {
     /// The one that decoding such bytes would give.
     pub fn check(&self) -> Result<(), DecodeError> {
         let within = |length: usize, max: usize, field: &'static str| {
-            if length > max { Err(DecodeError::TooLong(field)) } else { Ok(()) }
+            if length > max {
+                Err(DecodeError::TooLong(field))
+            } else {
+                Ok(())
+            }
         };
         match self {
-            Self::CreateDataset { owners, writers, readers, .. } => {
+            Self::CreateDataset {
+                owners,
+                writers,
+                readers,
+                ..
+            } => {
                 within(owners.len(), MAX_INITIAL_MEMBERS, "owners")?;
                 within(writers.len(), MAX_INITIAL_MEMBERS, "writers")?;
                 within(readers.len(), MAX_INITIAL_MEMBERS, "readers")
             }
-            Self::WriteDocument { version, material, inline, .. } => {
+            Self::WriteDocument {
+                version,
+                material,
+                inline,
+                ..
+            } => {
                 check_version(*version)?;
                 within(material.len(), MAX_MATERIAL, "material")?;
                 within(inline.as_ref().map_or(0, Vec::len), MAX_INLINE, "inline object")
@@ -242,11 +262,19 @@ impl Body {
                 check_version(*version)?;
                 within(purpose.len(), MAX_PURPOSE, "purpose")?;
                 // A purpose is shown to auditors, one line each.
-                if purpose.chars().any(char::is_control) { Err(DecodeError::Invalid("purpose")) } else { Ok(()) }
+                if purpose.chars().any(char::is_control) {
+                    Err(DecodeError::Invalid("purpose"))
+                } else {
+                    Ok(())
+                }
             }
             Self::RecordReleases { releases } => {
                 within(releases.len(), MAX_RELEASES, "releases")?;
-                if releases.is_empty() { Err(DecodeError::Invalid("releases")) } else { Ok(()) }
+                if releases.is_empty() {
+                    Err(DecodeError::Invalid("releases"))
+                } else {
+                    Ok(())
+                }
             }
             _ => Ok(()),
         }
@@ -254,7 +282,11 @@ impl Body {
 }
 
 fn check_version(version: u64) -> Result<(), DecodeError> {
-    if version == 0 { Err(DecodeError::Invalid("version")) } else { Ok(()) }
+    if version == 0 {
+        Err(DecodeError::Invalid("version"))
+    } else {
+        Ok(())
+    }
 }
 
 impl Canonical for Body {
@@ -275,7 +307,13 @@ impl Canonical for Body {
                 writer.put(user);
                 writer.put(key);
             }
-            Self::CreateDataset { tenant, dataset, owners, writers, readers } => {
+            Self::CreateDataset {
+                tenant,
+                dataset,
+                owners,
+                writers,
+                readers,
+            } => {
                 writer.u8(4);
                 writer.put(tenant);
                 writer.put(dataset);
@@ -283,15 +321,29 @@ impl Canonical for Body {
                 write_set(writer, writers);
                 write_set(writer, readers);
             }
-            Self::Grant { tenant, dataset, user, role } => {
+            Self::Grant {
+                tenant,
+                dataset,
+                user,
+                role,
+            } => {
                 writer.u8(5);
                 encode_role(writer, tenant, dataset, user, *role);
             }
-            Self::Revoke { tenant, dataset, user, role } => {
+            Self::Revoke {
+                tenant,
+                dataset,
+                user,
+                role,
+            } => {
                 writer.u8(6);
                 encode_role(writer, tenant, dataset, user, *role);
             }
-            Self::SetDatasetActive { tenant, dataset, active } => {
+            Self::SetDatasetActive {
+                tenant,
+                dataset,
+                active,
+            } => {
                 writer.u8(7);
                 writer.put(tenant);
                 writer.put(dataset);
@@ -319,7 +371,15 @@ impl Canonical for Body {
                 writer.u64(*size);
                 write_optional_bytes(writer, inline.as_deref());
             }
-            Self::RequestRead { tenant, dataset, document, version, user, q, purpose } => {
+            Self::RequestRead {
+                tenant,
+                dataset,
+                document,
+                version,
+                user,
+                q,
+                purpose,
+            } => {
                 writer.u8(9);
                 writer.put(tenant);
                 writer.put(dataset);
@@ -338,9 +398,18 @@ impl Canonical for Body {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let body = match reader.u8()? {
-            1 => Self::PublishCommittee { manifest: reader.get()? },
-            2 => Self::CreateTenant { tenant: reader.get()?, admin: reader.get()? },
-            3 => Self::CreateUser { tenant: reader.get()?, user: reader.get()?, key: reader.get()? },
+            1 => Self::PublishCommittee {
+                manifest: reader.get()?,
+            },
+            2 => Self::CreateTenant {
+                tenant: reader.get()?,
+                admin: reader.get()?,
+            },
+            3 => Self::CreateUser {
+                tenant: reader.get()?,
+                user: reader.get()?,
+                key: reader.get()?,
+            },
             4 => Self::CreateDataset {
                 tenant: reader.get()?,
                 dataset: reader.get()?,
@@ -350,11 +419,21 @@ impl Canonical for Body {
             },
             5 => {
                 let (tenant, dataset, user, role) = decode_role(reader)?;
-                Self::Grant { tenant, dataset, user, role }
+                Self::Grant {
+                    tenant,
+                    dataset,
+                    user,
+                    role,
+                }
             }
             6 => {
                 let (tenant, dataset, user, role) = decode_role(reader)?;
-                Self::Revoke { tenant, dataset, user, role }
+                Self::Revoke {
+                    tenant,
+                    dataset,
+                    user,
+                    role,
+                }
             }
             7 => Self::SetDatasetActive {
                 tenant: reader.get()?,
@@ -381,7 +460,9 @@ impl Canonical for Body {
                 q: reader.get()?,
                 purpose: reader.str(MAX_PURPOSE)?.to_owned(),
             },
-            10 => Self::RecordReleases { releases: reader.list(MAX_RELEASES)? },
+            10 => Self::RecordReleases {
+                releases: reader.list(MAX_RELEASES)?,
+            },
             _ => return Err(DecodeError::Invalid("kind of transaction")),
         };
         body.check()?;

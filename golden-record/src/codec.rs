@@ -58,6 +58,13 @@ pub(crate) fn write_optional_bytes(writer: &mut Writer, bytes: Option<&[u8]>) {
 }
 
 /// Reads bytes that may be absent.
-pub(crate) fn read_optional_bytes(reader: &mut Reader<'_>, max: usize) -> Result<Option<Vec<u8>>, DecodeError> {
-    if reader.bool()? { Ok(Some(reader.bytes(max)?.to_vec())) } else { Ok(None) }
+pub(crate) fn read_optional_bytes(
+    reader: &mut Reader<'_>,
+    max: usize,
+) -> Result<Option<Vec<u8>>, DecodeError> {
+    if reader.bool()? {
+        Ok(Some(reader.bytes(max)?.to_vec()))
+    } else {
+        Ok(None)
+    }
 }

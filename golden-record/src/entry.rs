@@ -31,6 +31,9 @@ impl Canonical for Entry {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let transaction = Transaction::from_bytes(reader.bytes(MAX_TRANSACTION_BYTES)?)?;
-        Ok(Self { transaction, outcome: reader.get()? })
+        Ok(Self {
+            transaction,
+            outcome: reader.get()?,
+        })
     }
 }

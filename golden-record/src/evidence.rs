@@ -98,7 +98,9 @@ impl FinalityEvidence {
         let validators = genesis.validators();
         let message = self.message(&genesis.chain_id());
         for (index, signature) in &self.signatures {
-            let validator = validators.get(usize::from(*index)).ok_or(EvidenceError::UnknownValidator(*index))?;
+            let validator = validators
+                .get(usize::from(*index))
+                .ok_or(EvidenceError::UnknownValidator(*index))?;
             if !verify_vote(validator, &message, signature) {
                 return Err(EvidenceError::Signature(*index));
             }
@@ -152,13 +154,23 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
 
 /// ZIP 215: `[8][s]B = [8]R + [8][k]A`, with s canonical, R any encoding of a point and `k = SHA-512(R ‖ A ‖ M)`.
 fn verify_vote(validator: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    let Some((r_bytes, s_bytes)) = signature.0.split_first_chunk::<32>() else { return false };
-    let Some(s) = <[u8; 32]>::try_from(s_bytes).ok().and_then(|s| Scalar::from_canonical_bytes(s).into()) else {
+    let Some((r_bytes, s_bytes)) = signature.0.split_first_chunk::<32>() else {
         return false;
     };
-    let Some(r) = CompressedEdwardsY(*r_bytes).decompress() else { return false };
+    let Some(s) = <[u8; 32]>::try_from(s_bytes)
+        .ok()
+        .and_then(|s| Scalar::from_canonical_bytes(s).into())
+    else {
+        return false;
+    };
+    let Some(r) = CompressedEdwardsY(*r_bytes).decompress() else {
+        return false;
+    };
     let k = Scalar::from_hash(
-        Sha512::new().chain_update(r_bytes).chain_update(validator.as_bytes()).chain_update(message),
+        Sha512::new()
+            .chain_update(r_bytes)
+            .chain_update(validator.as_bytes())
+            .chain_update(message),
     );
     let minus_a = -*validator.to_point().as_edwards();
     let expected_r = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &minus_a, &s);
@@ -184,7 +196,15 @@ impl Canonical for FinalityEvidence {
         let (epoch, view, parent_view) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let payload = reader.fixed()?;
         let count = reader.count(MAX_SIGNATURES)?;
-        let signatures = (0..count).map(|_| Ok((reader.u16()?, reader.get()?))).collect::<Result<_, _>>()?;
-        Ok(Self { epoch, view, parent_view, payload, signatures })
+        let signatures = (0..count)
+            .map(|_| Ok((reader.u16()?, reader.get()?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            epoch,
+            view,
+            parent_view,
+            payload,
+            signatures,
+        })
     }
 }

@@ -148,11 +148,18 @@ pub fn execute(
         match builder.add(transaction) {
             Ok(_) => {}
             Err(AdmissionError::State(error)) => return Err(error.into()),
-            Err(error) => dropped.push(Dropped { id: transaction.id(), error }),
+            Err(error) => dropped.push(Dropped {
+                id: transaction.id(),
+                error,
+            }),
         }
     }
     let (block, changes) = builder.finish()?;
-    Ok(Executed { block, changes, dropped })
+    Ok(Executed {
+        block,
+        changes,
+        dropped,
+    })
 }
 
 /// A block all of whose transactions are known to be well signed. What it says has not been executed.
@@ -179,11 +186,17 @@ impl VerifiedBlock {
         let (mut entries, mut transactions) = (Vec::new(), Vec::new());
         for position in 0..count {
             let (transaction, outcome) = read_entry(&mut body, position, known)?;
-            entries.push(Entry { transaction: transaction.transaction().clone(), outcome });
+            entries.push(Entry {
+                transaction: transaction.transaction().clone(),
+                outcome,
+            });
             transactions.push(transaction);
         }
         body.finish().map_err(BlockDecodeError::from)?;
-        Ok(Self { block: Block::counted(header, entries)?, transactions })
+        Ok(Self {
+            block: Block::counted(header, entries)?,
+            transactions,
+        })
     }
 
     /// Checks the signatures of a block's transactions that are not known yet.
@@ -194,12 +207,18 @@ impl VerifiedBlock {
         block: Block,
         known: &dyn Fn(&TransactionDigest) -> Option<VerifiedTransaction>,
     ) -> Result<Self, BlockError> {
-        let verify = |(position, entry): (usize, &Entry)| match recognise(&entry.transaction.digest(), known) {
+        let verify = |(position, entry): (usize, &Entry)| match recognise(&entry.transaction.digest(), known)
+        {
             Some(transaction) => Ok(transaction),
             None => VerifiedTransaction::verify(entry.transaction.clone())
                 .map_err(|error| BlockError::Transaction { position, error }),
         };
-        let transactions = block.entries().iter().enumerate().map(verify).collect::<Result<_, _>>()?;
+        let transactions = block
+            .entries()
+            .iter()
+            .enumerate()
+            .map(verify)
+            .collect::<Result<_, _>>()?;
         Ok(Self { block, transactions })
     }
 
@@ -225,7 +244,9 @@ fn read_entry(
     position: usize,
     known: &dyn Fn(&TransactionDigest) -> Option<VerifiedTransaction>,
 ) -> Result<(VerifiedTransaction, Outcome), BlockError> {
-    let bytes = body.bytes(MAX_TRANSACTION_BYTES).map_err(BlockDecodeError::from)?;
+    let bytes = body
+        .bytes(MAX_TRANSACTION_BYTES)
+        .map_err(BlockDecodeError::from)?;
     let transaction = match recognise(&VerifiedTransaction::digest_of(bytes), known) {
         Some(transaction) => transaction,
         None => Transaction::parse(bytes)
@@ -276,7 +297,13 @@ pub fn verify_block(
         let claimed = verified.block.entries().get(position).map(|entry| entry.outcome);
         match claimed {
             Some(claimed) if claimed == computed => {}
-            Some(claimed) => return Err(BlockError::WrongOutcome { position, claimed, computed }),
+            Some(claimed) => {
+                return Err(BlockError::WrongOutcome {
+                    position,
+                    claimed,
+                    computed,
+                });
+            }
             None => return Err(BlockDecodeError::Body.into()),
         }
     }
@@ -350,7 +377,10 @@ impl<'a> Builder<'a> {
             expires_ms: transaction.transaction().expires_ms,
         };
         replay::remember(&mut self.draft, &transaction.id(), record)?;
-        self.append(Entry { transaction: transaction.transaction().clone(), outcome })?;
+        self.append(Entry {
+            transaction: transaction.transaction().clone(),
+            outcome,
+        })?;
         self.bytes = bytes;
         Ok(outcome)
     }
@@ -379,7 +409,11 @@ impl<'a> Builder<'a> {
         let bytes = self.bytes.saturating_add(entry);
         let room = usize::try_from(self.limits.max_block_bytes).unwrap_or(usize::MAX);
         let most = usize::try_from(self.limits.max_block_entries).unwrap_or(usize::MAX);
-        if bytes > room || self.entries.len() >= most { Err(AdmissionError::BlockFull) } else { Ok(bytes) }
+        if bytes > room || self.entries.len() >= most {
+            Err(AdmissionError::BlockFull)
+        } else {
+            Ok(bytes)
+        }
     }
 
     fn append(&mut self, entry: Entry) -> Result<(), StateError> {
@@ -394,7 +428,8 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> Result<(Block, Changes), ExecuteError> {
-        self.draft.put(keys::FRONTIER.to_vec(), frontier_to_bytes(&self.frontier));
+        self.draft
+            .put(keys::FRONTIER.to_vec(), frontier_to_bytes(&self.frontier));
         let header = Header {
             chain_id: self.parent.chain_id,
             height: self.height,

@@ -69,7 +69,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_lifetime_ms: 600_000, max_block_entries: 4096, max_block_bytes: 1 << 20 }
+        Self {
+            max_lifetime_ms: 600_000,
+            max_block_entries: 4096,
+            max_block_bytes: 1 << 20,
+        }
     }
 }
 
@@ -137,7 +141,14 @@ impl Genesis {
         auditors: Vec<PublicKey>,
         limits: Limits,
     ) -> Result<Self, GenesisError> {
-        let genesis = Self { installation, created_ms, organisations, coordinators, auditors, limits };
+        let genesis = Self {
+            installation,
+            created_ms,
+            organisations,
+            coordinators,
+            auditors,
+            limits,
+        };
         genesis.check_counts()?;
         genesis.check_distinct()?;
         genesis.check_limits()?;
@@ -145,8 +156,16 @@ impl Genesis {
     }
 
     fn check_counts(&self) -> Result<(), GenesisError> {
-        let most = self.organisations.len().max(self.coordinators.len()).max(self.auditors.len());
-        if self.organisations.is_empty() || most > MAX_PARTIES { Err(GenesisError::Count) } else { Ok(()) }
+        let most = self
+            .organisations
+            .len()
+            .max(self.coordinators.len())
+            .max(self.auditors.len());
+        if self.organisations.is_empty() || most > MAX_PARTIES {
+            Err(GenesisError::Count)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_distinct(&self) -> Result<(), GenesisError> {
@@ -156,7 +175,10 @@ impl Genesis {
                 return Err(GenesisError::DuplicateName(organisation.name.clone()));
             }
         }
-        let organisation_keys = self.organisations.iter().flat_map(|one| [one.validator, one.admin]);
+        let organisation_keys = self
+            .organisations
+            .iter()
+            .flat_map(|one| [one.validator, one.admin]);
         let others = self.coordinators.iter().chain(&self.auditors).copied();
         for key in organisation_keys.chain(others) {
             if !keys.insert(key) {
@@ -174,7 +196,11 @@ impl Genesis {
     }
 
     fn check_limits(&self) -> Result<(), GenesisError> {
-        let Limits { max_lifetime_ms, max_block_entries, max_block_bytes } = self.limits;
+        let Limits {
+            max_lifetime_ms,
+            max_block_entries,
+            max_block_bytes,
+        } = self.limits;
         let largest = crate::transaction::MAX_TRANSACTION_BYTES + crate::outcome::MAX_ENTRY_OVERHEAD;
         let room = usize::try_from(max_block_bytes).unwrap_or(usize::MAX);
         if max_lifetime_ms == 0 || max_block_entries == 0 || room < largest {
@@ -215,7 +241,11 @@ impl Genesis {
 
     /// The chain's identity: `Transcript(Genesis).append("genesis", bytes)`.
     pub fn chain_id(&self) -> ChainId {
-        ChainId(Transcript::new(Domain::Genesis).append_object("genesis", self).digest())
+        ChainId(
+            Transcript::new(Domain::Genesis)
+                .append_object("genesis", self)
+                .digest(),
+        )
     }
 
     /// The validators' keys, ascending by their bytes: a signature's index in finality evidence counts in this.
@@ -236,7 +266,10 @@ impl Genesis {
         changes.put(keys::GENESIS.to_vec(), self.to_bytes());
         changes.put(keys::LIMITS.to_vec(), self.limits.to_bytes());
         changes.put(keys::INSTALLATION.to_vec(), self.installation.to_bytes());
-        changes.put(keys::FRONTIER.to_vec(), crate::records::frontier_to_bytes(&Frontier::new()));
+        changes.put(
+            keys::FRONTIER.to_vec(),
+            crate::records::frontier_to_bytes(&Frontier::new()),
+        );
         replay::begin(&mut changes, self.created_ms);
         for (key, party) in self.parties() {
             changes.put(keys::party(&key), party.to_bytes());
@@ -258,11 +291,21 @@ impl Genesis {
 
     fn parties(&self) -> impl Iterator<Item = (PublicKey, Party)> + '_ {
         let admins = self.organisations.iter().map(|organisation| {
-            (organisation.admin, Party::OrganisationAdmin { organisation: organisation.name.clone() })
+            (
+                organisation.admin,
+                Party::OrganisationAdmin {
+                    organisation: organisation.name.clone(),
+                },
+            )
         });
         // A validator's key signs votes and nothing else; it is listed so that nobody can be given it.
         let validators = self.organisations.iter().map(|organisation| {
-            (organisation.validator, Party::Validator { organisation: organisation.name.clone() })
+            (
+                organisation.validator,
+                Party::Validator {
+                    organisation: organisation.name.clone(),
+                },
+            )
         });
         let coordinators = self.coordinators.iter().map(|key| (*key, Party::Coordinator));
         let auditors = self.auditors.iter().map(|key| (*key, Party::Auditor));

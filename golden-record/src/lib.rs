@@ -31,9 +31,7 @@ mod verified;
 
 pub use admission::{AdmissionError, admissible, admit};
 pub use block::{Block, BlockDecodeError, Header};
-pub use body::{
-    Body, MAX_INLINE, MAX_INITIAL_MEMBERS, MAX_MATERIAL, MAX_PURPOSE, MAX_RELEASES, Role,
-};
+pub use body::{Body, MAX_INITIAL_MEMBERS, MAX_INLINE, MAX_MATERIAL, MAX_PURPOSE, MAX_RELEASES, Role};
 pub use entry::Entry;
 pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
 pub use execute::{
@@ -43,7 +41,9 @@ pub use genesis::{Genesis, GenesisError, Limits, Organisation};
 pub use outcome::{DenialReason, Outcome, RejectionReason};
 pub use proof::{EntryProof, EntryProofError, MAX_HEADERS};
 pub use quorum::Quorum;
-pub use records::{Dataset, DocumentVersion, Party, ReadRecord, Seat, Tenant, TransactionRecord, User, WrappedKeyId};
+pub use records::{
+    Dataset, DocumentVersion, Party, ReadRecord, Seat, Tenant, TransactionRecord, User, WrappedKeyId,
+};
 pub use state::{Changes, MemoryState, Overlay, StateError, StateReader};
 pub use transaction::{MAX_TRANSACTION_BYTES, Transaction, TransactionError, TxId};
 pub use verified::{TransactionDigest, VerifiedTransaction};

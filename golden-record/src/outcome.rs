@@ -185,7 +185,10 @@ impl Canonical for Outcome {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8()? {
             1 => Ok(Self::Applied),
-            2 => Ok(Self::Approved { write_id: reader.get()?, key_id: reader.get()? }),
+            2 => Ok(Self::Approved {
+                write_id: reader.get()?,
+                key_id: reader.get()?,
+            }),
             3 => Ok(Self::Denied(reader.get()?)),
             4 => Ok(Self::Rejected(reader.get()?)),
             _ => Err(DecodeError::Invalid("outcome")),

@@ -75,7 +75,11 @@ impl EntryProof {
         self.check_chain(genesis)?;
         let (start, size) = (first.first_index(), first.log_size);
         if self.index < start || self.index >= size {
-            return Err(EntryProofError::WrongBlock { index: self.index, first: start, size });
+            return Err(EntryProofError::WrongBlock {
+                index: self.index,
+                first: start,
+                size,
+            });
         }
         verify_inclusion(&entry.leaf_hash(), self.index, size, &self.path, &first.log_root)?;
         if self.evidence.block_hash() != last.hash() {
@@ -117,6 +121,11 @@ impl Canonical for EntryProof {
         let index = reader.u64()?;
         let count = reader.count(MAX_PATH)?;
         let path = (0..count).map(|_| reader.fixed()).collect::<Result<_, _>>()?;
-        Ok(Self { index, path, headers: reader.list(MAX_HEADERS)?, evidence: reader.get()? })
+        Ok(Self {
+            index,
+            path,
+            headers: reader.list(MAX_HEADERS)?,
+            evidence: reader.get()?,
+        })
     }
 }

@@ -20,9 +20,9 @@ use crate::state::{StateError, StateReader};
 pub(crate) fn find<T: Canonical>(state: &dyn StateReader, key: &[u8]) -> Result<Option<T>, StateError> {
     match state.get(key)? {
         None => Ok(None),
-        Some(bytes) => {
-            T::from_bytes(&bytes).map(Some).map_err(|error| StateError::corrupt(key, error))
-        }
+        Some(bytes) => T::from_bytes(&bytes)
+            .map(Some)
+            .map_err(|error| StateError::corrupt(key, error)),
     }
 }
 
@@ -37,7 +37,9 @@ pub(crate) fn require<T: Canonical>(state: &dyn StateReader, key: &[u8]) -> Resu
 }
 
 fn find_u64(state: &dyn StateReader, key: &[u8]) -> Result<Option<u64>, StateError> {
-    let Some(bytes) = state.get(key)? else { return Ok(None) };
+    let Some(bytes) = state.get(key)? else {
+        return Ok(None);
+    };
     let mut reader = Reader::new(&bytes);
     let number = reader.u64().and_then(|number| reader.finish().map(|()| number));
     number.map(Some).map_err(|error| StateError::corrupt(key, error))
@@ -80,7 +82,9 @@ pub fn header(state: &dyn StateReader) -> Result<Header, StateError> {
 /// # Errors
 /// [`StateError`].
 pub fn frontier(state: &dyn StateReader) -> Result<Frontier, StateError> {
-    let bytes = state.get(keys::FRONTIER)?.ok_or_else(|| StateError::corrupt(keys::FRONTIER, "missing"))?;
+    let bytes = state
+        .get(keys::FRONTIER)?
+        .ok_or_else(|| StateError::corrupt(keys::FRONTIER, "missing"))?;
     frontier_from_bytes(&bytes).map_err(|error| StateError::corrupt(keys::FRONTIER, error))
 }
 
@@ -112,7 +116,11 @@ pub fn user(state: &dyn StateReader, tenant: &Name, user: &Name) -> Result<Optio
 ///
 /// # Errors
 /// [`StateError`].
-pub fn dataset(state: &dyn StateReader, tenant: &Name, dataset: &Name) -> Result<Option<Dataset>, StateError> {
+pub fn dataset(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+) -> Result<Option<Dataset>, StateError> {
     find(state, &keys::dataset(tenant, dataset))
 }
 
@@ -194,7 +202,10 @@ pub fn newest_committee(state: &dyn StateReader) -> Result<Option<SignedManifest
 ///
 /// # Errors
 /// [`StateError`].
-pub fn read_record(state: &dyn StateReader, approve_id: &ApproveId) -> Result<Option<ReadRecord>, StateError> {
+pub fn read_record(
+    state: &dyn StateReader,
+    approve_id: &ApproveId,
+) -> Result<Option<ReadRecord>, StateError> {
     find(state, &keys::read(approve_id))
 }
 
@@ -202,7 +213,11 @@ pub fn read_record(state: &dyn StateReader, approve_id: &ApproveId) -> Result<Op
 ///
 /// # Errors
 /// [`StateError`].
-pub fn release(state: &dyn StateReader, approve_id: &ApproveId, node: u16) -> Result<Option<u64>, StateError> {
+pub fn release(
+    state: &dyn StateReader,
+    approve_id: &ApproveId,
+    node: u16,
+) -> Result<Option<u64>, StateError> {
     find_u64(state, &keys::release(approve_id, node))
 }
 
@@ -223,7 +238,10 @@ pub struct LogNodes<'a>(pub &'a dyn StateReader);
 impl NodeReader for LogNodes<'_> {
     fn node(&self, level: u8, index: u64) -> Result<Hash, StateError> {
         let key = keys::log_node(level, index);
-        let bytes = self.0.get(&key)?.ok_or_else(|| StateError::corrupt(&key, "missing"))?;
+        let bytes = self
+            .0
+            .get(&key)?
+            .ok_or_else(|| StateError::corrupt(&key, "missing"))?;
         Hash::try_from(bytes.as_slice()).map_err(|error| StateError::corrupt(&key, error))
     }
 }

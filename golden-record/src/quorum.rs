@@ -36,7 +36,17 @@ mod tests {
     #[test]
     fn the_table_of_small_sets() {
         assert_eq!(Quorum::of(0), None);
-        let table = [(1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (10, 7), (64, 43)];
+        let table = [
+            (1, 1),
+            (2, 2),
+            (3, 3),
+            (4, 3),
+            (5, 4),
+            (6, 5),
+            (7, 5),
+            (10, 7),
+            (64, 43),
+        ];
         for (validators, needed) in table {
             assert_eq!(Quorum::of(validators).unwrap().needed(), needed, "{validators}");
         }

@@ -79,12 +79,21 @@ impl Canonical for Party {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8()? {
-            1 => Ok(Self::OrganisationAdmin { organisation: reader.get()? }),
-            2 => Ok(Self::Validator { organisation: reader.get()? }),
+            1 => Ok(Self::OrganisationAdmin {
+                organisation: reader.get()?,
+            }),
+            2 => Ok(Self::Validator {
+                organisation: reader.get()?,
+            }),
             3 => Ok(Self::Coordinator),
             4 => Ok(Self::Auditor),
-            5 => Ok(Self::TenantAdmin { tenant: reader.get()? }),
-            6 => Ok(Self::User { tenant: reader.get()?, user: reader.get()? }),
+            5 => Ok(Self::TenantAdmin {
+                tenant: reader.get()?,
+            }),
+            6 => Ok(Self::User {
+                tenant: reader.get()?,
+                user: reader.get()?,
+            }),
             _ => Err(DecodeError::Invalid("party")),
         }
     }
@@ -140,7 +149,10 @@ impl Canonical for Dataset {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { active: reader.bool()?, owners: reader.u64()? })
+        Ok(Self {
+            active: reader.bool()?,
+            owners: reader.u64()?,
+        })
     }
 }
 
@@ -249,7 +261,10 @@ impl Canonical for WrappedKeyId {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { write_id: reader.get()?, key_id: reader.get()? })
+        Ok(Self {
+            write_id: reader.get()?,
+            key_id: reader.get()?,
+        })
     }
 }
 
@@ -269,7 +284,10 @@ impl Canonical for Seat {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { key_id: reader.get()?, identity: reader.get()? })
+        Ok(Self {
+            key_id: reader.get()?,
+            identity: reader.get()?,
+        })
     }
 }
 
@@ -358,7 +376,11 @@ impl Canonical for TransactionRecord {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { height: reader.u64()?, log_index: reader.u64()?, expires_ms: reader.u64()? })
+        Ok(Self {
+            height: reader.u64()?,
+            log_index: reader.u64()?,
+            expires_ms: reader.u64()?,
+        })
     }
 }
 

@@ -36,7 +36,11 @@ impl Canonical for Cursor {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { second: reader.u64()?, position: reader.u32()?, remembered: reader.u64()? })
+        Ok(Self {
+            second: reader.u64()?,
+            position: reader.u32()?,
+            remembered: reader.u64()?,
+        })
     }
 }
 
@@ -63,7 +67,11 @@ fn count_of(state: &dyn StateReader, second: u64) -> Result<u32, StateError> {
 
 /// Nothing is remembered yet.
 pub(crate) fn begin(changes: &mut Changes, created_ms: u64) {
-    let cursor = Cursor { second: second_of(created_ms), position: 0, remembered: 0 };
+    let cursor = Cursor {
+        second: second_of(created_ms),
+        position: 0,
+        remembered: 0,
+    };
     changes.put(keys::REPLAY.to_vec(), cursor.to_bytes());
 }
 
@@ -84,7 +92,10 @@ pub(crate) fn remember(
     cursor.remembered = cursor.remembered.saturating_add(1);
     draft.put(keys::transaction(id), record.to_bytes());
     draft.put(keys::expiring(second, count), id.to_bytes());
-    draft.put(keys::expiring_count(second), Count(count.saturating_add(1)).to_bytes());
+    draft.put(
+        keys::expiring_count(second),
+        Count(count.saturating_add(1)).to_bytes(),
+    );
     draft.put(keys::REPLAY.to_vec(), cursor.to_bytes());
     Ok(())
 }
@@ -98,7 +109,11 @@ pub(crate) fn prune(draft: &mut Draft<'_>, time_ms: u64, max_entries: u32) -> Re
     while cursor.second < now && to_forget > 0 && steps > 0 {
         if cursor.remembered == 0 {
             // Nothing is on file anywhere, so the seconds in between are empty.
-            cursor = Cursor { second: now, position: 0, remembered: 0 };
+            cursor = Cursor {
+                second: now,
+                position: 0,
+                remembered: 0,
+            };
             break;
         }
         let count = count_of(draft, cursor.second)?;

@@ -23,7 +23,10 @@ pub enum StateError {
 impl StateError {
     /// Names the damaged key, escaped so that it can be printed.
     pub fn corrupt(key: &[u8], detail: impl std::fmt::Display) -> Self {
-        Self::Corrupt { key: key.escape_ascii().to_string(), detail: detail.to_string() }
+        Self::Corrupt {
+            key: key.escape_ascii().to_string(),
+            detail: detail.to_string(),
+        }
     }
 }
 
@@ -104,7 +107,9 @@ impl Changes {
 
     /// All changes in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.0.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_slice(), value.as_deref()))
     }
 
     /// How many keys change.
@@ -162,7 +167,10 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(crate) fn new(base: &'a dyn StateReader) -> Self {
-        Self { base, changes: Changes::new() }
+        Self {
+            base,
+            changes: Changes::new(),
+        }
     }
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {

@@ -93,7 +93,15 @@ impl Transaction {
     }
 
     fn unsigned(chain_id: ChainId, author: PublicKey, nonce: [u8; 16], expires_ms: u64, body: Body) -> Self {
-        Self { chain_id, author, nonce, expires_ms, body, signature: Signature([0; 64]), possession: None }
+        Self {
+            chain_id,
+            author,
+            nonce,
+            expires_ms,
+            body,
+            signature: Signature([0; 64]),
+            possession: None,
+        }
     }
 
     /// Its identity: `Transcript(Transaction).append("transaction", all fields before the signatures)`. Two
@@ -101,7 +109,11 @@ impl Transaction {
     pub fn tx_id(&self) -> TxId {
         let mut writer = Writer::new();
         self.encode_unsigned(&mut writer);
-        ApproveId(Transcript::new(Domain::Transaction).append("transaction", &writer.finish()).digest())
+        ApproveId(
+            Transcript::new(Domain::Transaction)
+                .append("transaction", &writer.finish())
+                .digest(),
+        )
     }
 
     /// SHA-256 of all its bytes, the signatures included: what a cache of checked transactions is keyed by.
@@ -171,7 +183,9 @@ impl Canonical for Transaction {
             signature: reader.get()?,
             possession: reader.option()?,
         };
-        transaction.check_possession_place().map_err(|_| DecodeError::Invalid("possession"))?;
+        transaction
+            .check_possession_place()
+            .map_err(|_| DecodeError::Invalid("possession"))?;
         Ok(transaction)
     }
 }

@@ -44,7 +44,13 @@ impl VerifiedTransaction {
         transaction.check(&id)?;
         let flaw = body_flaw(&transaction.body);
         let digest = Self::digest_of(&bytes);
-        Ok(Self(Arc::new(Inner { transaction, id, digest, length: bytes.len(), flaw })))
+        Ok(Self(Arc::new(Inner {
+            transaction,
+            id,
+            digest,
+            length: bytes.len(),
+            flaw,
+        })))
     }
 
     /// What [`VerifiedTransaction::digest`] is of a transaction with these bytes.

@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 
 pub use frontier::{Frontier, MAX_PEAKS};
 pub use proof::{
-    MAX_PATH, NodeReader, ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
+    MAX_PATH, NodeReader, ProofError, consistency_proof, inclusion_proof, verify_consistency,
+    verify_inclusion,
 };
 
 /// A SHA-256 digest.

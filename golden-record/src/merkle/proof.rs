@@ -59,7 +59,10 @@ fn range_hash(nodes: &dyn NodeReader, start: u64, size: u64) -> Result<Hash, Sta
         return nodes.node(level, start >> level);
     }
     let left = split(size);
-    Ok(node_hash(&range_hash(nodes, start, left)?, &range_hash(nodes, start + left, size - left)?))
+    Ok(node_hash(
+        &range_hash(nodes, start, left)?,
+        &range_hash(nodes, start + left, size - left)?,
+    ))
 }
 
 /// The path that proves leaf `index` in the tree of the first `size` leaves: siblings from the leaf to the root.
@@ -135,7 +138,10 @@ pub fn verify_inclusion(
     if index >= size {
         return Err(ProofError::NoSuchLeaf { index, size });
     }
-    let mut walk = Walk { node: index, last: size - 1 };
+    let mut walk = Walk {
+        node: index,
+        last: size - 1,
+    };
     let mut hash = *leaf;
     for sibling in path {
         hash = match walk.up()? {
@@ -144,7 +150,11 @@ pub fn verify_inclusion(
         };
     }
     walk.finish()?;
-    if hash == *root { Ok(()) } else { Err(ProofError::WrongRoot) }
+    if hash == *root {
+        Ok(())
+    } else {
+        Err(ProofError::WrongRoot)
+    }
 }
 
 /// Checks that the tree of `new` leaves with root `new_root` extends the tree of `old` leaves with `old_root`.
@@ -170,7 +180,10 @@ pub fn verify_consistency(
             (true, true) => Ok(()),
         };
     }
-    let mut walk = Walk { node: old - 1, last: new - 1 };
+    let mut walk = Walk {
+        node: old - 1,
+        last: new - 1,
+    };
     while walk.node & 1 == 1 {
         walk.shift();
     }
@@ -191,7 +204,11 @@ pub fn verify_consistency(
         }
     }
     walk.finish()?;
-    if old_hash == *old_root && new_hash == *new_root { Ok(()) } else { Err(ProofError::WrongRoot) }
+    if old_hash == *old_root && new_hash == *new_root {
+        Ok(())
+    } else {
+        Err(ProofError::WrongRoot)
+    }
 }
 
 /// On which side of the node the sibling stands.
@@ -230,6 +247,10 @@ impl Walk {
     }
 
     fn finish(&self) -> Result<(), ProofError> {
-        if self.last == 0 { Ok(()) } else { Err(ProofError::WrongLength) }
+        if self.last == 0 {
+            Ok(())
+        } else {
+            Err(ProofError::WrongLength)
+        }
     }
 }

@@ -4,10 +4,10 @@ use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 
 use super::{Step, Stop, ensure};
+use crate::keys;
 use crate::outcome::RejectionReason;
 use crate::queries::exists;
 use crate::records::{Party, Seat};
-use crate::keys;
 
 impl Step<'_> {
     /// Makes a custody key usable. Several organisations may publish the same one; the first does.
@@ -28,12 +28,18 @@ impl Step<'_> {
         let published = exists(self.state, &keys::committee(&key_id))?;
         ensure(!published, RejectionReason::KeyAlreadyPublished)?;
         self.changes.put(keys::committee(&key_id), signed.to_bytes());
-        self.changes.put(keys::committee_digest(&digest), key_id.to_bytes());
+        self.changes
+            .put(keys::committee_digest(&digest), key_id.to_bytes());
         for member in signed.manifest.members() {
-            let seat = Seat { key_id, identity: member.identity };
-            self.changes.put(keys::seat(&digest, member.index.get()), seat.to_bytes());
+            let seat = Seat {
+                key_id,
+                identity: member.identity,
+            };
+            self.changes
+                .put(keys::seat(&digest, member.index.get()), seat.to_bytes());
         }
-        self.changes.put(keys::NEWEST_COMMITTEE.to_vec(), key_id.to_bytes());
+        self.changes
+            .put(keys::NEWEST_COMMITTEE.to_vec(), key_id.to_bytes());
         Ok(())
     }
 }

@@ -110,10 +110,12 @@ impl Step<'_> {
     }
 
     fn put_role(&mut self, tenant: &Name, dataset: &Name, role: Role, user: &Name) {
-        self.changes.put(keys::role(tenant, dataset, role, user), Vec::new());
+        self.changes
+            .put(keys::role(tenant, dataset, role, user), Vec::new());
     }
 
     fn put_dataset(&mut self, tenant: &Name, dataset: &Name, record: Dataset) {
-        self.changes.put(keys::dataset(tenant, dataset), record.to_bytes());
+        self.changes
+            .put(keys::dataset(tenant, dataset), record.to_bytes());
     }
 }

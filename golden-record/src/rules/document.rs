@@ -12,23 +12,38 @@ use crate::{keys, queries};
 
 impl Step<'_> {
     /// Adds the next version of a document.
-    pub(super) fn write_document(
-        &mut self,
-        body: &Body,
-        flaw: Option<RejectionReason>,
-    ) -> Result<(), Stop> {
-        let Some(record) = self.new_version(body)? else { return Ok(()) };
+    pub(super) fn write_document(&mut self, body: &Body, flaw: Option<RejectionReason>) -> Result<(), Stop> {
+        let Some(record) = self.new_version(body)? else {
+            return Ok(());
+        };
         self.require_active(&record)?;
         self.require_next_version(&record)?;
         self.require_own_wrapped_key(&record)?;
         flaw.map_or(Ok(()), |reason| Err(Stop::Rejected(reason)))?;
         require_stated_object(&record)?;
-        let DocumentVersion { tenant, dataset, document, version, .. } = &record;
-        self.changes.put(keys::latest(tenant, dataset, document), version.to_be_bytes().to_vec());
-        self.changes.put(keys::document_version(tenant, dataset, document, *version), record.to_bytes());
-        let wrapped_key =
-            WrappedKeyId { write_id: record.wrapped_key.write_id(), key_id: record.wrapped_key.key_id() };
-        self.changes.put(keys::wrapped_key(tenant, dataset, document, *version), wrapped_key.to_bytes());
+        let DocumentVersion {
+            tenant,
+            dataset,
+            document,
+            version,
+            ..
+        } = &record;
+        self.changes.put(
+            keys::latest(tenant, dataset, document),
+            version.to_be_bytes().to_vec(),
+        );
+        self.changes.put(
+            keys::document_version(tenant, dataset, document, *version),
+            record.to_bytes(),
+        );
+        let wrapped_key = WrappedKeyId {
+            write_id: record.wrapped_key.write_id(),
+            key_id: record.wrapped_key.key_id(),
+        };
+        self.changes.put(
+            keys::wrapped_key(tenant, dataset, document, *version),
+            wrapped_key.to_bytes(),
+        );
         Ok(())
     }
 
@@ -78,8 +93,7 @@ impl Step<'_> {
     }
 
     fn require_next_version(&self, record: &DocumentVersion) -> Result<(), Stop> {
-        let latest =
-            queries::latest_version(self.state, &record.tenant, &record.dataset, &record.document)?;
+        let latest = queries::latest_version(self.state, &record.tenant, &record.dataset, &record.document)?;
         let next = latest.unwrap_or(0).checked_add(1);
         ensure(next == Some(record.version), RejectionReason::VersionNotNext)
     }
@@ -88,15 +102,23 @@ impl Step<'_> {
     /// keeps anybody from registering another document's U as their own and reading it.
     fn require_own_wrapped_key(&self, record: &DocumentVersion) -> Result<(), Stop> {
         let label = record.label(self.place.installation);
-        ensure(*record.wrapped_key.label() == label, RejectionReason::LabelMismatch)?;
+        ensure(
+            *record.wrapped_key.label() == label,
+            RejectionReason::LabelMismatch,
+        )?;
         let published = exists(self.state, &keys::committee(&record.wrapped_key.key_id()))?;
         ensure(published, RejectionReason::UnknownCustodyKey)
     }
 }
 
 fn require_stated_object(record: &DocumentVersion) -> Result<(), Stop> {
-    let Some(object) = &record.inline else { return Ok(()) };
+    let Some(object) = &record.inline else {
+        return Ok(());
+    };
     let size_holds = u64::try_from(object.len()).is_ok_and(|size| size == record.size);
     let checksum: [u8; 32] = Sha256::digest(object).into();
-    ensure(size_holds && checksum == record.checksum, RejectionReason::ObjectMismatch)
+    ensure(
+        size_holds && checksum == record.checksum,
+        RejectionReason::ObjectMismatch,
+    )
 }

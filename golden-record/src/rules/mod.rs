@@ -58,7 +58,11 @@ impl From<StateError> for Stop {
 
 /// Nothing, or the reason when the condition does not hold.
 fn ensure(condition: bool, reason: RejectionReason) -> Result<(), Stop> {
-    if condition { Ok(()) } else { Err(Stop::Rejected(reason)) }
+    if condition {
+        Ok(())
+    } else {
+        Err(Stop::Rejected(reason))
+    }
 }
 
 /// Executes one admitted transaction: its outcome, and its changes, which are none unless it succeeded.
@@ -68,7 +72,12 @@ pub(crate) fn apply(
     author: &Party,
     transaction: &VerifiedTransaction,
 ) -> Result<(Outcome, Changes), StateError> {
-    let mut step = Step { place, state, author, changes: Changes::new() };
+    let mut step = Step {
+        place,
+        state,
+        author,
+        changes: Changes::new(),
+    };
     match step.run(transaction) {
         Ok(outcome) => Ok((outcome, step.changes)),
         Err(Stop::Rejected(reason)) => Ok((Outcome::Rejected(reason), Changes::new())),
@@ -83,12 +92,32 @@ impl Step<'_> {
             Body::PublishCommittee { manifest } => self.publish_committee(manifest, flaw)?,
             Body::CreateTenant { tenant, admin } => self.create_tenant(tenant, admin)?,
             Body::CreateUser { tenant, user, key } => self.create_user(tenant, user, key)?,
-            Body::CreateDataset { tenant, dataset, owners, writers, readers } => {
+            Body::CreateDataset {
+                tenant,
+                dataset,
+                owners,
+                writers,
+                readers,
+            } => {
                 self.create_dataset(tenant, dataset, [owners, writers, readers])?;
             }
-            Body::Grant { tenant, dataset, user, role } => self.grant(tenant, dataset, user, *role)?,
-            Body::Revoke { tenant, dataset, user, role } => self.revoke(tenant, dataset, user, *role)?,
-            Body::SetDatasetActive { tenant, dataset, active } => {
+            Body::Grant {
+                tenant,
+                dataset,
+                user,
+                role,
+            } => self.grant(tenant, dataset, user, *role)?,
+            Body::Revoke {
+                tenant,
+                dataset,
+                user,
+                role,
+            } => self.revoke(tenant, dataset, user, *role)?,
+            Body::SetDatasetActive {
+                tenant,
+                dataset,
+                active,
+            } => {
                 self.set_dataset_active(tenant, dataset, *active)?;
             }
             body @ Body::WriteDocument { .. } => self.write_document(body, flaw)?,

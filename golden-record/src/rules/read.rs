@@ -22,7 +22,16 @@ impl Step<'_> {
             Ok(wrapped_key) => wrapped_key,
             Err(reason) => return Ok(Outcome::Denied(reason)),
         };
-        let Body::RequestRead { tenant, dataset, document, version, user, q, .. } = body else {
+        let Body::RequestRead {
+            tenant,
+            dataset,
+            document,
+            version,
+            user,
+            q,
+            ..
+        } = body
+        else {
             return Ok(Outcome::Denied(DenialReason::NotAUser));
         };
         let record = ReadRecord {
@@ -44,10 +53,22 @@ impl Step<'_> {
     }
 
     fn decide(&self, body: &Body) -> Result<Result<WrappedKeyId, DenialReason>, StateError> {
-        let Body::RequestRead { tenant, dataset, document, version, user, .. } = body else {
+        let Body::RequestRead {
+            tenant,
+            dataset,
+            document,
+            version,
+            user,
+            ..
+        } = body
+        else {
             return Ok(Err(DenialReason::NotAUser));
         };
-        let Party::User { tenant: own_tenant, user: own_name } = self.author else {
+        let Party::User {
+            tenant: own_tenant,
+            user: own_name,
+        } = self.author
+        else {
             return Ok(Err(DenialReason::NotAUser));
         };
         if own_tenant != tenant {
@@ -65,7 +86,10 @@ impl Step<'_> {
         if queries::latest_version(self.state, tenant, dataset, document)?.is_none() {
             return Ok(Err(DenialReason::UnknownDocument));
         }
-        let found = find(self.state, &keys::wrapped_key(tenant, dataset, document, *version))?;
+        let found = find(
+            self.state,
+            &keys::wrapped_key(tenant, dataset, document, *version),
+        )?;
         Ok(found.ok_or(DenialReason::UnknownVersion))
     }
 }

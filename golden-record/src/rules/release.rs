@@ -18,9 +18,14 @@ impl Step<'_> {
     /// Records what crypto nodes have signed. One that does not hold rejects all, so that an applied receipt
     /// stands for every statement in it.
     pub(super) fn record_releases(&mut self, releases: &[ReleaseStatement]) -> Result<(), Stop> {
-        ensure(matches!(self.author, Party::Coordinator), RejectionReason::NotCoordinator)?;
+        ensure(
+            matches!(self.author, Party::Coordinator),
+            RejectionReason::NotCoordinator,
+        )?;
         let mut seats = Seats::new();
-        releases.iter().try_for_each(|release| self.record_release(release, &mut seats))
+        releases
+            .iter()
+            .try_for_each(|release| self.record_release(release, &mut seats))
     }
 
     fn record_release(&mut self, release: &ReleaseStatement, seats: &mut Seats) -> Result<(), Stop> {

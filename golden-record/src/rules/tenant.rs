@@ -15,8 +15,14 @@ impl Step<'_> {
         ensure(is_admin, RejectionReason::NotOrganisationAdmin)?;
         let exists = queries::tenant(self.state, tenant)?.is_some();
         ensure(!exists, RejectionReason::TenantExists)?;
-        self.give_key(admin, &Party::TenantAdmin { tenant: tenant.clone() })?;
-        self.changes.put(keys::tenant(tenant), Tenant { admin: *admin }.to_bytes());
+        self.give_key(
+            admin,
+            &Party::TenantAdmin {
+                tenant: tenant.clone(),
+            },
+        )?;
+        self.changes
+            .put(keys::tenant(tenant), Tenant { admin: *admin }.to_bytes());
         Ok(())
     }
 
@@ -24,8 +30,15 @@ impl Step<'_> {
         self.require_tenant_admin(tenant)?;
         let exists = queries::user(self.state, tenant, user)?.is_some();
         ensure(!exists, RejectionReason::UserExists)?;
-        self.give_key(key, &Party::User { tenant: tenant.clone(), user: user.clone() })?;
-        self.changes.put(keys::user(tenant, user), User { key: *key }.to_bytes());
+        self.give_key(
+            key,
+            &Party::User {
+                tenant: tenant.clone(),
+                user: user.clone(),
+            },
+        )?;
+        self.changes
+            .put(keys::user(tenant, user), User { key: *key }.to_bytes());
         Ok(())
     }
 
