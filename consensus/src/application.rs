@@ -67,4 +67,10 @@ pub trait Application: Send + Sync + 'static {
     /// A message that the validator `from` gave to [`Engine::gossip`](crate::Engine::gossip). Must return at
     /// once. Messages may be lost, repeated or reordered.
     fn received(&self, from: [u8; 32], message: Vec<u8>);
+
+    /// The validator `peer` has become reachable: a good moment to give what it may have missed to
+    /// [`Engine::gossip`](crate::Engine::gossip) again. Must return at once.
+    fn connected(&self, peer: [u8; 32]) {
+        let _ = peer;
+    }
 }

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use commonware_actor::Feedback;
 use commonware_consensus::{Heightable as _, Reporter, marshal::Update};
 use commonware_cryptography::Digested;
-use commonware_utils::{Acknowledgement as _, acknowledgement::Exact, channel::mpsc};
+use commonware_utils::{
+    Acknowledgement as _,
+    acknowledgement::Exact,
+    channel::{mpsc, oneshot},
+};
+use futures::future::pending;
 use tracing::{debug, info};
 
 use crate::{
     application::{Application, Finalized},
     block::Block,
     error::Error,
+    standing::Progress,
     validator::{Finals, Runtime},
 };
 
@@ -23,6 +29,7 @@ type Pending = (Digested<Block>, Exact);
 #[derive(Clone)]
 pub(crate) struct Inbox {
     sender: mpsc::UnboundedSender<Pending>,
+    progress: Progress,
 }
 
 impl Reporter for Inbox {
@@ -32,6 +39,7 @@ impl Reporter for Inbox {
         match update {
             Update::Tip(round, height, digest) => {
                 debug!(%round, %height, %digest, "new final tip");
+                self.progress.note_final(round.view().get());
                 Feedback::Ok
             }
             Update::Block(block, acknowledgement) => match self.sender.send((block, acknowledgement)) {
@@ -48,20 +56,26 @@ pub(crate) struct Delivery {
     application: Arc<dyn Application>,
     finals: Finals,
     max_batch: usize,
+    unacknowledged: Vec<Pending>,
 }
 
 impl Delivery {
-    pub(crate) fn new(application: Arc<dyn Application>, finals: Finals, max_batch: usize) -> (Self, Inbox) {
+    pub(crate) fn new(
+        application: Arc<dyn Application>,
+        finals: Finals,
+        progress: Progress,
+        max_batch: usize,
+    ) -> (Self, Inbox) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { receiver, application, finals, max_batch }, Inbox { sender })
+        (Self { receiver, application, finals, max_batch, unacknowledged: Vec::new() }, Inbox { sender, progress })
     }
 
-    /// Returns only with the reason why no more blocks can be applied.
-    pub(crate) async fn run(mut self, context: impl Runtime) -> Error {
-        match self.serve(&context).await {
-            Ok(()) => Error::Stopped("the source of final blocks ended".into()),
-            Err(error) => error,
+    /// Runs until it is aborted, and gives the reason when no more blocks can be applied.
+    pub(crate) async fn run(mut self, context: impl Runtime, failure: oneshot::Sender<Error>) {
+        if let Err(error) = self.serve(&context).await {
+            let _ = failure.send(error);
         }
+        pending::<()>().await;
     }
 
     async fn serve(&mut self, context: &impl Runtime) -> Result<(), Error> {
@@ -76,18 +90,23 @@ impl Delivery {
             {
                 batch.push(next);
             }
-            self.apply(context, batch).await?;
+            if let Err(error) = self.apply(context, &batch).await {
+                // The engine fails when an acknowledgement is dropped. Kept, so that the cause is what is reported.
+                self.unacknowledged = batch;
+                return Err(error);
+            }
+            for (_, acknowledgement) in batch {
+                acknowledgement.acknowledge();
+            }
         }
         Ok(())
     }
 
-    async fn apply(&self, context: &impl Runtime, batch: Vec<Pending>) -> Result<(), Error> {
+    async fn apply(&self, context: &impl Runtime, batch: &[Pending]) -> Result<(), Error> {
         let applied = self.application.applied_height();
         let mut blocks = Vec::with_capacity(batch.len());
-        let mut acknowledgements = Vec::with_capacity(batch.len());
-        for (block, acknowledgement) in batch {
+        for (block, _) in batch {
             let height = block.height().get();
-            acknowledgements.push(acknowledgement);
             if height <= applied {
                 continue;
             }
@@ -96,11 +115,7 @@ impl Delivery {
             }
             blocks.push((block.inner().bytes(), self.finals.evidence(height).await));
         }
-        self.hand_over(context, blocks).await?;
-        for acknowledgement in acknowledgements {
-            acknowledgement.acknowledge();
-        }
-        Ok(())
+        self.hand_over(context, blocks).await
     }
 
     /// Brings the application up to `height` from what the engine keeps.

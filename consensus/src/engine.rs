@@ -4,12 +4,15 @@ use std::{
     fs::{self, File},
     net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
 };
 
 use commonware_codec::DecodeExt as _;
-use commonware_consensus::{Heightable as _, simplex::scheme::ed25519::Scheme};
+use commonware_consensus::Heightable as _;
 use commonware_cryptography::{
     Signer as _,
     ed25519::{PrivateKey, PublicKey},
@@ -23,7 +26,7 @@ use commonware_utils::{
 use tracing::{error, info};
 
 use crate::{
-    MAX_VALIDATORS,
+    MAX_VALIDATORS, VOTE_ANYWAY,
     application::Application,
     block::{Admission, Block},
     config::Config,
@@ -31,7 +34,7 @@ use crate::{
     evidence::vote_namespace,
     gossip::Connected,
     network,
-    validator::{self, Setup},
+    validator::{self, End, Setup},
 };
 
 /// Threads that run the engine's own tasks. Blocking work has threads of its own, made when needed.
@@ -44,6 +47,7 @@ const BLOCKING: usize = 64;
 #[derive(Default)]
 struct Shared {
     connected: Connected,
+    voting: Arc<AtomicBool>,
     /// Gives the metrics while the engine runs.
     metrics: Mutex<Option<tokio::Context>>,
 }
@@ -92,6 +96,7 @@ impl Engine {
             }
             *of_thread.metrics.lock().unwrap_or_else(PoisonError::into_inner) = None;
             of_thread.connected.set(Vec::new());
+            of_thread.voting.store(false, Ordering::Relaxed);
             drop(lock);
             ending.send_replace(Some(result.map_err(Arc::new)));
         };
@@ -109,6 +114,13 @@ impl Engine {
     #[must_use]
     pub fn peers(&self) -> Vec<[u8; 32]> {
         self.shared.connected.get()
+    }
+
+    /// Whether this validator votes. `false` while it starts, and while it follows the chain because it has no record of
+    /// its earlier votes (see [`VOTE_ANYWAY`](crate::VOTE_ANYWAY)), and after the end.
+    #[must_use]
+    pub fn is_voting(&self) -> bool {
+        self.shared.voting.load(Ordering::Relaxed)
     }
 
     /// The engine's own measurements, in the Prometheus text format. Empty when it has ended.
@@ -143,13 +155,13 @@ impl Engine {
 }
 
 /// What the configuration says, in the engine's types.
-struct Checked {
-    key: PrivateKey,
-    local: PublicKey,
-    participants: Set<PublicKey>,
-    addresses: Map<PublicKey, Address>,
+pub(crate) struct Checked {
+    pub(crate) key: PrivateKey,
+    pub(crate) local: PublicKey,
+    pub(crate) participants: Set<PublicKey>,
+    pub(crate) addresses: Map<PublicKey, Address>,
     genesis: Block,
-    admission: Admission,
+    pub(crate) admission: Admission,
 }
 
 impl Checked {
@@ -222,47 +234,69 @@ fn reason(panic: &Box<dyn std::any::Any + Send>) -> String {
         .unwrap_or_else(|| "for an unknown reason".to_owned())
 }
 
-/// The body of the engine's thread: everything from the runtime up.
+/// The body of the engine's thread: runs of the validator, each with a runtime of its own, until one
+/// says that it is not to be run again.
 fn serve(
     config: Config,
     checked: Checked,
     application: Arc<dyn Application>,
     outgoing: mpsc::Receiver<Vec<u8>>,
-    stopping: oneshot::Receiver<()>,
-    shared: &Arc<Shared>,
+    mut stopping: oneshot::Receiver<()>,
+    shared: &Shared,
 ) -> Result<(), Error> {
+    let outgoing = Arc::new(futures::lock::Mutex::new(outgoing));
+    loop {
+        // Taken away at once, so that it decides about this start only.
+        let vote_anyway = fs::remove_file(config.directory.join(VOTE_ANYWAY)).is_ok();
+        let setup = Setup {
+            key: checked.key.clone(),
+            participants: checked.participants.clone(),
+            vote_namespace: vote_namespace(&config.namespace),
+            genesis: checked.genesis.clone(),
+            admission: checked.admission,
+            limits: config.limits.clone(),
+            timing: config.timing.clone(),
+            partition: "chain".into(),
+            application: Arc::clone(&application),
+            outgoing: Arc::clone(&outgoing),
+            connected: shared.connected.clone(),
+            voting: Arc::clone(&shared.voting),
+            vote_anyway,
+        };
+        match once(&config, &checked, setup, &mut stopping, shared) {
+            None => return Ok(()),
+            Some(End::Promoted) => {}
+            Some(End::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// One run, on a runtime that ends with it. `None` when it was told to stop.
+fn once(
+    config: &Config,
+    checked: &Checked,
+    setup: Setup,
+    stopping: &mut oneshot::Receiver<()>,
+    shared: &Shared,
+) -> Option<End> {
     let runner = tokio::Runner::new(
         tokio::Config::new()
             .with_worker_threads(WORKERS)
             .with_max_blocking_threads(BLOCKING)
             .with_storage_directory(config.directory.join("store")),
     );
-    let shared = Arc::clone(shared);
-    runner.start(move |context| async move {
+    runner.start(|context| async move {
         *shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.child("metrics"));
-        let Checked { key, local, participants, addresses, genesis, admission } = checked;
-        let Some(scheme) = Scheme::signer(&vote_namespace(&config.namespace), participants, key.clone()) else {
-            return Err(Error::NotAValidator);
-        };
-        let (channels, oracle, network) = network::start(&context, &config, &admission, key, addresses);
-        info!(key = %local, listen = %config.listen, "consensus starts");
-        let setup = Setup {
-            local,
-            scheme,
-            genesis,
-            admission,
-            limits: config.limits,
-            timing: config.timing,
-            partition: "chain".into(),
-            application,
-            outgoing,
-        };
+        let (channels, oracle, network) = network::start(&context, config, checked);
+        info!(key = %checked.local, listen = %config.listen, "consensus starts");
         let validator = validator::run(context.child("validator"), setup, channels, oracle.clone(), oracle);
         futures::pin_mut!(validator, network);
-        commonware_macros::select! {
-            _ = stopping => Ok(()),
-            end = validator => Err(end),
-            _ = network => Err(Error::Stopped("the network ended".into())),
-        }
+        let end = commonware_macros::select! {
+            _ = stopping => None,
+            end = validator => Some(end),
+            _ = network => Some(End::Failed(Error::Stopped("the network ended".into()))),
+        };
+        *shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        end
     })
 }

@@ -6,9 +6,8 @@ use commonware_cryptography::ed25519::PublicKey;
 use commonware_macros::select;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::IoBufs;
-use commonware_utils::channel::mpsc;
 
-use crate::{application::Application, error::Error};
+use crate::{application::Application, error::Error, validator::Outgoing};
 
 /// The validators that can be reached at present.
 #[derive(Clone, Debug, Default)]
@@ -35,10 +34,11 @@ pub(crate) fn raw(key: &PublicKey) -> [u8; 32] {
 pub(crate) async fn run(
     mut sender: impl Sender<PublicKey = PublicKey>,
     mut receiver: impl Receiver<PublicKey = PublicKey>,
-    mut outgoing: mpsc::Receiver<Vec<u8>>,
+    outgoing: Outgoing,
     application: Arc<dyn Application>,
     max_bytes: usize,
 ) -> Error {
+    let mut outgoing = outgoing.lock().await;
     loop {
         select! {
             message = outgoing.recv() => match message {

@@ -11,18 +11,19 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
     sha256::Digest,
 };
-use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup, max_message_size};
+use commonware_p2p::{AddressableManager as _, authenticated::lookup, max_message_size};
 use commonware_runtime::{Handle, Quota, Supervisor as _, tokio::Context};
 use commonware_stream::{
     SakeCups,
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use commonware_utils::{NZU32, NZUsize};
 
 use crate::{
     block::{Admission, Block},
     config::{Config, Limits},
+    engine::Checked,
     evidence::transport_namespace,
     validator::Channels,
 };
@@ -39,6 +40,7 @@ const CERTIFICATES: NonZeroU32 = NZU32!(512);
 const VIEWS: NonZeroU32 = NZU32!(128);
 const BACKFILL: NonZeroU32 = NZU32!(256);
 const BLOCKS: NonZeroU32 = NZU32!(128);
+const STANDING: NonZeroU32 = NZU32!(32);
 
 /// A peer's clock may differ by this much, or it cannot connect.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
@@ -63,12 +65,11 @@ fn largest(limits: &Limits, admission: &Admission, validators: u32) -> u32 {
 pub(crate) fn start(
     context: &Context,
     config: &Config,
-    admission: &Admission,
-    key: PrivateKey,
-    validators: Map<PublicKey, Address>,
+    checked: &Checked,
 ) -> (Channels<NetworkSender, NetworkReceiver>, Oracle, Handle<()>) {
+    let validators = checked.addresses.clone();
     let handshake: Handshake = Cups::new(
-        Sake { signer: key, synchrony_bound: CLOCK_SKEW, max_handshake_age: CLOCK_SKEW, version: sake::Version::V1 },
+        Sake { signer: checked.key.clone(), synchrony_bound: CLOCK_SKEW, max_handshake_age: CLOCK_SKEW, version: sake::Version::V1 },
         cups::Version::V1,
     );
     let count = u32::try_from(validators.len()).unwrap_or(u32::MAX);
@@ -83,7 +84,7 @@ pub(crate) fn start(
             allow_dns: false,
             // A key is what identifies a peer; addresses change behind containers and translators.
             bypass_ip_check: true,
-            max_message_size: largest(&config.limits, admission, count),
+            max_message_size: largest(&config.limits, &checked.admission, count),
             max_peers_per_set: peers,
             mailbox_size: NZUsize!(1024),
             send_batch_size: NZUsize!(8),
@@ -108,6 +109,7 @@ pub(crate) fn start(
         backfill: channel(3, BACKFILL),
         blocks: channel(4, BLOCKS),
         gossip: channel(5, gossip),
+        standing: channel(6, STANDING),
     };
     oracle.track(0, validators);
     (channels, oracle, network.start())

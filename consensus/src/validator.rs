@@ -1,6 +1,14 @@
 //! One validator, put together from the engine's parts, on whatever runtime and network it is given.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    num::{NonZeroU64, NonZeroUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use commonware_broadcast::buffered;
 use commonware_consensus::{
@@ -19,14 +27,27 @@ use commonware_consensus::{
     types::{Epoch, FixedEpocher, Height, ViewDelta},
 };
 use commonware_cryptography::{
-    Digestible as _, certificate::ConstantProvider, ed25519::PublicKey, sha256::Sha256,
+    Digested, Digestible as _, Signer as _,
+    certificate::ConstantProvider,
+    ed25519::{PrivateKey, PublicKey},
+    sha256::{Digest, Sha256},
 };
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
-use commonware_utils::{NZDuration, NZU64, NZUsize, channel::mpsc};
+use commonware_storage::metadata::{self, Metadata};
+use commonware_utils::{
+    NZDuration, NZU64, NZUsize,
+    channel::{mpsc, oneshot},
+    ordered::Set,
+    sequence::U64,
+};
 use engine_rand_core::CryptoRng;
-use futures::FutureExt as _;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, select, select_all},
+    lock::Mutex,
+};
 
 use crate::{
     adapter::Adapter,
@@ -36,7 +57,9 @@ use crate::{
     delivery::Delivery,
     error::Error,
     evidence::Evidence,
-    gossip, store,
+    gossip::{self, Connected},
+    standing::{Progress, Standing, Verdict, Witness},
+    store,
 };
 
 /// What a validator needs of the machine: the real one, or a simulated one.
@@ -48,7 +71,7 @@ impl<E: Clock + CryptoRng + Spawner + Storage + Metrics> Runtime for E {}
 const VIEW_RETENTION: ViewDelta = ViewDelta::new(256);
 
 /// Messages that wait for one part of the engine.
-const MAILBOX: usize = 1024;
+const MAILBOX: NonZeroUsize = NZUsize!(1024);
 
 /// How long a peer may take to answer a request for a block or a certificate.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +80,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 const FETCH_RETRY: Duration = Duration::from_millis(100);
 
 /// Blocks asked of peers at the same time while catching up.
-const MAX_REPAIR: usize = 32;
+const MAX_REPAIR: NonZeroUsize = NZUsize!(32);
 
 /// How long a leader must have been silent before its views are skipped without waiting for it.
 const SKIP_AFTER: Duration = Duration::from_secs(5);
@@ -82,7 +105,7 @@ impl Finals {
         Some(self.0.get_block(Height::new(height)).await?.inner().bytes())
     }
 
-    pub(crate) async fn digest(&self, height: u64) -> Option<commonware_cryptography::sha256::Digest> {
+    pub(crate) async fn digest(&self, height: u64) -> Option<Digest> {
         Some(self.0.get_block(Height::new(height)).await?.digest())
     }
 
@@ -93,8 +116,9 @@ impl Finals {
 
 /// Everything about one validator but its runtime and its network.
 pub(crate) struct Setup {
-    pub(crate) local: PublicKey,
-    pub(crate) scheme: Scheme,
+    pub(crate) key: PrivateKey,
+    pub(crate) participants: Set<PublicKey>,
+    pub(crate) vote_namespace: Vec<u8>,
     pub(crate) genesis: Block,
     pub(crate) admission: Admission,
     pub(crate) limits: Limits,
@@ -103,7 +127,24 @@ pub(crate) struct Setup {
     pub(crate) partition: String,
     pub(crate) application: Arc<dyn Application>,
     /// What the application wants sent to its peers.
-    pub(crate) outgoing: mpsc::Receiver<Vec<u8>>,
+    pub(crate) outgoing: Outgoing,
+    /// The validators that can be reached.
+    pub(crate) connected: Connected,
+    /// Set while it votes.
+    pub(crate) voting: Arc<AtomicBool>,
+    /// Vote although there is no record of earlier votes: an operator has decided so.
+    pub(crate) vote_anyway: bool,
+}
+
+/// What the application wants sent to its peers; shared by the runs of one engine, one at a time.
+pub(crate) type Outgoing = Arc<Mutex<mpsc::Receiver<Vec<u8>>>>;
+
+/// How the run of a validator ended.
+pub(crate) enum End {
+    /// It followed without voting, and is to be run again to vote.
+    Promoted,
+    /// A part of it ended.
+    Failed(Error),
 }
 
 /// The channels between validators, in the order of their numbers on the wire.
@@ -114,6 +155,7 @@ pub(crate) struct Channels<S, R> {
     pub(crate) backfill: (S, R),
     pub(crate) blocks: (S, R),
     pub(crate) gossip: (S, R),
+    pub(crate) standing: (S, R),
 }
 
 /// Runs a validator until a part of it ends, and says why.
@@ -123,7 +165,7 @@ pub(crate) async fn run<E, S, R, P, B>(
     channels: Channels<S, R>,
     peers: P,
     blocker: B,
-) -> Error
+) -> End
 where
     E: Runtime,
     S: Sender<PublicKey = PublicKey>,
@@ -131,70 +173,107 @@ where
     P: Provider<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
 {
-    let Setup { local, scheme, genesis, admission, limits, timing, partition, application, outgoing } = setup;
+    match assemble(context, setup, channels, peers, blocker).await {
+        Ok(end) => end,
+        Err(error) => End::Failed(error),
+    }
+}
+
+async fn assemble<E, S, R, P, B>(
+    context: E,
+    setup: Setup,
+    channels: Channels<S, R>,
+    peers: P,
+    blocker: B,
+) -> Result<End, Error>
+where
+    E: Runtime,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+    P: Provider<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+{
+    let progress = Progress::default();
     let cache = CacheRef::new(store::PAGE_SIZE, store::PAGES);
-    let mailbox = NZUsize!(MAILBOX);
+    let record = Record::open(&context, &setup.partition).await?;
+    let archives = store::open(&context, &setup.partition, &cache, setup.admission).await.map_err(unusable)?;
+    let local = setup.key.public_key();
 
-    let archives = match store::open(&context, &partition, &cache, admission).await {
-        Ok(archives) => archives,
-        Err(error) => return Error::Stopped(format!("the block store cannot be opened: {error}")),
-    };
-    let provider = ConstantProvider::<Scheme, Epoch>::new(scheme.clone());
+    // Final blocks: dissemination, order, and the application that takes them.
     let epocher = FixedEpocher::new(NonZeroU64::MAX);
-    let genesis_digest = genesis.digest();
-    let (actor, marshal, _) = Actor::init(
-        context.child("marshal"),
-        archives.certificates,
-        archives.blocks,
-        marshal::Config {
-            provider,
-            epocher: epocher.clone(),
-            start: Start::Genesis(genesis.digested()),
-            partition_prefix: format!("{partition}-marshal"),
-            mailbox_size: mailbox,
-            view_retention: VIEW_RETENTION,
-            prunable_items_per_section: NZU64!(64),
-            page_cache: cache.clone(),
-            replay_buffer: store::REPLAY_BUFFER,
-            key_write_buffer: store::WRITE_BUFFER,
-            value_write_buffer: store::WRITE_BUFFER,
-            block_codec_config: admission,
-            max_repair: NZUsize!(MAX_REPAIR),
-            max_pending_acks: std::num::NonZeroUsize::new(limits.max_batch).unwrap_or(NZUsize!(1)),
-            strategy: Sequential,
-        },
-    )
-    .await;
+    let config = marshal_config(&setup, &cache, epocher.clone());
+    let (actor, marshal, _) =
+        Actor::init(context.child("marshal"), archives.certificates, archives.blocks, config).await;
     let finals = Finals(marshal.clone());
-
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("broadcast"),
         buffered::Config {
             public_key: local.clone(),
-            mailbox_size: mailbox,
+            mailbox_size: MAILBOX,
             deque_size: BLOCKS_PER_PEER,
             priority: true,
-            codec_config: admission,
+            codec_config: setup.admission,
             peer_provider: peers.clone(),
             strategy: Sequential,
         },
     );
-    let resolver = backfill::init(
-        context.child("backfill"),
-        backfill::Config {
-            public_key: local,
-            peer_provider: peers,
-            blocker: blocker.clone(),
-            mailbox_size: mailbox,
-            fetch_timeout: NZDuration!(FETCH_TIMEOUT),
-            fetch_retry_delay: FETCH_RETRY,
-            priority_requests: false,
-            priority_responses: false,
-        },
-        channels.backfill,
-    );
-    let adapter = Adapter { application: Arc::clone(&application), admission, finals: finals.clone() };
+    let backfill_config = backfill::Config {
+        public_key: local,
+        peer_provider: peers,
+        blocker: blocker.clone(),
+        mailbox_size: MAILBOX,
+        fetch_timeout: NZDuration!(FETCH_TIMEOUT),
+        fetch_retry_delay: FETCH_RETRY,
+        priority_requests: false,
+        priority_responses: false,
+    };
+    let resolver = backfill::init(context.child("backfill"), backfill_config, channels.backfill);
+    let (delivery, inbox) =
+        Delivery::new(Arc::clone(&setup.application), finals.clone(), progress.clone(), setup.limits.max_batch);
+
+    // Everything beside the votes.
+    let (verdict, needs_verdict) = record.verdict(setup.vote_anyway);
+    let standing = Standing {
+        validators: setup.participants.len(),
+        progress: progress.clone(),
+        application: Arc::clone(&setup.application),
+        connected: setup.connected.clone(),
+        verdict: needs_verdict,
+    };
+    let (sender, receiver) = channels.standing;
+    let standing = context.child("standing").spawn(move |context| standing.run(context, sender, receiver));
+    let (application, outgoing) = (Arc::clone(&setup.application), Arc::clone(&setup.outgoing));
+    let max_gossip = usize::try_from(setup.limits.max_gossip_bytes).unwrap_or(usize::MAX);
+    let (sender, receiver) = channels.gossip;
+    let gossip = move |_| gossip::run(sender, receiver, outgoing, application, max_gossip);
+    let (failing, failed) = oneshot::channel();
+    let delivering = context.child("delivery").spawn(move |context| delivery.run(context, failing));
+    let beside = select_all([
+        named("broadcast", broadcast.start(channels.blocks)),
+        named("marshal", actor.start(inbox, buffer, resolver)),
+        standing.map(|result| result.unwrap_or_else(|error| ended("standing", &error))).boxed(),
+        failed.map(|error| End::Failed(error.unwrap_or(Error::Stopped("delivery ended".into())))).boxed(),
+        named("delivery", delivering),
+        flat("gossip", context.child("gossip").spawn(gossip)),
+    ]);
+
+    let (verdict, beside) = match select(Box::pin(verdict), beside).await {
+        Either::Left((verdict, beside)) => (verdict, beside),
+        Either::Right(((end, ..), _)) => return Ok(end),
+    };
+    let (scheme, record) = match verdict {
+        Verdict::Vote => {
+            record.keep().await?;
+            (setup.signer()?, None)
+        }
+        Verdict::CatchUp(_) => (setup.member()?, Some(record)),
+    };
+
+    // The votes.
+    let adapter = Adapter { application: Arc::clone(&setup.application), admission: setup.admission, finals };
     let automaton = Inline::new(context.child("application"), adapter, marshal, epocher);
+    let reporter = Witness { next: automaton.clone(), progress };
+    let (genesis, timing) = (setup.genesis.digest(), &setup.timing);
     let engine = simplex::Engine::new(
         context.child("consensus"),
         simplex::Config {
@@ -202,14 +281,14 @@ where
             elector: RoundRobin::<Sha256>::default(),
             blocker,
             automaton: automaton.clone(),
-            relay: automaton.clone(),
-            reporter: automaton,
+            relay: automaton,
+            reporter,
             track_historical_votes: false,
             strategy: Sequential,
-            partition: format!("{partition}-votes"),
-            mailbox_size: mailbox,
+            partition: format!("{}-votes", setup.partition),
+            mailbox_size: MAILBOX,
             epoch: EPOCH,
-            floor: Floor::Genesis(genesis_digest),
+            floor: Floor::Genesis(genesis),
             replay_buffer: store::REPLAY_BUFFER,
             write_buffer: store::WRITE_BUFFER,
             page_cache: cache,
@@ -226,35 +305,117 @@ where
             forward: ForwardPolicy::Disabled,
         },
     );
-
-    let (delivery, inbox) = Delivery::new(Arc::clone(&application), finals, limits.max_batch);
-    let max_gossip = usize::try_from(limits.max_gossip_bytes).unwrap_or(usize::MAX);
-    let (sender, receiver) = channels.gossip;
-    let tasks = [
-        named("broadcast", broadcast.start(channels.blocks)),
-        named("marshal", actor.start(inbox, buffer, resolver)),
-        named("consensus", engine.start(channels.votes, channels.certificates, channels.views)),
-        flat(context.child("delivery").spawn(move |context| delivery.run(context))),
-        flat(context.child("gossip").spawn(move |_| {
-            gossip::run(sender, receiver, outgoing, application, max_gossip)
-        })),
-    ];
-    futures::future::select_all(tasks).await.0
+    setup.voting.store(verdict == Verdict::Vote, Ordering::Relaxed);
+    let votes = named("consensus", engine.start(channels.votes, channels.certificates, channels.views));
+    let (Either::Left((end, _)) | Either::Right(((end, ..), _))) = select(votes, beside).await;
+    if let (End::Promoted, Some(record)) = (&end, record) {
+        record.keep().await?;
+    }
+    Ok(end)
 }
 
-type Ending = futures::future::BoxFuture<'static, Error>;
+type MarshalConfig = marshal::Config<
+    ConstantProvider<Scheme, Epoch>,
+    FixedEpocher,
+    Sequential,
+    Block,
+    Digested<Block>,
+    Digest,
+>;
+
+fn marshal_config(setup: &Setup, cache: &CacheRef, epocher: FixedEpocher) -> MarshalConfig {
+    let verifier = Scheme::verifier(&setup.vote_namespace, setup.participants.clone());
+    marshal::Config {
+        provider: ConstantProvider::new(verifier),
+        epocher,
+        start: Start::Genesis(setup.genesis.clone().digested()),
+        partition_prefix: format!("{}-marshal", setup.partition),
+        mailbox_size: MAILBOX,
+        view_retention: VIEW_RETENTION,
+        prunable_items_per_section: NZU64!(64),
+        page_cache: cache.clone(),
+        replay_buffer: store::REPLAY_BUFFER,
+        key_write_buffer: store::WRITE_BUFFER,
+        value_write_buffer: store::WRITE_BUFFER,
+        block_codec_config: setup.admission,
+        max_repair: MAX_REPAIR,
+        max_pending_acks: NonZeroUsize::new(setup.limits.max_batch).unwrap_or(NonZeroUsize::MIN),
+        strategy: Sequential,
+    }
+}
+
+impl Setup {
+    /// Signs votes.
+    fn signer(&self) -> Result<Scheme, Error> {
+        Scheme::signer(&self.vote_namespace, self.participants.clone(), self.key.clone())
+            .ok_or(Error::NotAValidator)
+    }
+
+    /// Checks votes, and knows its place, but cannot sign.
+    fn member(&self) -> Result<Scheme, Error> {
+        Scheme::member(&self.vote_namespace, self.participants.clone(), &self.key.public_key())
+            .ok_or(Error::NotAValidator)
+    }
+}
+
+/// Whether this directory has the record of all votes of this validator, from the first on.
+struct Record<E: Runtime>(Metadata<E, U64, u8>);
+
+/// The key and the value that say so.
+const KEPT: (u64, u8) = (0, 1);
+
+impl<E: Runtime> Record<E> {
+    async fn open(context: &E, partition: &str) -> Result<Self, Error> {
+        let config = metadata::Config { partition: format!("{partition}-record"), codec_config: () };
+        Metadata::init(context.child("record"), config).await.map(Self).map_err(unusable)
+    }
+
+    fn is_kept(&self) -> bool {
+        self.0.get(&U64::new(KEPT.0)) == Some(&KEPT.1)
+    }
+
+    /// The verdict, and where it is to be sent by whoever finds it, when it is not clear at once.
+    fn verdict(&self, vote_anyway: bool) -> (impl Future<Output = Verdict> + use<E>, Option<oneshot::Sender<Verdict>>) {
+        let (sender, receiver) = oneshot::channel();
+        let sender = (!vote_anyway && !self.is_kept()).then_some(sender);
+        let asked = sender.is_some();
+        let verdict = async move {
+            if asked { receiver.await.unwrap_or(Verdict::CatchUp(0)) } else { Verdict::Vote }
+        };
+        (verdict, sender)
+    }
+
+    /// From now on there are votes here. Durable before the first of them.
+    async fn keep(mut self) -> Result<(), Error> {
+        if !self.is_kept() {
+            self.0.put(U64::new(KEPT.0), KEPT.1);
+            self.0.sync().await.map_err(unusable)?;
+        }
+        Ok(())
+    }
+}
+
+fn unusable(error: impl std::fmt::Display) -> Error {
+    Error::Stopped(format!("the store cannot be used: {error}"))
+}
+
+type Ending = BoxFuture<'static, End>;
+
+fn ended(part: &'static str, error: &impl std::fmt::Display) -> End {
+    End::Failed(Error::Stopped(format!("{part} ended: {error}")))
+}
 
 /// A part of the engine that should never end, and did.
 fn named(part: &'static str, handle: Handle<()>) -> Ending {
     handle
         .map(move |result| match result {
-            Ok(()) => Error::Stopped(format!("{part} ended")),
-            Err(error) => Error::Stopped(format!("{part} ended: {error}")),
+            Ok(()) => ended(part, &"without a reason"),
+            Err(error) => ended(part, &error),
         })
         .boxed()
 }
 
 /// A part of ours, which gives the reason of its end.
-fn flat(handle: Handle<Error>) -> Ending {
-    handle.map(|result| result.unwrap_or_else(|error| Error::Stopped(error.to_string()))).boxed()
+fn flat(part: &'static str, handle: Handle<Error>) -> Ending {
+    handle.map(move |result| result.map_or_else(|error| ended(part, &error), End::Failed)).boxed()
 }

@@ -15,7 +15,7 @@ use super::{
     evidence::check,
     toy::{self, Toy},
 };
-use crate::{Application as _, Config, Engine, Error, Limits, Timing, Validator};
+use crate::{Application as _, Config, Engine, Error, Limits, Timing, VOTE_ANYWAY, Validator};
 
 const HOLD: Option<Duration> = Some(Duration::from_millis(100));
 
@@ -54,8 +54,20 @@ impl Network {
 
     fn started(chain: u8) -> Self {
         let mut network = Self::new(chain);
-        (0..4).for_each(|index| network.start(index));
+        (0..4).for_each(|index| network.start_new(index));
         network
+    }
+
+    /// The first start of a key that was just made.
+    fn start_new(&mut self, index: usize) {
+        self.vote_anyway(index);
+        self.start(index);
+    }
+
+    fn vote_anyway(&self, index: usize) {
+        let directory = self.config(index).directory;
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(VOTE_ANYWAY), b"").unwrap();
     }
 
     fn config(&self, index: usize) -> Config {
@@ -83,9 +95,19 @@ impl Network {
         block_on(self.engines[index].take().unwrap().stop());
     }
 
+    fn engine(&self, index: usize) -> &Engine {
+        self.engines[index].as_ref().unwrap()
+    }
+
+    fn lose_everything(&mut self, index: usize) {
+        self.stop(index);
+        self.directories[index] = TempDir::new().unwrap();
+        self.toys[index] = Arc::new(Toy::new(HOLD));
+    }
+
     fn submit(&self, index: usize, string: &[u8]) {
         self.toys[index].submit(string);
-        assert!(self.engines[index].as_ref().unwrap().gossip(string.to_vec()));
+        assert!(self.engine(index).gossip(string.to_vec()));
     }
 
     /// Submits at one, and waits until all that run have it in a final block.
@@ -131,15 +153,30 @@ fn four_validators_commit_and_give_evidence() {
 }
 
 #[test]
+fn validators_without_a_record_begin_a_new_chain_together() {
+    let mut network = Network::new(14);
+    (0..4).for_each(|index| network.start(index));
+    network.commit(0, b"begun");
+    // The last to start may find a chain that has begun; it follows, and votes a little later.
+    for index in 0..4 {
+        network.toys[index].wait("it votes", |_| network.engine(index).is_voting());
+    }
+    network.stop(0);
+    network.commit(1, b"with any three");
+    network.assert_one_chain();
+}
+
+#[test]
 fn gossip_reaches_the_others_with_its_sender() {
     let network = Network::started(2);
+    network.toys[2].wait("all are connected", |_| network.engine(2).peers().len() == 3);
     network.commit(2, b"from two");
     for index in [0, 1, 3] {
         let expected = (public(2), b"from two".to_vec());
         network.toys[index].wait("gossip arrives", |toy| toy.received().contains(&expected));
     }
     let too_large = vec![0; Limits::default().max_gossip_bytes as usize + 1];
-    assert!(!network.engines[0].as_ref().unwrap().gossip(too_large));
+    assert!(!network.engine(0).gossip(too_large));
 }
 
 #[test]
@@ -159,16 +196,35 @@ fn a_dead_validator_is_passed_over_and_catches_up_from_its_directory() {
 fn a_validator_with_nothing_left_catches_up_and_takes_part() {
     let mut network = Network::started(4);
     network.commit(0, b"before");
-    network.stop(1);
-    network.directories[1] = TempDir::new().unwrap();
-    network.toys[1] = Arc::new(Toy::new(HOLD));
+    network.lose_everything(1);
     network.commit(0, b"meanwhile");
     network.start(1);
     network.toys[1].wait("the chain is there", |toy| toy.has(b"before") && toy.has(b"meanwhile"));
     assert!(!network.toys[1].evidence().is_empty());
+    network.toys[1].wait("it votes", |_| network.engine(1).is_voting());
     // With another one stopped, every vote of the three is needed.
     network.stop(2);
     network.commit(1, b"needs all three");
+    network.assert_one_chain();
+}
+
+#[test]
+fn e3_a_lost_record_keeps_a_validator_from_voting_until_operators_decide() {
+    let mut network = Network::started(13);
+    network.commit(0, b"before");
+    network.stop(2);
+    network.lose_everything(1);
+    let height = network.toys[0].applied_height();
+    network.start(1);
+    // Two of four go on, and the third has no record of its votes: it follows, and the chain stands still.
+    network.toys[1].wait("it has what is final", |toy| toy.has(b"before") && toy.applied_height() >= height);
+    assert!(!network.engine(1).is_voting());
+    network.stop(1);
+    network.vote_anyway(1);
+    network.start(1);
+    network.commit(1, b"after");
+    assert!(network.engine(1).is_voting());
+    assert!(!network.config(1).directory.join(VOTE_ANYWAY).exists());
     network.assert_one_chain();
 }
 
@@ -204,7 +260,7 @@ fn a_leader_with_an_invalid_block_only_loses_its_turn() {
     let mut dishonest = Toy::new(HOLD);
     dishonest.dishonest = true;
     network.toys[0] = Arc::new(dishonest);
-    (0..4).for_each(|index| network.start(index));
+    (0..4).for_each(|index| network.start_new(index));
     for string in [b"1".as_slice(), b"2", b"3"] {
         network.commit(1, string);
     }
@@ -225,7 +281,7 @@ fn all_stop_and_all_start_again() {
 #[test]
 fn another_chain_id_is_another_network() {
     let mut network = Network::new(9);
-    (0..3).for_each(|index| network.start(index));
+    (0..3).for_each(|index| network.start_new(index));
     let mut stranger = network.config(3);
     stranger.namespace = vec![99; 32];
     let toy = Arc::new(Toy::new(HOLD));
@@ -241,8 +297,8 @@ fn e4_what_cannot_be_made_durable_is_not_acknowledged() {
     let mut full = Toy::new(HOLD);
     full.full_at = Some(2);
     network.toys[3] = Arc::new(full);
-    (0..4).for_each(|index| network.start(index));
-    let end = block_on(network.engines[3].as_ref().unwrap().stopped()).unwrap_err();
+    (0..4).for_each(|index| network.start_new(index));
+    let end = block_on(network.engine(3).stopped()).unwrap_err();
     assert!(matches!(*end, Error::Application(_)), "{end}");
     // After room was made, the same block comes again.
     network.stop(3);

@@ -1,1 +1,285 @@
-//! Four validators on a simulated machine and network.
+//! Four validators on a simulated machine and network: one seed is one run, to the last message.
+
+use std::{sync::Arc, time::Duration};
+
+use commonware_cryptography::{
+    Signer as _,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_p2p::simulated::{self, Link, Network, Oracle};
+use commonware_runtime::{Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic};
+use commonware_utils::{NZU32, NZUsize, Probability, ordered::Set, probability};
+
+use super::toy::{self, Toy};
+use crate::{
+    Application as _, Limits, Timing,
+    block::Admission,
+    evidence::vote_namespace,
+    gossip::Connected,
+    validator::{self, Channels, End, Setup},
+};
+
+const COUNT: usize = 4;
+const ADMISSION: Admission = Admission { inspect: toy::inspect, max_bytes: 1 << 20 };
+
+type Context = deterministic::Context;
+
+/// A simulated network of validators, and what they keep over their crashes.
+struct Simulation {
+    context: Context,
+    oracle: Oracle<PublicKey, Context>,
+    keys: Vec<PrivateKey>,
+    toys: Vec<Arc<Toy>>,
+    partitions: Vec<String>,
+    tasks: Vec<Option<Handle<()>>>,
+    lives: usize,
+}
+
+impl Simulation {
+    async fn new(context: Context, link: Link) -> Self {
+        let keys: Vec<_> = (0..COUNT as u64).map(PrivateKey::from_seed).collect();
+        let config = simulated::Config {
+            max_size: 4 << 20,
+            max_peers_per_set: NZUsize!(COUNT),
+            disconnect_on_block: true,
+            tracked_peer_sets: NZUsize!(1),
+        };
+        let publics = keys.iter().map(|key| key.public_key());
+        let (network, oracle) = Network::new_with_peers(context.child("network"), config, publics).await;
+        network.start();
+        let mut simulation = Self {
+            context,
+            oracle,
+            keys,
+            toys: (0..COUNT).map(|_| Arc::new(Toy::new(None))).collect(),
+            partitions: (0..COUNT).map(|index| format!("validator-{index}")).collect(),
+            tasks: (0..COUNT).map(|_| None).collect(),
+            lives: 0,
+        };
+        simulation.link_all(&link).await;
+        for index in 0..COUNT {
+            simulation.start(index);
+        }
+        simulation
+    }
+
+    async fn link(&self, from: usize, to: usize, link: &Link) {
+        let (from, to) = (self.keys[from].public_key(), self.keys[to].public_key());
+        let _ = self.oracle.remove_link(from.clone(), to.clone()).await;
+        self.oracle.add_link(from, to, link.clone()).await.unwrap();
+    }
+
+    async fn link_all(&mut self, link: &Link) {
+        for (from, to) in pairs() {
+            self.link(from, to, link).await;
+        }
+    }
+
+    /// Cuts the network between the validators below `at` and the others.
+    async fn split(&mut self, at: usize) {
+        for (from, to) in pairs().filter(|(from, to)| (*from < at) != (*to < at)) {
+            let (from, to) = (self.keys[from].public_key(), self.keys[to].public_key());
+            self.oracle.remove_link(from, to).await.unwrap();
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let (oracle, keys) = (self.oracle.clone(), self.keys.clone());
+        let (toy, partition) = (self.toys[index].clone(), self.partitions[index].clone());
+        self.lives += 1;
+        let context = self.context.child("life").with_attribute("number", self.lives);
+        self.tasks[index] = Some(context.spawn(move |context| async move {
+            for run in 0.. {
+                let context = context.child("run").with_attribute("run", run);
+                match once(context, &oracle, &keys, index, toy.clone(), partition.clone()).await {
+                    End::Promoted => {}
+                    End::Failed(error) => panic!("validator {index}: {error}"),
+                }
+            }
+        }));
+    }
+
+    /// Ends it between two steps, with whatever was not yet durable lost.
+    async fn crash(&mut self, index: usize) {
+        let task = self.tasks[index].take().unwrap();
+        task.abort();
+        let _ = task.await;
+    }
+
+    /// Crashes it, and takes away its disk and its application's.
+    async fn wipe(&mut self, index: usize) {
+        self.crash(index).await;
+        self.partitions[index].push_str("-new");
+        self.toys[index] = Arc::new(Toy::new(None));
+    }
+
+    fn lowest(&self) -> u64 {
+        self.toys.iter().map(|toy| toy.applied_height()).min().unwrap()
+    }
+
+    fn highest(&self) -> u64 {
+        self.toys.iter().map(|toy| toy.applied_height()).max().unwrap()
+    }
+
+    /// Lets time pass until all validators have `more` blocks above the highest there is now, at most some
+    /// simulated minutes.
+    async fn advance(&self, more: u64) {
+        let goal = self.highest() + more;
+        for _ in 0..6_000 {
+            if self.lowest() >= goal {
+                return;
+            }
+            self.context.sleep(Duration::from_millis(50)).await;
+        }
+        let heights: Vec<_> = self.toys.iter().map(|toy| toy.applied_height()).collect();
+        panic!("no progress: goal {goal}, heights {heights:?}");
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.context.sleep(time).await;
+    }
+
+    fn submit(&self, string: &str) {
+        self.toys.iter().for_each(|toy| toy.submit(string.as_bytes()));
+    }
+
+    fn assert_one_chain(&self) {
+        let chains: Vec<_> = self.toys.iter().map(|toy| toy.chain()).collect();
+        for pair in chains.windows(2) {
+            assert!(pair[0].iter().zip(&pair[1]).all(|(a, b)| a.0 == b.0), "a fork");
+        }
+    }
+}
+
+fn pairs() -> impl Iterator<Item = (usize, usize)> {
+    (0..COUNT).flat_map(|from| (0..COUNT).map(move |to| (from, to))).filter(|(from, to)| from != to)
+}
+
+async fn once(
+    context: Context,
+    oracle: &Oracle<PublicKey, Context>,
+    keys: &[PrivateKey],
+    index: usize,
+    toy: Arc<Toy>,
+    partition: String,
+) -> End {
+    let control = oracle.control(keys[index].public_key());
+    let quota = Quota::per_second(NZU32!(1_000));
+    let channels = Channels {
+        votes: control.register(0, quota).await.unwrap(),
+        certificates: control.register(1, quota).await.unwrap(),
+        views: control.register(2, quota).await.unwrap(),
+        backfill: control.register(3, quota).await.unwrap(),
+        blocks: control.register(4, quota).await.unwrap(),
+        gossip: control.register(5, quota).await.unwrap(),
+        standing: control.register(6, quota).await.unwrap(),
+    };
+    let (_queue, outgoing) = commonware_utils::channel::mpsc::channel(1);
+    let setup = Setup {
+        key: keys[index].clone(),
+        participants: Set::from_iter_dedup(keys.iter().map(|key| key.public_key())),
+        vote_namespace: vote_namespace(b"simulation"),
+        genesis: ADMISSION.admit(toy::genesis().into()).unwrap(),
+        admission: ADMISSION,
+        limits: Limits::default(),
+        timing: Timing::default(),
+        partition,
+        application: toy,
+        outgoing: Arc::new(futures::lock::Mutex::new(outgoing)),
+        connected: Connected::default(),
+        voting: Arc::default(),
+        vote_anyway: false,
+    };
+    validator::run(context, setup, channels, oracle.manager(), control).await
+}
+
+fn link(milliseconds: u64, delivered: Probability) -> Link {
+    let latency = Duration::from_millis(milliseconds);
+    Link { latency, jitter: latency / 2, success_rate: delivered }
+}
+
+fn simulate<F: Future<Output = ()>>(seed: u64, scenario: impl FnOnce(Context) -> F) -> String {
+    let config = deterministic::Config::default().with_seed(seed).with_timeout(Some(Duration::from_secs(900)));
+    deterministic::Runner::new(config).start(|context| async move {
+        scenario(context.child("scenario")).await;
+        context.auditor().state()
+    })
+}
+
+/// Everything that goes wrong by itself: loss, a partition without a majority, a crash, a lost disk.
+async fn hard_times(context: Context) {
+    let mut simulation = Simulation::new(context, link(10, probability!(0.875))).await;
+    simulation.submit("first");
+    simulation.advance(5).await;
+    simulation.split(2).await;
+    simulation.submit("split");
+    simulation.pass(Duration::from_secs(5)).await;
+    simulation.assert_one_chain();
+    simulation.link_all(&link(10, probability!(0.9375))).await;
+    simulation.advance(5).await;
+    simulation.crash(0).await;
+    simulation.submit("without the first");
+    simulation.pass(Duration::from_secs(3)).await;
+    simulation.start(0);
+    simulation.advance(5).await;
+    simulation.wipe(3).await;
+    simulation.pass(Duration::from_secs(2)).await;
+    simulation.start(3);
+    simulation.advance(40).await;
+    simulation.assert_one_chain();
+    for toy in &simulation.toys {
+        assert!(["first", "split", "without the first"].iter().all(|string| toy.has(string.as_bytes())));
+    }
+}
+
+#[test]
+fn no_seed_forks_the_chain_or_stops_it() {
+    for seed in 0..6 {
+        simulate(seed, hard_times);
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let calm = |context| async {
+        let simulation = Simulation::new(context, link(10, probability!(0.875))).await;
+        simulation.advance(10).await;
+    };
+    assert_eq!(simulate(7, calm), simulate(7, calm));
+    assert_ne!(simulate(7, calm), simulate(8, calm));
+}
+
+#[test]
+fn a_minority_alone_commits_nothing() {
+    simulate(1, |context| async {
+        let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+        simulation.advance(3).await;
+        simulation.crash(2).await;
+        simulation.crash(3).await;
+        let height = simulation.highest();
+        simulation.pass(Duration::from_secs(30)).await;
+        // What was proposed before the crash may still become final.
+        assert!(simulation.highest() <= height + 2);
+        simulation.start(2);
+        simulation.start(3);
+        simulation.advance(3).await;
+        simulation.assert_one_chain();
+    });
+}
+
+#[test]
+fn all_crash_at_once_and_go_on() {
+    simulate(2, |context| async {
+        let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+        for round in 0..3 {
+            simulation.submit(&format!("round {round}"));
+            simulation.advance(3).await;
+            for index in 0..COUNT {
+                simulation.crash(index).await;
+            }
+            (0..COUNT).for_each(|index| simulation.start(index));
+        }
+        simulation.advance(3).await;
+        simulation.assert_one_chain();
+    });
+}

@@ -1,0 +1,280 @@
+//! Whether this validator may vote: one that has lost the record of its votes watches first.
+//!
+//! A validator that voted, lost its directory and votes again in the same views could vote twice, and so help
+//! to finalize two blocks at one height (attack E3). So a validator whose directory holds no record of a vote asks its peers
+//! how far they are before it votes:
+//!
+//! - When n - f validators, itself included, know of no view that ever ended, and its application has no block:
+//!   the chain begins now. It votes.
+//! - When f + 1 others know of later views, at least one of them honest: it follows the chain without voting, until a block
+//!   is final [`MARGIN`] views above what they said. Every view that it can have voted in is over by then, since
+//!   nobody enters a view before the one below it has ended with certificates that honest validators spread.
+//!   Then it votes.
+//!
+//! What this does not cover: a directory that is not lost but old (restored from a backup, attack E9) holds a
+//! record, and cannot be told from a validator that was away; and more than f validators that lose their
+//! directories at once stop the chain, until operators decide (see [`VOTE_ANYWAY`](crate::VOTE_ANYWAY)).
+//!
+//! A report on the wire: 1 ‖ whether an answer is wanted (0 or 1) ‖ the highest view known to have ended
+//! (8 bytes, big-endian).
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use commonware_actor::Feedback;
+use commonware_consensus::{
+    Reporter, Viewable as _,
+    simplex::{
+        scheme::ed25519::Scheme,
+        types::{Activity, Attributable as _},
+    },
+};
+use commonware_cryptography::{ed25519::PublicKey, sha256::Digest};
+use commonware_macros::select;
+use commonware_p2p::{Receiver, Recipients, Sender};
+use commonware_runtime::IoBufs;
+use commonware_utils::{Faults as _, N3f1, channel::oneshot};
+use tracing::{info, warn};
+
+use crate::{
+    application::Application,
+    error::Error,
+    gossip::{Connected, raw},
+    validator::{End, Runtime},
+};
+
+/// How far above the others' newest view the chain must be final before a validator without a record votes.
+pub(crate) const MARGIN: u64 = 8;
+
+/// How often a validator tells the others how far it is: often while it asks, seldom afterwards.
+const ASKING: Duration = Duration::from_millis(100);
+const SETTLED: Duration = Duration::from_secs(1);
+
+const VERSION: u8 = 1;
+const REPORT: usize = 10;
+
+/// The newest views that this validator knows of.
+#[derive(Clone, Default)]
+pub(crate) struct Progress(Arc<Views>);
+
+#[derive(Default)]
+struct Views {
+    ended: AtomicU64,
+    last_final: AtomicU64,
+}
+
+impl Progress {
+    pub(crate) fn ended(&self) -> u64 {
+        self.0.ended.load(Ordering::Relaxed)
+    }
+
+    fn last_final(&self) -> u64 {
+        self.0.last_final.load(Ordering::Relaxed)
+    }
+
+    /// A certificate ended this view.
+    pub(crate) fn note_ended(&self, view: u64) {
+        self.0.ended.fetch_max(view, Ordering::Relaxed);
+    }
+
+    /// The block of this view is final.
+    pub(crate) fn note_final(&self, view: u64) {
+        self.note_ended(view);
+        self.0.last_final.fetch_max(view, Ordering::Relaxed);
+    }
+}
+
+/// Sees all activity of the engine before the next reporter does.
+#[derive(Clone)]
+pub(crate) struct Witness<R> {
+    pub(crate) next: R,
+    pub(crate) progress: Progress,
+}
+
+impl<R: Reporter<Activity = Activity<Scheme, Digest>>> Reporter for Witness<R> {
+    type Activity = Activity<Scheme, Digest>;
+
+    fn report(&mut self, activity: Self::Activity) -> Feedback {
+        match &activity {
+            Activity::Notarization(certificate) | Activity::Certification(certificate) => {
+                self.progress.note_ended(certificate.view().get());
+            }
+            Activity::Nullification(certificate) => self.progress.note_ended(certificate.view().get()),
+            Activity::Finalization(certificate) => self.progress.note_final(certificate.view().get()),
+            Activity::ConflictingNotarize(fault) => equivocated(fault.signer().get(), fault.view().get()),
+            Activity::ConflictingFinalize(fault) => equivocated(fault.signer().get(), fault.view().get()),
+            Activity::NullifyFinalize(fault) => equivocated(fault.signer().get(), fault.view().get()),
+            Activity::Notarize(_) | Activity::Nullify(_) | Activity::Finalize(_) => {}
+        }
+        self.next.report(activity)
+    }
+}
+
+fn equivocated(validator: u32, view: u64) {
+    warn!(validator, view, "a validator voted for two things in one view");
+}
+
+/// What a validator without a record of votes does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Vote: the chain begins, or the record of all votes is there.
+    Vote,
+    /// Follow without voting until the chain is final beyond this view and the margin.
+    CatchUp(u64),
+}
+
+/// Decides from what the others report, the newest report of each. `None` while they are too few.
+fn judge(validators: usize, applied_height: u64, reports: &BTreeMap<PublicKey, u64>) -> Option<Verdict> {
+    let faults = usize::try_from(N3f1::max_faults(validators)).ok()?;
+    let new = reports.values().filter(|view| **view == 0).count();
+    if applied_height == 0 && new + 1 >= validators - faults {
+        return Some(Verdict::Vote);
+    }
+    let mut later: Vec<u64> = reports.values().copied().filter(|view| *view > 0).collect();
+    later.sort_unstable_by(|a, b| b.cmp(a));
+    // At most f others lie, so that the highest f reports may be invented; the next is an honest one's, or below it.
+    later.get(faults).copied().map(Verdict::CatchUp)
+}
+
+/// Tells the others how far this validator is, and finds out whether it may vote.
+pub(crate) struct Standing {
+    pub(crate) validators: usize,
+    pub(crate) progress: Progress,
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) connected: Connected,
+    /// Where the verdict goes. `None` when it needs none.
+    pub(crate) verdict: Option<oneshot::Sender<Verdict>>,
+}
+
+impl Standing {
+    /// Ends with [`End::Promoted`] once a validator that follows may vote.
+    pub(crate) async fn run(
+        mut self,
+        context: impl Runtime,
+        mut sender: impl Sender<PublicKey = PublicKey>,
+        mut receiver: impl Receiver<PublicKey = PublicKey>,
+    ) -> End {
+        let mut reports = BTreeMap::new();
+        let mut target = None;
+        let mut next = context.current();
+        loop {
+            if self.verdict.is_some()
+                && let Some(verdict) = judge(self.validators, self.application.applied_height(), &reports)
+            {
+                target = self.decide(verdict);
+            }
+            if target.is_some_and(|target| self.progress.last_final() >= target) {
+                info!("this validator has followed the chain far enough to vote");
+                return End::Promoted;
+            }
+            select! {
+                _ = context.sleep_until(next) => {
+                    let report = self.report(self.verdict.is_some());
+                    let reached = sender.send(Recipients::All, report, false);
+                    self.note_connected(reached.iter().map(raw).collect());
+                    let settled = self.verdict.is_none() && target.is_none();
+                    next = context.current() + if settled { SETTLED } else { ASKING };
+                },
+                message = receiver.recv() => {
+                    let (peer, bytes) = match message {
+                        Ok(message) => message,
+                        Err(error) => return End::Failed(Error::Stopped(format!("the standing channel ended: {error}"))),
+                    };
+                    let Some((asks, view)) = parse(bytes.as_ref()) else { continue };
+                    if asks {
+                        let _ = sender.send(Recipients::One(peer.clone()), self.report(false), false);
+                    }
+                    reports.insert(peer, view);
+                },
+            }
+        }
+    }
+
+    /// Passes the verdict on, and returns the view that must be final before this validator is promoted.
+    fn decide(&mut self, verdict: Verdict) -> Option<u64> {
+        let sender = self.verdict.take()?;
+        let _ = sender.send(verdict);
+        match verdict {
+            Verdict::Vote => None,
+            Verdict::CatchUp(beyond) => {
+                warn!(beyond, "no record of earlier votes: following the chain before voting");
+                Some(beyond.saturating_add(MARGIN))
+            }
+        }
+    }
+
+    fn report(&self, asks: bool) -> IoBufs {
+        let mut report = vec![VERSION, u8::from(asks)];
+        report.extend(self.progress.ended().to_be_bytes());
+        IoBufs::from(report)
+    }
+
+    fn note_connected(&self, now: Vec<[u8; 32]>) {
+        let before = self.connected.get();
+        for key in now.iter().filter(|key| !before.contains(key)) {
+            self.application.connected(*key);
+        }
+        self.connected.set(now);
+    }
+}
+
+/// Whether an answer is wanted, and the view. `None` for anything but one report.
+fn parse(bytes: &[u8]) -> Option<(bool, u64)> {
+    let bytes: &[u8; REPORT] = bytes.try_into().ok()?;
+    let [VERSION, asks @ (0 | 1), view @ ..] = *bytes else { return None };
+    Some((asks == 1, u64::from_be_bytes(view)))
+}
+
+#[cfg(test)]
+mod tests {
+    use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
+
+    use super::*;
+
+    fn judged(validators: usize, applied: u64, views: &[u64]) -> Option<Verdict> {
+        let key = |index: usize| PrivateKey::from_seed(index as u64).public_key();
+        let reports = views.iter().enumerate().map(|(index, view)| (key(index), *view)).collect();
+        judge(validators, applied, &reports)
+    }
+
+    #[test]
+    fn a_new_chain_begins_when_a_quorum_is_new() {
+        assert_eq!(judged(1, 0, &[]), Some(Verdict::Vote));
+        assert_eq!(judged(4, 0, &[0]), None);
+        assert_eq!(judged(4, 0, &[0, 0]), Some(Verdict::Vote));
+        assert_eq!(judged(4, 0, &[0, 0, 9]), Some(Verdict::Vote));
+        assert_eq!(judged(7, 0, &[0, 0, 0]), None);
+        assert_eq!(judged(7, 0, &[0, 0, 0, 0]), Some(Verdict::Vote));
+    }
+
+    #[test]
+    fn e3_a_validator_without_its_record_does_not_vote_before_the_others_are_past_it() {
+        assert_eq!(judged(4, 0, &[100]), None);
+        assert_eq!(judged(4, 0, &[100, 99]), Some(Verdict::CatchUp(99)));
+        // One of four may lie: it can neither make this one wait for ever, nor let it vote at once.
+        assert_eq!(judged(4, 0, &[u64::MAX, 99, 100]), Some(Verdict::CatchUp(100)));
+        assert_eq!(judged(4, 0, &[0, 99, 100]), Some(Verdict::CatchUp(99)));
+        assert_eq!(judged(4, 0, &[0, 100]), None);
+    }
+
+    #[test]
+    fn an_application_with_blocks_is_not_at_the_beginning() {
+        assert_eq!(judged(4, 1, &[0, 0, 0]), None);
+        assert_eq!(judged(1, 1, &[]), None);
+    }
+
+    #[test]
+    fn only_a_report_is_a_report() {
+        assert_eq!(parse(&[1, 1, 0, 0, 0, 0, 0, 0, 1, 0]), Some((true, 256)));
+        assert_eq!(parse(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some((false, 0)));
+        for bytes in [&[][..], &[1; 9], &[1; 11], &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[1, 2, 0, 0, 0, 0, 0, 0, 0, 0]] {
+            assert_eq!(parse(bytes), None);
+        }
+    }
+}
