@@ -24,3 +24,9 @@ pub mod waiters;
 
 pub use config::{Config, Limits};
 pub use daemon::run;
+
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,121 @@
+use std::{sync::Arc, time::Duration};
+
+use consensus::Application as _;
+use futures::FutureExt as _;
+
+use super::*;
+use crate::{
+    common::World,
+    testing::{self, commit, offer, propose},
+};
+
+const SOON: Duration = Duration::from_millis(5);
+const NEVER: Duration = Duration::from_secs(3_600);
+
+struct Setting {
+    world: World,
+    ledger: Arc<Ledger>,
+    clock: Clock,
+    replica: Replica,
+    received: mpsc::Receiver<Received>,
+}
+
+fn setting(idle_block: Duration) -> Setting {
+    let world = World::new(Clock::system().now_ms());
+    let ledger = Arc::new(testing::ledger(&world));
+    let clock = Clock::system();
+    let (replica, received) = Replica::new(Arc::clone(&ledger), clock.clone(), Handle::current(), idle_block);
+    Setting { world, ledger, clock, replica, received }
+}
+
+/// A block that another replica of the same chain proposes.
+fn of_another(world: &World, time_ms: u64) -> BlockBytes {
+    let other = testing::ledger(world);
+    offer(&other, &[world.create_tenant("north", &world.tenant_admin)]);
+    propose(&other, time_ms)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_chain_gets_an_empty_block_after_a_while() {
+    let setting = setting(SOON);
+    let bytes = setting.replica.propose(Vec::new()).await.unwrap();
+    let block = Block::from_bytes(&bytes).unwrap();
+    assert!(block.entries().is_empty());
+    assert_eq!(block.header().height, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_arrives_ends_the_wait() {
+    let setting = setting(NEVER);
+    let mut proposal = setting.replica.propose(Vec::new());
+    assert!((&mut proposal).now_or_never().is_none());
+    offer(&setting.ledger, &[setting.world.create_tenant("north", &setting.world.tenant_admin)]);
+    let bytes = proposal.await.unwrap();
+    assert_eq!(Block::from_bytes(&bytes).unwrap().entries().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_a_pending_ancestor_does_not_end_the_wait() {
+    let setting = setting(SOON);
+    offer(&setting.ledger, &[setting.world.create_tenant("north", &setting.world.tenant_admin)]);
+    let parent: BlockBytes = setting.replica.propose(Vec::new()).await.unwrap().into();
+    let child = setting.replica.propose(vec![parent]).await.unwrap();
+    let child = Block::from_bytes(&child).unwrap();
+    assert_eq!((child.header().height, child.entries().len()), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_block_is_voted_for_and_a_bad_one_never() {
+    let setting = setting(SOON);
+    let good = of_another(&setting.world, setting.world.now_ms);
+    assert!(setting.replica.verify(Arc::clone(&good), Vec::new()).await);
+    // A transaction changed under a header that binds it is badly signed.
+    let mut bad = good.to_vec();
+    *bad.last_mut().unwrap() ^= 1;
+    assert!(!setting.replica.verify(bad.into(), Vec::new()).await);
+    let before_parent = of_another(&setting.world, setting.world.now_ms);
+    let mut early = before_parent.to_vec();
+    early[74..82].copy_from_slice(&(setting.world.now_ms - 1).to_be_bytes());
+    assert!(!setting.replica.verify(early.into(), Vec::new()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d10_a_block_from_the_future_waits_for_the_clock() {
+    let setting = setting(SOON);
+    let ahead_ms = setting.ledger.limits().clock_skew_ms + 60_000;
+    let block = of_another(&setting.world, setting.clock.now_ms() + ahead_ms);
+    let mut verdict = setting.replica.verify(block, Vec::new());
+    assert!((&mut verdict).now_or_never().is_none());
+    setting.clock.set_offset_ms(60_000 + 1_000);
+    assert!(verdict.await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_final_is_durable_and_known() {
+    let setting = setting(SOON);
+    let block = of_another(&setting.world, setting.world.now_ms);
+    setting.replica.finalized(vec![(Arc::clone(&block), None)]).unwrap();
+    assert_eq!(setting.replica.applied_height(), 1);
+    setting.replica.finalized(vec![(block, None)]).unwrap();
+    assert_eq!(setting.replica.applied_height(), 1);
+    let skipped = {
+        let other = testing::ledger(&setting.world);
+        commit(&other, &[], setting.world.now_ms);
+        commit(&other, &[], setting.world.now_ms);
+        propose(&other, setting.world.now_ms)
+    };
+    assert!(setting.replica.finalized(vec![(skipped, None)]).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gossip_waits_in_a_bounded_inbox() {
+    let mut setting = setting(SOON);
+    for number in 0..2 * INBOX {
+        setting.replica.received([1; 32], number.to_be_bytes().to_vec());
+    }
+    let mut taken = 0;
+    while setting.received.try_recv().is_ok() {
+        taken += 1;
+    }
+    assert_eq!(taken, INBOX);
+}

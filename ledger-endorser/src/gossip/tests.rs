@@ -39,7 +39,7 @@ fn p12_malformed_gossip_is_refused() {
     assert_eq!(decode(&vec![1; MAX_MESSAGE_BYTES + 1]), Err(DecodeError::TooLong("gossip")));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_arrives_together_travels_together() {
     let (outbox, queue) = Outbox::new();
     let sent = Arc::new(Mutex::new(Vec::new()));

@@ -1,0 +1,231 @@
+//! The four endorsers, their folders, and clients for them.
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use approval::{TrustBundle, TrustedOrganisation};
+use ed25519_dalek::SigningKey;
+use golden_record::Transaction;
+use quorate_ledger_endorser::{
+    self as ledger_endorser, Config, Limits,
+    setup::{PublicParts, create_keys},
+};
+use proto::ledger::{
+    LogEntry, RequestReadRequest, RequestReadResponse, SubmitRequest, ledger_service_client::LedgerServiceClient,
+};
+use service::{Identity, Passphrase, connect, tls::ChannelLimits};
+use tempfile::TempDir;
+use threshold::{encoding::Canonical, signature::PublicKey};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+use tonic::{Status, transport::Channel};
+
+use crate::common::{ORGANISATIONS, World, name};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub type Client = LedgerServiceClient<Channel>;
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+pub struct Network {
+    pub world: World,
+    folder: TempDir,
+    parts: Vec<PublicParts>,
+    ports: Vec<[SocketAddr; 3]>,
+    limits: Limits,
+    running: Vec<Option<Running>>,
+}
+
+/// The code beside a status.
+pub fn code(status: &Status) -> String {
+    let code = status.metadata().get(ledger_endorser::status::REFUSAL_CODE);
+    code.map(|code| code.to_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+fn free_ports(count: usize) -> Vec<[SocketAddr; 3]> {
+    let listeners: Vec<_> = (0..3 * count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    addresses.chunks_exact(3).map(|chunk| chunk.try_into().unwrap()).collect()
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+impl Network {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let passphrase_file = folder.path().join("passphrase");
+        service::files::write_atomically(&passphrase_file, b"for tests\n", service::files::Secrecy::Secret).unwrap();
+        let passphrase = Passphrase::from_file(&passphrase_file).unwrap();
+        let now_ms = now_ms();
+        let parts: Vec<_> = ORGANISATIONS
+            .iter()
+            .map(|organisation| {
+                let keys = folder.path().join(organisation).join("keys");
+                create_keys(&keys, &name(organisation), &passphrase, now_ms).unwrap()
+            })
+            .collect();
+        let organisations = parts
+            .iter()
+            .map(|parts| (PublicKey::from_bytes(&parts.validator).unwrap(), parts.ca_certificate.clone()));
+        let world = World::with_organisations(now_ms, organisations.collect());
+        std::fs::write(folder.path().join("genesis.bin"), world.genesis.to_bytes()).unwrap();
+        let running = (0..4).map(|_| None).collect();
+        Self { world, folder, parts, ports: free_ports(4), limits: Limits::default(), running }
+    }
+
+    pub fn with_limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// All four run, and have begun the chain.
+    pub async fn started() -> Self {
+        let mut network = Self::new();
+        network.start_all().await;
+        network
+    }
+
+    pub async fn start_all(&mut self) {
+        for index in 0..4 {
+            self.start(index).await;
+        }
+    }
+
+    fn folder_of(&self, index: usize) -> PathBuf {
+        self.folder.path().join(ORGANISATIONS[index])
+    }
+
+    pub fn config(&self, index: usize) -> Config {
+        let [listen, operations, consensus_listen] = self.ports[index];
+        let others = (0..4).filter(|other| *other != index);
+        let peers: BTreeMap<_, _> = others
+            .map(|other| (hex::encode(self.parts[other].validator), self.ports[other][2].to_string()))
+            .collect();
+        Config {
+            organisation: ORGANISATIONS[index].into(),
+            listen,
+            operations,
+            consensus_listen,
+            directory: self.folder_of(index).join("state"),
+            keys: self.folder_of(index).join("keys"),
+            passphrase_file: self.folder.path().join("passphrase"),
+            genesis: self.folder.path().join("genesis.bin"),
+            peers,
+            certificate_lifetime_seconds: 120,
+            policy_version: 1,
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// Returns when it serves.
+    pub async fn start(&mut self, index: usize) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let run = ledger_endorser::run(self.config(index), async {
+            let _ = stopped.await;
+        });
+        self.running[index] = Some(Running { stop, task: tokio::spawn(run) });
+        let address = self.ports[index][0];
+        self.until("it listens", async || TcpStream::connect(address).await.ok()).await;
+    }
+
+    pub async fn stop(&mut self, index: usize) {
+        let running = self.running[index].take().unwrap();
+        running.stop.send(()).unwrap();
+        running.task.await.unwrap().unwrap();
+    }
+
+    pub async fn stop_all(mut self) {
+        let running: Vec<_> = self.running.iter_mut().filter_map(Option::take).collect();
+        let stopped = running.into_iter().map(|running| {
+            let _ = running.stop.send(());
+            running.task
+        });
+        for ended in futures::future::join_all(stopped).await {
+            ended.unwrap().unwrap();
+        }
+    }
+
+    /// Takes everything but the keys.
+    pub fn wipe(&self, index: usize) {
+        std::fs::remove_dir_all(self.folder_of(index).join("state")).unwrap();
+    }
+
+    /// Asks again until there is an answer; fails when it takes too long.
+    pub async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn client(&self, index: usize, who: &SigningKey) -> Client {
+        let identity = Identity::from_seed("client", who.as_bytes()).unwrap();
+        let address = self.ports[index][0].to_string();
+        let channel = connect(&address, self.parts[index].identity, &identity, &ChannelLimits::default()).unwrap();
+        LedgerServiceClient::new(channel).max_decoding_message_size(proto::limits::LEDGER_PAGE)
+    }
+
+    pub async fn submit(&self, index: usize, transaction: &Transaction) -> Result<LogEntry, Status> {
+        let request = SubmitRequest { transaction: transaction.to_bytes() };
+        let answer = self.client(index, &self.world.admin).submit(request).await?;
+        Ok(answer.into_inner().entry.unwrap())
+    }
+
+    pub async fn request_read(&self, index: usize, read: &Transaction) -> Result<RequestReadResponse, Status> {
+        let request = RequestReadRequest { transaction: read.to_bytes() };
+        Ok(self.client(index, &self.world.reader).request_read(request).await?.into_inner())
+    }
+
+    /// Everything a read needs, submitted through one endorser after the other and final at all.
+    pub async fn lay_foundation(&self) {
+        let foundation = self.world.foundation();
+        for (place, transaction) in foundation.iter().enumerate() {
+            let at = |index| self.until("it is final", async move || self.submit(index, transaction).await.ok());
+            let entry = at(place % 4).await;
+            // The next one may be refused where this one is not final yet.
+            for index in 0..4 {
+                assert_eq!(at(index).await, entry);
+            }
+        }
+    }
+
+    pub async fn is_ready(&self, index: usize) -> bool {
+        let mut stream = TcpStream::connect(self.ports[index][1]).await.unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.starts_with("HTTP/1.0 200")
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        now_ms()
+    }
+
+    pub fn trust(&self) -> TrustBundle {
+        let organisations = self.parts.iter().map(|parts| {
+            TrustedOrganisation::new(parts.organisation.clone(), &parts.ca_certificate).unwrap()
+        });
+        let policy = "OUTOF(3, alpha, beta, gamma, delta)".parse().unwrap();
+        TrustBundle::new(1, self.world.genesis.chain_id(), name("test"), organisations.collect(), policy).unwrap()
+    }
+}
