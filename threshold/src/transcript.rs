@@ -25,6 +25,8 @@ pub const SUITE: &str = "quorate-v1-edwards25519-sha512";
 pub const SUITE_ID: u8 = 1;
 
 /// What a hash or a signature is for. No two purposes share a label.
+///
+/// Whoever adds one runs `cargo run -p quorate-threshold --example make_vectors`, which freezes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Domain {

@@ -20,6 +20,9 @@ use rand_core::{CryptoRng, RngCore};
 mod attacks;
 mod proofs;
 
+/// A field, and how it is changed.
+type Change<T> = (&'static str, fn(&mut T));
+
 /// A committee, a wrapped key and a reader who is to have it.
 struct Read {
     committee: TestCommittee,

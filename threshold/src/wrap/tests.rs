@@ -2,6 +2,9 @@ use super::*;
 use crate::testing::{TestRng, label};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
+/// A field, and how it is changed.
+type Change<T> = (&'static str, fn(&mut T));
+
 /// A custody key in one hand, as no installation has it.
 fn custody(seed: &str) -> (Scalar, CustodyKey) {
     let x = Scalar::random(&mut TestRng::new(seed));
@@ -56,7 +59,7 @@ fn c9_every_hashed_field_of_the_wrapping_proof_counts() {
     let (_, _, wrapped) = wrapped();
     let (w, w2) = ([1; 32], [2; 32]);
     let honest = wrapped.challenge(&w, &w2);
-    let changes: [(&str, fn(&mut WrappedKey)); 9] = [
+    let changes: [Change<WrappedKey>; 9] = [
         ("key id", |k| k.key_id.0[0] ^= 1),
         ("c", |k| k.c[79] ^= 1),
         ("installation", |k| {

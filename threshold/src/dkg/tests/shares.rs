@@ -58,6 +58,34 @@ fn a_share_off_the_polynomial_names_its_dealer() {
 }
 
 #[test]
+fn p9_a_complaint_about_a_share_is_checked_by_anybody() {
+    let dealt = dealt();
+    let commitments = &dealt.run.commitments[2];
+    let honest = &dealt.mine[1];
+    assert_eq!(
+        check_share(&dealt.run.ceremony, commitments, honest),
+        Ok(()),
+        "the dealer is cleared"
+    );
+    let other = round2::Package {
+        share: SecretScalar::new(Scalar::from(7_u8)),
+    }
+    .to_bytes();
+    let bad = dealt.run.say(3, Some(1), Kind::Round2, other);
+    let blamed = check_share(&dealt.run.ceremony, commitments, &bad).unwrap_err();
+    assert_eq!(blamed, DkgError::Share { culprit: index(3) });
+    // Another dealer's commitments, or a share that the dealer did not sign, are no evidence.
+    let strange = check_share(&dealt.run.ceremony, &dealt.run.commitments[1], &bad).unwrap_err();
+    assert!(strange.culprits().is_empty());
+    let mut bytes = honest.to_bytes();
+    let last_of_share = bytes.len() - 65;
+    bytes[last_of_share] ^= 1;
+    let forged = SignedMessage::from_bytes(&bytes).unwrap();
+    let error = check_share(&dealt.run.ceremony, commitments, &forged).unwrap_err();
+    assert!(error.culprits().is_empty());
+}
+
+#[test]
 fn a7_a_zero_share_is_refused() {
     let (error, _) = with_share(|share| *share = Scalar::ZERO);
     assert_eq!(

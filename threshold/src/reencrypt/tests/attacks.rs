@@ -212,7 +212,7 @@ fn next_epoch(manifest: &CommitteeManifest) -> CommitteeManifest {
 fn every_part_of_the_context_is_in_its_digest() {
     let read = Read::new(2, 3);
     let honest = read.context();
-    let changes: [(&str, fn(&mut Context<'_>)); 4] = [
+    let changes: [Change<Context<'_>>; 4] = [
         ("write id", |c| c.write_id = WriteId([1; 32])),
         ("approve id", |c| c.approve_id = ApproveId([1; 32])),
         ("U", |c| c.u = Point::base()),

@@ -3,13 +3,16 @@
 use super::*;
 use crate::reencrypt::share::ProofStatement;
 
+/// A part of a share, and how it is moved by a point.
+type Shift = (&'static str, fn(&mut ReencryptionShare, EdwardsPoint));
+
 #[test]
 fn c9_every_hashed_field_of_the_share_proof_counts() {
     let read = Read::new(2, 3);
     let context = read.context();
     let share = read.shares(&context, &[1])[0];
     let honest = share.statement(&context, &read.manifest().members()[0].public_share);
-    let changes: [(&str, fn(&mut ProofStatement)); 14] = [
+    let changes: [Change<ProofStatement>; 14] = [
         ("key id", |s| s.key_id = KeyId([1; 32])),
         ("epoch", |s| s.epoch += 1),
         ("manifest digest", |s| s.manifest_digest = ManifestDigest([1; 32])),
@@ -37,7 +40,7 @@ fn c9_every_hashed_field_of_the_share_proof_counts() {
 fn c9_a_proof_with_another_challenge_fails() {
     let read = Read::new(2, 3);
     let context = read.context();
-    let changes: [(&str, fn(&mut ProofStatement)); 14] = [
+    let changes: [Change<ProofStatement>; 14] = [
         ("key id", |s| s.key_id = KeyId([0; 32])),
         ("epoch", |s| s.epoch = 0),
         ("manifest digest", |s| s.manifest_digest = ManifestDigest([0; 32])),
@@ -154,7 +157,7 @@ fn every_equation_is_checked() {
     let read = Read::new(2, 3);
     let context = read.context();
     let one = ED25519_BASEPOINT_POINT;
-    let wrong: [(&str, fn(&mut ReencryptionShare, EdwardsPoint)); 5] = [
+    let wrong: [Shift; 5] = [
         ("T1", |s, p| s.t[0] = (s.t[0].point + p).into()),
         ("T2", |s, p| s.t[1] = (s.t[1].point + p).into()),
         ("T3", |s, p| s.t[2] = (s.t[2].point + p).into()),
