@@ -77,9 +77,9 @@ pub enum BlockError {
         /// Which entry of the block.
         position: usize,
         /// What the block says.
-        claimed: Outcome,
+        claimed: Box<Outcome>,
         /// What execution gave.
-        computed: Outcome,
+        computed: Box<Outcome>,
     },
     /// The header's sizes, root or digest are not those of its execution.
     #[error("the header's {0} is not that of its execution")]
@@ -300,8 +300,8 @@ pub fn verify_block(
             Some(claimed) => {
                 return Err(BlockError::WrongOutcome {
                     position,
-                    claimed,
-                    computed,
+                    claimed: Box::new(claimed),
+                    computed: Box::new(computed),
                 });
             }
             None => return Err(BlockDecodeError::Body.into()),

@@ -104,7 +104,7 @@ pub enum GenesisError {
     DuplicateName(Name),
     /// One key stands in two places: every key has one holder and one purpose.
     #[error("key {0} is used twice")]
-    DuplicateKey(PublicKey),
+    DuplicateKey(Box<PublicKey>),
     /// A CA certificate is empty, too long, or that of another organisation.
     #[error("the CA certificate of {0} is empty, too long or another's")]
     Certificate(Name),
@@ -182,7 +182,7 @@ impl Genesis {
         let others = self.coordinators.iter().chain(&self.auditors).copied();
         for key in organisation_keys.chain(others) {
             if !keys.insert(key) {
-                return Err(GenesisError::DuplicateKey(key));
+                return Err(GenesisError::DuplicateKey(Box::new(key)));
             }
         }
         for organisation in &self.organisations {

@@ -90,8 +90,8 @@ fn a_wrong_outcome_is_not_voted_for() {
         refused,
         BlockError::WrongOutcome {
             position: 0,
-            claimed: approved,
-            computed
+            claimed: Box::new(approved),
+            computed: Box::new(computed),
         }
     );
 }
@@ -118,7 +118,7 @@ fn rebuilt(block: &Block, entries: &[golden_record::Entry]) -> Vec<u8> {
 fn a_badly_signed_transaction_never_enters_a_block() {
     let mut world = World::ready(6);
     let good = world.sign("olga", grant("reports", "nora", Role::Reader));
-    let block = world.build(&[good.clone()]).block;
+    let block = world.build(std::slice::from_ref(&good)).block;
     let mut entries = block.entries().to_vec();
     entries[0].transaction.signature.0[3] ^= 1;
     let bytes = rebuilt(&block, &entries);
@@ -245,7 +245,7 @@ fn what_may_not_enter_is_dropped_and_leaves_no_trace() {
     ];
     let before = world.build(&[]).changes;
     for (transaction, expected) in cases {
-        let executed = world.build(&[transaction.clone()]);
+        let executed = world.build(std::slice::from_ref(&transaction));
         assert_eq!(executed.block.entries(), []);
         assert_eq!(executed.dropped[0].error, expected);
         assert_eq!(executed.changes, before);
@@ -254,7 +254,7 @@ fn what_may_not_enter_is_dropped_and_leaves_no_trace() {
     // Within the limits, to the millisecond.
     for expires_ms in [time + 1, time + lifetime] {
         let transaction = sign("olga", chain, expires_ms);
-        assert_eq!(world.build(&[transaction.clone()]).dropped, []);
+        assert_eq!(world.build(std::slice::from_ref(&transaction)).dropped, []);
         admit(&world.state, transaction, time).unwrap();
     }
     let mut forged = sign("olga", chain, time + 1000);

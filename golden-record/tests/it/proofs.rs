@@ -161,6 +161,15 @@ fn the_headers_are_an_unbroken_chain() {
         none.verify(&world.genesis, &entry),
         Err(EntryProofError::Headers)
     ));
+    let many = EntryProof {
+        headers: vec![proof.headers[0].clone(); golden_record::MAX_HEADERS + 1],
+        ..proof.clone()
+    };
+    assert!(matches!(
+        many.verify(&world.genesis, &entry),
+        Err(EntryProofError::Headers)
+    ));
+    assert!(EntryProof::from_bytes(&many.to_bytes()).is_err());
     let mut foreign = proof;
     foreign.headers[2].chain_id.0[0] ^= 1;
     assert!(matches!(

@@ -20,7 +20,7 @@ fn an_id_is_remembered_until_it_expires_and_then_forgotten() {
     let mut world = World::empty(7);
     let transaction = world.sign("admin-0", create_tenant("acme"));
     let (id, expires_ms) = (transaction.tx_id(), transaction.expires_ms);
-    world.add(&[transaction.clone()]);
+    world.add(std::slice::from_ref(&transaction));
     advance(&mut world, expires_ms - 50);
     assert!(queries::transaction(&world.state, &id).unwrap().is_some());
     let refused = admit(&world.state, transaction.clone(), world.time_ms).unwrap_err();
