@@ -60,7 +60,7 @@ pub enum Error {
         reason: String,
     },
     /// The object is not what the document says; its store, or whoever wrote it, is at fault.
-    #[error("the encrypted object {0}")]
+    #[error("the encrypted object: {0}")]
     Object(String),
     /// This machine failed.
     #[error("{doing}: {source}")]
@@ -78,7 +78,7 @@ impl Error {
     pub const fn is_no(&self) -> bool {
         matches!(
             self,
-            Self::Denied { .. } | Self::Rejected { .. } | Self::NotFound(_) | Self::Forbidden(_) | Self::Lied(_)
+            Self::Denied { .. } | Self::Rejected { .. } | Self::NotFound(_) | Self::Forbidden(_) | Self::Lied(_) | Self::Object(_)
         )
     }
 

@@ -41,7 +41,7 @@ impl ObjectStore {
     pub(crate) fn open(&self, id: &ObjectId) -> Result<BufReader<File>, Error> {
         let place = self.place(id);
         let file = File::open(&place).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::Object(format!("is not at {}", place.display())),
+            io::ErrorKind::NotFound => Error::Object(format!("it is not at {}", place.display())),
             _ => Error::Io { doing: format!("reading {}", place.display()), source: error },
         })?;
         Ok(BufReader::new(file))

@@ -104,9 +104,9 @@ impl Client {
             self.release(&committee, &approved, &certificates, wrapped).await?;
         faults.extend(more);
         let data_key = open(&reader, &reencryption, wrapped)
-            .map_err(|_| Error::Object("has a wrapped key that does not open; its writer made it so".into()))?;
+            .map_err(|_| Error::Object("its wrapped key does not open; its writer made it so".into()))?;
         let material = Material::open(&data_key, &label, &document.material)
-            .map_err(|error| Error::Object(format!("has material that does not open: {error}")))?;
+            .map_err(|error| Error::Object(format!("its material does not open: {error}")))?;
         let report = ReadReport {
             approve_id: approved.approve_id(),
             write_id: approved.write_id(),
@@ -153,9 +153,9 @@ impl Client {
     fn encrypted(&self, material: &Material, document: &DocumentVersion) -> Result<Box<dyn Read + Send>, Error> {
         match (&material.location, &document.inline) {
             (Location::OnChain, Some(inline)) => Ok(Box::new(Cursor::new(inline.clone()))),
-            (Location::OnChain, None) => Err(Error::Object("should be on the chain and is not".into())),
+            (Location::OnChain, None) => Err(Error::Object("it should be on the chain and is not".into())),
             (Location::Local { id }, _) => Ok(Box::new(self.0.objects.open(id)?)),
-            _ => Err(Error::Object("is in a kind of place that this version does not know".into())),
+            _ => Err(Error::Object("it is in a kind of place that this version does not know".into())),
         }
     }
 }
@@ -182,7 +182,7 @@ impl Document {
         })?;
         let opened = decryptor.finish(Some(Checksum::from_bytes(self.record.checksum))).map_err(bad)?;
         if opened.encrypted_bytes != self.record.size || opened.plaintext_bytes != self.material.metadata.size() {
-            return Err(Error::Object("does not have the recorded size".into()));
+            return Err(Error::Object("it does not have the recorded size".into()));
         }
         Ok(self.report)
     }

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keys that no one holds alone: wrap, approve on a ledger, re-encrypt by quorum, prove it.
 #[derive(Debug, Parser)]
-#[command(name = "quorate", version, arg_required_else_help = true, propagate_version = true)]
+#[command(name = "quorate", version, arg_required_else_help = true)]
 #[command(after_help = "Exit status: 0 done; 1 an error; 2 the answer is no (denied, rejected, invalid).\n\
     Start with `quorate demo`, then `quorate dev`.")]
 pub(crate) struct Cli {
@@ -326,3 +326,15 @@ impl DaemonKind {
     }
 }
 
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

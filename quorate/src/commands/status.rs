@@ -79,11 +79,11 @@ impl Lines {
                 self.down(who, "crypto_node", "the coordinator cannot reach it");
                 continue;
             }
-            let text = format!(
-                "answers in {:.1} ms, {} invalid answers",
-                node.latency_seconds * 1000.0,
-                node.invalid_answers
-            );
+            let speed = match node.latency_seconds {
+                0.0 => "not asked yet".to_owned(),
+                seconds => format!("answers in {:.1} ms", seconds * 1000.0),
+            };
+            let text = format!("{speed}, {} invalid answers", node.invalid_answers);
             let value = json!({
                 "who": who, "kind": "crypto_node", "up": true, "latency_seconds": node.latency_seconds,
                 "invalid_answers_total": node.invalid_answers,
