@@ -37,7 +37,7 @@ pub struct Header {
     pub log_size: u64,
     /// The RFC 6962 root over all of them.
     pub log_root: Hash,
-    /// Binds the state after this block: see [`state_digest`].
+    /// Binds the state after this block by the digest before it and every change: see `docs/ledger-bytes.md`.
     pub state_digest: Hash,
 }
 
