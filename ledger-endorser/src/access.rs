@@ -28,7 +28,9 @@ impl Access {
     /// # Errors
     /// When the state cannot be read.
     pub fn of(state: &dyn StateReader, key: &[u8; 32]) -> Result<Option<Self>, StateError> {
-        let Ok(key) = PublicKey::from_bytes(key) else { return Ok(None) };
+        let Ok(key) = PublicKey::from_bytes(key) else {
+            return Ok(None);
+        };
         Ok(queries::party(state, &key)?.and_then(|party| match party {
             Party::OrganisationAdmin { .. } | Party::Coordinator | Party::Auditor => Some(Self::All),
             Party::TenantAdmin { tenant } | Party::User { tenant, .. } => Some(Self::Tenant(tenant)),

@@ -56,7 +56,16 @@ impl Replica {
         idle_block: Duration,
     ) -> (Self, mpsc::Receiver<Received>) {
         let (inbox, received) = mpsc::channel(INBOX);
-        (Self { ledger, clock, runtime, idle_block, inbox }, received)
+        (
+            Self {
+                ledger,
+                clock,
+                runtime,
+                idle_block,
+                inbox,
+            },
+            received,
+        )
     }
 
     /// Runs on this crate's runtime, and ends when the engine loses interest.
@@ -121,7 +130,9 @@ async fn verify(ledger: Arc<Ledger>, clock: Clock, block: BlockBytes, ancestry: 
 }
 
 fn judge(ledger: &Ledger, clock: &Clock, block: &[u8], ancestry: &[BlockBytes]) -> Verdict {
-    let Ok(header) = Block::inspect(block) else { return Verdict::Invalid };
+    let Ok(header) = Block::inspect(block) else {
+        return Verdict::Invalid;
+    };
     if header.height <= ledger.store().tip().header.height {
         // Decided meanwhile; a vote for it is of no use any more.
         return Verdict::Invalid;
@@ -130,7 +141,12 @@ fn judge(ledger: &Ledger, clock: &Clock, block: &[u8], ancestry: &[BlockBytes]) 
         Ok(ground) => ground,
         Err(error) => return verdict_of(&error),
     };
-    match check_time(ground.parent(), header.time_ms, clock.now_ms(), ledger.limits().clock_skew_ms) {
+    match check_time(
+        ground.parent(),
+        header.time_ms,
+        clock.now_ms(),
+        ledger.limits().clock_skew_ms,
+    ) {
         Ok(()) => {}
         Err(TimeError::BeforeParent) => return Verdict::Invalid,
         Err(TimeError::Ahead) => return Verdict::Later,
@@ -166,7 +182,9 @@ fn evidence(evidence: Evidence) -> FinalityEvidence {
         view: evidence.view,
         parent_view: evidence.parent_view,
         payload: evidence.payload,
-        signatures: signatures.map(|(index, signature)| (index, Signature(signature))).collect(),
+        signatures: signatures
+            .map(|(index, signature)| (index, Signature(signature)))
+            .collect(),
     }
 }
 
@@ -195,7 +213,10 @@ impl consensus::Application for Replica {
     }
 
     fn finalized(&self, blocks: Vec<Finalized>) -> Result<(), AppError> {
-        let blocks = blocks.into_iter().map(|(block, votes)| (block, votes.map(evidence))).collect();
+        let blocks = blocks
+            .into_iter()
+            .map(|(block, votes)| (block, votes.map(evidence)))
+            .collect();
         self.ledger.apply(blocks).map_err(|error| {
             tracing::error!(%error, "final blocks could not be made durable");
             error.into()

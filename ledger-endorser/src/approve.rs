@@ -105,7 +105,14 @@ impl Certifier {
     ) -> Self {
         // Below twice the backdating, a certificate would hardly live.
         let lifetime_s = lifetime_s.clamp(2 * BACKDATE_S, MAX_CERTIFICATE_LIFETIME_S);
-        Self { authority, installation, chain_id, lifetime_s, policy_version, issued: Mutex::default() }
+        Self {
+            authority,
+            installation,
+            chain_id,
+            lifetime_s,
+            policy_version,
+            issued: Mutex::default(),
+        }
     }
 
     /// The approval of a read that is final and durable here: a new certificate, or the one issued before while it
@@ -126,16 +133,31 @@ impl Certifier {
         }
         let document = state.get(&read.document_key)?.ok_or(ApproveError::NoDocument)?;
         if let Some(certificate) = self.issued_before(&committed.id, now_ms) {
-            return Ok(Approval { certificate, document, fresh: false });
+            return Ok(Approval {
+                certificate,
+                document,
+                fresh: false,
+            });
         }
         let certificate = self.issue(&read, now_ms, expires_ms)?;
-        Ok(Approval { certificate, document, fresh: true })
+        Ok(Approval {
+            certificate,
+            document,
+            fresh: true,
+        })
     }
 
     fn read<'a>(&self, committed: &'a Committed) -> Result<Read<'a>, ApproveError> {
         let entry = committed.entry();
         let (
-            Body::RequestRead { tenant, dataset, document, version, q, .. },
+            Body::RequestRead {
+                tenant,
+                dataset,
+                document,
+                version,
+                q,
+                ..
+            },
             Outcome::Approved { write_id, key_id },
         ) = (&entry.transaction.body, &entry.outcome)
         else {
@@ -160,7 +182,11 @@ impl Certifier {
             policy_version: self.policy_version,
         };
         let document_key = keys::document_version(tenant, dataset, document, *version);
-        Ok(Read { fields, document_key, committed })
+        Ok(Read {
+            fields,
+            document_key,
+            committed,
+        })
     }
 
     fn issued_before(&self, id: &TxId, now_ms: u64) -> Option<Arc<[u8]>> {
@@ -173,8 +199,16 @@ impl Certifier {
         let lifetime_s = self.lifetime(now_ms, expires_ms).ok_or(ApproveError::Expired)?;
         let begins_ms = now_ms.saturating_sub(u64::from(BACKDATE_S) * 1000);
         let der: Arc<[u8]> = self.authority.issue(&read.fields, begins_ms, lifetime_s)?.into();
-        let renew_after_ms = begins_ms.saturating_add(u64::from(lifetime_s) * 500).max(now_ms + 1);
-        self.keep(read.committed.id, Certificate { der: Arc::clone(&der), renew_after_ms });
+        let renew_after_ms = begins_ms
+            .saturating_add(u64::from(lifetime_s) * 500)
+            .max(now_ms + 1);
+        self.keep(
+            read.committed.id,
+            Certificate {
+                der: Arc::clone(&der),
+                renew_after_ms,
+            },
+        );
         Ok(der)
     }
 

@@ -63,31 +63,53 @@ pub async fn run_with_clock(
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let loading = config.clone();
-    let Loaded { organisation, genesis, keys, validators, store } =
-        tokio::task::spawn_blocking(move || Loaded::from_config(&loading)).await??;
-    let listener_limits = ListenerLimits { connections: config.limits.connections, ..ListenerLimits::default() };
-    let listener = Listener::bind(config.listen, &keys.identity, ClientPolicy::AnyKey, &listener_limits)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let Loaded {
+        organisation,
+        genesis,
+        keys,
+        validators,
+        store,
+    } = tokio::task::spawn_blocking(move || Loaded::from_config(&loading)).await??;
+    let listener_limits = ListenerLimits {
+        connections: config.limits.connections,
+        ..ListenerLimits::default()
+    };
+    let listener = Listener::bind(
+        config.listen,
+        &keys.identity,
+        ClientPolicy::AnyKey,
+        &listener_limits,
+    )
+    .await
+    .with_context(|| format!("cannot listen on {}", config.listen))?;
     let operations = Operations::bind(config.operations)
         .await
         .with_context(|| format!("cannot listen on {}", config.operations))?;
 
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let ledger = Arc::new(Ledger::new(genesis.clone(), store, config.limits.clone(), metrics));
+    let ledger = Arc::new(Ledger::new(
+        genesis.clone(),
+        store,
+        config.limits.clone(),
+        metrics,
+    ));
     let (outbox, outgoing) = Outbox::new();
     let intake = Arc::new(Intake::new(Arc::clone(&ledger), outbox, clock.clone()));
     let timing = consensus::Timing::default();
-    let (replica, incoming) =
-        Replica::new(Arc::clone(&ledger), clock.clone(), Handle::current(), timing.idle_block);
+    let (replica, incoming) = Replica::new(
+        Arc::clone(&ledger),
+        clock.clone(),
+        Handle::current(),
+        timing.idle_block,
+    );
     let engine = start_engine(&config, &genesis, &keys, validators, timing, replica)?;
 
     let readiness = Readiness::new();
     readiness.unmet(FINAL_BLOCK, "starting");
     let tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, incoming);
     let stopped = tasks.stopped();
-    tokio::spawn(operations.serve(registry, readiness, async move { stopped.await }));
+    tokio::spawn(operations.serve(registry, readiness, stopped));
 
     let certifier = Certifier::new(
         keys.authority,
@@ -162,23 +184,42 @@ impl Loaded {
         let path = config.directory.join("ledger.redb");
         let store = Store::open(&path, &genesis, config.limits.store_cache_bytes)
             .with_context(|| format!("store {}", path.display()))?;
-        Ok(Self { organisation, genesis, keys, validators, store })
+        Ok(Self {
+            organisation,
+            genesis,
+            keys,
+            validators,
+            store,
+        })
     }
 }
 
 fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
     let bytes = std::fs::read(path).with_context(|| format!("genesis {}", path.display()))?;
-    ensure!(bytes.len() <= proto::limits::GENESIS, "genesis {} is too large", path.display());
+    ensure!(
+        bytes.len() <= proto::limits::GENESIS,
+        "genesis {} is too large",
+        path.display()
+    );
     Genesis::from_bytes(&bytes).with_context(|| format!("genesis {}", path.display()))
 }
 
 /// The keys are those that the genesis has for this organisation.
 fn check_membership(organisation: &Name, genesis: &Genesis, keys: &Keys) -> anyhow::Result<()> {
-    let Some(member) = genesis.organisations().iter().find(|member| member.name == *organisation) else {
+    let Some(member) = genesis
+        .organisations()
+        .iter()
+        .find(|member| member.name == *organisation)
+    else {
         bail!("the genesis does not name the organisation {organisation}");
     };
-    let validator = ed25519_dalek::SigningKey::from_bytes(&keys.validator).verifying_key().to_bytes();
-    ensure!(*member.validator.as_bytes() == validator, "the genesis has another validator key of {organisation}");
+    let validator = ed25519_dalek::SigningKey::from_bytes(&keys.validator)
+        .verifying_key()
+        .to_bytes();
+    ensure!(
+        *member.validator.as_bytes() == validator,
+        "the genesis has another validator key of {organisation}"
+    );
     ensure!(
         member.ca_certificate == keys.authority.root_der(),
         "the genesis has another CA certificate of {organisation}"
@@ -200,7 +241,11 @@ fn validators(config: &Config, genesis: &Genesis, organisation: &Name) -> anyhow
         let address = match peers.remove(&public_key) {
             _ if member.name == *organisation => config.consensus_listen,
             Some(address) => resolve(address)?,
-            None => bail!("peers: no address for the validator {} of {}", hex::encode(public_key), member.name),
+            None => bail!(
+                "peers: no address for the validator {} of {}",
+                hex::encode(public_key),
+                member.name
+            ),
         };
         validators.push(Validator { public_key, address });
     }
@@ -211,7 +256,10 @@ fn validators(config: &Config, genesis: &Genesis, organisation: &Name) -> anyhow
 }
 
 fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let found = address.to_socket_addrs().with_context(|| format!("peers: {address}"))?.next();
+    let found = address
+        .to_socket_addrs()
+        .with_context(|| format!("peers: {address}"))?
+        .next();
     found.with_context(|| format!("peers: {address} has no address"))
 }
 
@@ -235,7 +283,9 @@ fn start_engine(
         limits: consensus::Limits::default(),
         timing,
     };
-    Ok(Arc::new(Engine::start(config, Arc::new(replica)).context("consensus")?))
+    Ok(Arc::new(
+        Engine::start(config, Arc::new(replica)).context("consensus")?,
+    ))
 }
 
 /// What runs beside the server.
@@ -254,12 +304,24 @@ impl Tasks {
         outgoing: tokio::sync::mpsc::Receiver<Arc<[u8]>>,
         incoming: tokio::sync::mpsc::Receiver<Received>,
     ) -> Self {
-        let mut tasks = Self { stop: watch::Sender::new(false), running: Vec::new() };
+        let mut tasks = Self {
+            stop: watch::Sender::new(false),
+            running: Vec::new(),
+        };
         let sender = Arc::clone(engine);
         let stopped = tasks.stopped();
-        tasks.run(gossip::send_all(outgoing, move |message| sender.gossip(message), stopped));
+        tasks.run(gossip::send_all(
+            outgoing,
+            move |message| sender.gossip(message),
+            stopped,
+        ));
         tasks.run(receive(Arc::clone(intake), incoming));
-        tasks.run(pulse(Arc::clone(ledger), Arc::clone(engine), readiness.clone(), clock.clone()));
+        tasks.run(pulse(
+            Arc::clone(ledger),
+            Arc::clone(engine),
+            readiness.clone(),
+            clock.clone(),
+        ));
         tasks
     }
 
@@ -307,7 +369,10 @@ async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, c
         } else {
             readiness.unmet(FINAL_BLOCK, format!("the newest final block is {age_ms} ms old"));
         }
-        ledger.metrics().peers.set(i64::try_from(engine.peers().len()).unwrap_or(i64::MAX));
+        ledger
+            .metrics()
+            .peers
+            .set(i64::try_from(engine.peers().len()).unwrap_or(i64::MAX));
         ledger.show_mempool();
         ledger.waiters().sweep();
     }

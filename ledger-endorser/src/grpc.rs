@@ -8,9 +8,7 @@ use std::{
 };
 
 use golden_record::TxId;
-use proto::ledger::{
-    self as wire, LogEntry, ledger_service_server::LedgerService,
-};
+use proto::ledger::{self as wire, LogEntry, ledger_service_server::LedgerService};
 use service::{PeerKey, RateLimit, peer_key};
 use threshold::{encoding::Canonical, name::Name};
 use tonic::{Request, Response, Status};
@@ -46,7 +44,9 @@ pub struct Endorser {
 
 impl std::fmt::Debug for Endorser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endorser").field("organisation", &self.organisation).finish_non_exhaustive()
+        f.debug_struct("Endorser")
+            .field("organisation", &self.organisation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +63,15 @@ impl Endorser {
     ) -> Self {
         let limits = ledger.limits();
         let rate = RateLimit::new(limits.requests_per_second, limits.request_burst, RATED_KEYS);
-        Self { organisation, ledger, intake, certifier, clock, peers, rate }
+        Self {
+            organisation,
+            ledger,
+            intake,
+            certifier,
+            clock,
+            peers,
+            rate,
+        }
     }
 
     /// Who asks, within its rate.
@@ -97,7 +105,10 @@ impl Endorser {
             Taken::Committed => self.find(id)?.ok_or(Failure::NotFound("transaction")),
             Taken::Waiting => {
                 let committed = self.wait(id, committed).await?;
-                self.ledger.metrics().submission_seconds.observe(started.elapsed().as_secs_f64());
+                self.ledger
+                    .metrics()
+                    .submission_seconds
+                    .observe(started.elapsed().as_secs_f64());
                 Ok(committed)
             }
         }
@@ -131,15 +142,23 @@ impl Endorser {
         let committed = self.commit(bytes, true).await?;
         let approval = if committed.entry().outcome.succeeded() {
             let snapshot = self.ledger.store().snapshot()?;
-            let approval = self.certifier.approve(&snapshot, &committed, self.clock.now_ms())?;
+            let approval = self
+                .certifier
+                .approve(&snapshot, &committed, self.clock.now_ms())?;
             if approval.fresh {
                 self.ledger.metrics().certificates.inc();
             }
-            Some(wire::Approval { certificate: approval.certificate.to_vec(), document: approval.document })
+            Some(wire::Approval {
+                certificate: approval.certificate.to_vec(),
+                document: approval.document,
+            })
         } else {
             None
         };
-        Ok(wire::RequestReadResponse { entry: Some(log_entry(&committed)), approval })
+        Ok(wire::RequestReadResponse {
+            entry: Some(log_entry(&committed)),
+            approval,
+        })
     }
 }
 
@@ -173,7 +192,9 @@ impl LedgerService for Endorser {
         let answer = async {
             self.peer(&request)?;
             let committed = self.commit(&request.get_ref().transaction, false).await?;
-            Ok(wire::SubmitResponse { entry: Some(log_entry(&committed)) })
+            Ok(wire::SubmitResponse {
+                entry: Some(log_entry(&committed)),
+            })
         };
         self.answer(answer.await)
     }
@@ -193,28 +214,40 @@ impl LedgerService for Endorser {
         &self,
         request: Request<wire::GetTransactionRequest>,
     ) -> Result<Response<wire::GetTransactionResponse>, Status> {
-        self.answer(self.peer(&request).and_then(|peer| self.transaction(peer, request.get_ref())))
+        self.answer(
+            self.peer(&request)
+                .and_then(|peer| self.transaction(peer, request.get_ref())),
+        )
     }
 
     async fn list_transactions(
         &self,
         request: Request<wire::ListTransactionsRequest>,
     ) -> Result<Response<wire::ListTransactionsResponse>, Status> {
-        self.answer(self.peer(&request).and_then(|peer| self.page(peer, request.get_ref())))
+        self.answer(
+            self.peer(&request)
+                .and_then(|peer| self.page(peer, request.get_ref())),
+        )
     }
 
     async fn get_document(
         &self,
         request: Request<wire::GetDocumentRequest>,
     ) -> Result<Response<wire::GetDocumentResponse>, Status> {
-        self.answer(self.peer(&request).and_then(|peer| self.document(peer, request.get_ref())))
+        self.answer(
+            self.peer(&request)
+                .and_then(|peer| self.document(peer, request.get_ref())),
+        )
     }
 
     async fn get_committee(
         &self,
         request: Request<wire::GetCommitteeRequest>,
     ) -> Result<Response<wire::GetCommitteeResponse>, Status> {
-        self.answer(self.peer(&request).and_then(|_| self.committee(request.get_ref())))
+        self.answer(
+            self.peer(&request)
+                .and_then(|_| self.committee(request.get_ref())),
+        )
     }
 
     async fn get_status(

@@ -73,7 +73,12 @@ impl Intake {
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, outbox: Outbox, clock: Clock) -> Self {
         let wrong = RateLimit::new(WRONG_PER_SECOND, WRONG_BURST, consensus::MAX_VALIDATORS);
-        Self { ledger, outbox, clock, wrong }
+        Self {
+            ledger,
+            outbox,
+            clock,
+            wrong,
+        }
     }
 
     /// Parses what a client submits.
@@ -83,7 +88,10 @@ impl Intake {
     pub fn parse(&self, bytes: &[u8]) -> Result<(Transaction, TxId), Refused> {
         // A copy of what waits here needs no parsing: points are costly to check.
         if let Some(pending) = self.ledger.mempool().find(&VerifiedTransaction::digest_of(bytes)) {
-            return Ok((pending.transaction.transaction().clone(), pending.transaction.id()));
+            return Ok((
+                pending.transaction.transaction().clone(),
+                pending.transaction.id(),
+            ));
         }
         let transaction = Transaction::parse(bytes).map_err(AdmissionError::from)?;
         let id = transaction.tx_id();
@@ -123,7 +131,12 @@ impl Intake {
             return;
         };
         for bytes in transactions {
-            if self.ledger.mempool().find(&VerifiedTransaction::digest_of(bytes)).is_some() {
+            if self
+                .ledger
+                .mempool()
+                .find(&VerifiedTransaction::digest_of(bytes))
+                .is_some()
+            {
                 continue;
             }
             if let Err(code) = self.receive_one(bytes)
@@ -156,7 +169,11 @@ impl Intake {
         self.ledger.metrics().refused(code);
         let listened = self.wrong.check(peer, Instant::now()).is_ok();
         if !listened {
-            tracing::warn!(peer = hex::encode(peer), code, "a fellow endorser gossips wrong transactions");
+            tracing::warn!(
+                peer = hex::encode(peer),
+                code,
+                "a fellow endorser gossips wrong transactions"
+            );
         }
         listened
     }
@@ -167,7 +184,10 @@ impl Intake {
             return Ok(Taken::Committed);
         }
         let transaction = admit(&snapshot, transaction, self.clock.now_ms())?;
-        let inserted = self.ledger.mempool().insert(Pending { transaction, bytes: Arc::clone(bytes) })?;
+        let inserted = self.ledger.mempool().insert(Pending {
+            transaction,
+            bytes: Arc::clone(bytes),
+        })?;
         Ok(match inserted {
             Inserted::New | Inserted::Waiting => Taken::Waiting,
             Inserted::Committed => Taken::Committed,

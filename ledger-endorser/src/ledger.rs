@@ -7,16 +7,16 @@ mod tests;
 
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
-use golden_record::{
-    Block, BlockError, ExecuteError, FinalityEvidence, Genesis, Header, Overlay,
-    StateError, TxId, VerifiedBlock, VerifiedTransaction, execute, verify_block,
-};
 use crate::{
     config::Limits,
     mempool::{Mempool, MempoolLimits},
     metrics::{Metrics, OutcomeLabel},
     store::{FinalBlock, Snapshot, Store, StoreError},
     waiters::{Committed, Waiters},
+};
+use golden_record::{
+    Block, BlockError, ExecuteError, FinalityEvidence, Genesis, Header, Overlay, StateError, TxId,
+    VerifiedBlock, VerifiedTransaction, execute, verify_block,
 };
 
 use pending::{PendingBlock, PendingBlocks};
@@ -59,7 +59,9 @@ pub struct Ground {
 
 impl std::fmt::Debug for Ground {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ground").field("parent", &self.parent().height).finish_non_exhaustive()
+        f.debug_struct("Ground")
+            .field("parent", &self.parent().height)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,15 +69,26 @@ impl Ground {
     /// The header of the block that the next one follows.
     #[must_use]
     pub fn parent(&self) -> &Header {
-        self.above.last().map_or(self.snapshot.newest(), |pending| pending.block.header())
+        self.above
+            .last()
+            .map_or(self.snapshot.newest(), |pending| pending.block.header())
     }
 
     fn state(&self) -> Overlay<'_> {
-        Overlay::new(&self.snapshot, self.above.iter().map(|pending| Arc::clone(&pending.changes)).collect())
+        Overlay::new(
+            &self.snapshot,
+            self.above
+                .iter()
+                .map(|pending| Arc::clone(&pending.changes))
+                .collect(),
+        )
     }
 
     fn included(&self) -> HashSet<TxId> {
-        self.above.iter().flat_map(|pending| pending.ids.iter().copied()).collect()
+        self.above
+            .iter()
+            .flat_map(|pending| pending.ids.iter().copied())
+            .collect()
     }
 }
 
@@ -157,7 +170,10 @@ impl Ledger {
     /// [`LedgerError::Ancestry`], or what is wrong with an ancestor.
     pub fn ground(&self, ancestry: &[Arc<[u8]>]) -> Result<Ground, LedgerError> {
         let snapshot = self.store.snapshot()?;
-        let mut ground = Ground { snapshot, above: Vec::with_capacity(ancestry.len()) };
+        let mut ground = Ground {
+            snapshot,
+            above: Vec::with_capacity(ancestry.len()),
+        };
         for bytes in ancestry {
             let header = Block::inspect(bytes).map_err(BlockError::from)?;
             if header.height <= ground.snapshot.newest().height {
@@ -185,13 +201,17 @@ impl Ledger {
         }
         let verified = self.verify_signatures(bytes)?;
         let changes = verify_block(ground.parent(), &ground.state(), &verified)?;
-        Ok(self.pending.insert(PendingBlock::of_verified(verified, hash, changes)))
+        Ok(self
+            .pending
+            .insert(PendingBlock::of_verified(verified, hash, changes)))
     }
 
     /// Parses a block; a transaction that waits here has been checked already.
     fn verify_signatures(&self, bytes: &[u8]) -> Result<VerifiedBlock, BlockError> {
         VerifiedBlock::from_bytes(bytes, &|digest| {
-            self.mempool.find(digest).map(|pending| pending.transaction.clone())
+            self.mempool
+                .find(digest)
+                .map(|pending| pending.transaction.clone())
         })
     }
 
@@ -221,7 +241,11 @@ impl Ledger {
         }
         let time_ms = now_ms.max(ground.parent().time_ms);
         let executed = execute(ground.parent(), &ground.state(), time_ms, transactions)?;
-        for dropped in executed.dropped.iter().filter(|dropped| !dropped.error.may_pass_later()) {
+        for dropped in executed
+            .dropped
+            .iter()
+            .filter(|dropped| !dropped.error.may_pass_later())
+        {
             self.mempool.discard(&dropped.id);
         }
         if executed.block.entries().is_empty() && !empty {
@@ -231,15 +255,24 @@ impl Ledger {
         let dropped: HashSet<TxId> = executed.dropped.iter().map(|dropped| dropped.id).collect();
         let ids = selected.into_iter().filter(|id| !dropped.contains(id)).collect();
         let hash = executed.block.hash();
-        self.pending.insert(PendingBlock::of_built(executed.block, hash, ids, executed.changes));
+        self.pending.insert(PendingBlock::of_built(
+            executed.block,
+            hash,
+            ids,
+            executed.changes,
+        ));
         Ok(Some(bytes))
     }
 
     fn select(&self, included: &HashSet<TxId>) -> Vec<VerifiedTransaction> {
         let (most, bytes) = (self.limits.block_transactions, self.limits.block_bytes);
-        let selected =
-            self.mempool.select(most, bytes, |pending| !included.contains(&pending.transaction.id()));
-        selected.into_iter().map(|pending| pending.transaction.clone()).collect()
+        let selected = self.mempool.select(most, bytes, |pending| {
+            !included.contains(&pending.transaction.id())
+        });
+        selected
+            .into_iter()
+            .map(|pending| pending.transaction.clone())
+            .collect()
     }
 
     /// Makes final blocks durable, in one write, and tells who waits. Blocks that are durable already are ignored.
@@ -267,7 +300,9 @@ impl Ledger {
             return Ok(());
         }
         self.store.append(&batch)?;
-        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics
+            .commit_seconds
+            .observe(started.elapsed().as_secs_f64());
         self.announce(&batch);
         Ok(())
     }
@@ -281,7 +316,10 @@ impl Ledger {
         if let Some(evidence) = &evidence {
             evidence
                 .verify(&self.genesis)
-                .map_err(|source| LedgerError::Evidence { height: header.height, source })?;
+                .map_err(|source| LedgerError::Evidence {
+                    height: header.height,
+                    source,
+                })?;
             if evidence.block_hash() != header.hash() {
                 return Err(LedgerError::Ancestry);
             }
@@ -295,7 +333,10 @@ impl Ledger {
             for (place, id) in block.ids.iter().enumerate() {
                 if let Some(committed) = Committed::of_block(&block.block, block.hash, place, *id) {
                     let outcome = committed.entry().outcome.kind();
-                    self.metrics.transactions.get_or_create(&OutcomeLabel { outcome }).inc();
+                    self.metrics
+                        .transactions
+                        .get_or_create(&OutcomeLabel { outcome })
+                        .inc();
                     self.waiters.wake(&committed);
                 }
             }
@@ -311,15 +352,23 @@ impl Ledger {
 
     fn show_tip(&self) {
         let tip = self.store.tip();
-        self.metrics.height.set(i64::try_from(tip.header.height).unwrap_or(i64::MAX));
-        self.metrics.block_time.set(i64::try_from(tip.header.time_ms / 1000).unwrap_or(i64::MAX));
+        self.metrics
+            .height
+            .set(i64::try_from(tip.header.height).unwrap_or(i64::MAX));
+        self.metrics
+            .block_time
+            .set(i64::try_from(tip.header.time_ms / 1000).unwrap_or(i64::MAX));
     }
 
     /// Brings the measurements of the mempool up to date.
     pub fn show_mempool(&self) {
         let (transactions, bytes) = self.mempool.size();
-        self.metrics.mempool_transactions.set(i64::try_from(transactions).unwrap_or(i64::MAX));
-        self.metrics.mempool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics
+            .mempool_transactions
+            .set(i64::try_from(transactions).unwrap_or(i64::MAX));
+        self.metrics
+            .mempool_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
 
@@ -327,5 +376,9 @@ impl Ledger {
 #[must_use]
 pub fn inspect(bytes: &[u8]) -> Option<consensus::BlockMeta> {
     let header = Block::inspect(bytes).ok()?;
-    Some(consensus::BlockMeta { digest: header.hash().0, parent: header.parent.0, height: header.height })
+    Some(consensus::BlockMeta {
+        digest: header.hash().0,
+        parent: header.parent.0,
+        height: header.height,
+    })
 }

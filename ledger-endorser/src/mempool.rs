@@ -111,7 +111,11 @@ impl Mempool {
     /// An empty pool.
     #[must_use]
     pub fn new(limits: MempoolLimits) -> Self {
-        Self { limits, inner: Mutex::default(), arrived: Notify::new() }
+        Self {
+            limits,
+            inner: Mutex::default(),
+            arrived: Notify::new(),
+        }
     }
 
     /// A panic elsewhere cannot leave the pool half changed in a way that matters: it holds nothing that is not
@@ -150,14 +154,22 @@ impl Mempool {
     #[must_use]
     pub fn find(&self, digest: &TransactionDigest) -> Option<Arc<Pending>> {
         let inner = self.inner();
-        inner.digests.get(digest).and_then(|place| inner.queue.get(place)).cloned()
+        inner
+            .digests
+            .get(digest)
+            .and_then(|place| inner.queue.get(place))
+            .cloned()
     }
 
     /// The transaction, if it waits.
     #[must_use]
     pub fn get(&self, id: &TxId) -> Option<Arc<Pending>> {
         let inner = self.inner();
-        inner.places.get(id).and_then(|place| inner.queue.get(place)).cloned()
+        inner
+            .places
+            .get(id)
+            .and_then(|place| inner.queue.get(place))
+            .cloned()
     }
 
     /// The oldest transactions that `wanted` accepts, within these bounds.
@@ -232,7 +244,9 @@ impl Inner {
         if self.queue.len() >= limits.transactions || self.bytes + size > limits.bytes {
             return Err(Full::Pool);
         }
-        let Some(share) = self.authors.get(&pending.author()) else { return Ok(()) };
+        let Some(share) = self.authors.get(&pending.author()) else {
+            return Ok(());
+        };
         if share.transactions >= limits.author_transactions || share.bytes + size > limits.author_bytes {
             return Err(Full::Author);
         }
@@ -253,7 +267,9 @@ impl Inner {
     }
 
     fn remove(&mut self, id: &TxId) {
-        let Some(pending) = self.places.remove(id).and_then(|place| self.queue.remove(&place)) else { return };
+        let Some(pending) = self.places.remove(id).and_then(|place| self.queue.remove(&place)) else {
+            return;
+        };
         let size = pending.bytes.len();
         self.digests.remove(pending.transaction.digest());
         self.bytes -= size;

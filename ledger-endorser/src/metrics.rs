@@ -47,7 +47,9 @@ pub struct Metrics {
 
 /// 0.5 ms to about 16 s.
 fn latency() -> Histogram {
-    Histogram::new([0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 4.0, 16.0])
+    Histogram::new([
+        0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 4.0, 16.0,
+    ])
 }
 
 impl Metrics {
@@ -78,8 +80,16 @@ impl Metrics {
             Unit::Seconds,
             self.block_time.clone(),
         );
-        registry.register("transactions", "Transactions in final blocks", self.transactions.clone());
-        registry.register("certificates", "Approval certificates issued", self.certificates.clone());
+        registry.register(
+            "transactions",
+            "Transactions in final blocks",
+            self.transactions.clone(),
+        );
+        registry.register(
+            "certificates",
+            "Approval certificates issued",
+            self.certificates.clone(),
+        );
         registry.register("refusals", "Requests and gossip refused", self.refusals.clone());
         registry.register_with_unit(
             "commit",
@@ -93,7 +103,11 @@ impl Metrics {
             Unit::Seconds,
             self.submission_seconds.clone(),
         );
-        registry.register("mempool_transactions", "Transactions waiting", self.mempool_transactions.clone());
+        registry.register(
+            "mempool_transactions",
+            "Transactions waiting",
+            self.mempool_transactions.clone(),
+        );
         registry.register_with_unit(
             "mempool",
             "Size of the transactions waiting",

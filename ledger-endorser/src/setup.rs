@@ -115,14 +115,29 @@ pub fn create_keys(
             return Err(SetupError::Exists(path));
         }
     }
-    let validator = create_seed(&keys.join(VALIDATOR), &context(organisation, "validator"), passphrase)?;
-    let authority = create_seed(&keys.join(AUTHORITY), &context(organisation, "authority"), passphrase)?;
+    let validator = create_seed(
+        &keys.join(VALIDATOR),
+        &context(organisation, "validator"),
+        passphrase,
+    )?;
+    let authority = create_seed(
+        &keys.join(AUTHORITY),
+        &context(organisation, "authority"),
+        passphrase,
+    )?;
     let ca_certificate = approval::Authority::generate(organisation, &authority, now_ms)?;
     write(&keys.join(CERTIFICATE), &ca_certificate)?;
     let name = format!("endorser {organisation}");
     let identity = Identity::create(&name, passphrase, &keys.join(IDENTITY))?.public_key();
-    let validator = ed25519_dalek::SigningKey::from_bytes(&validator).verifying_key().to_bytes();
-    let parts = PublicParts { organisation: organisation.clone(), identity, validator, ca_certificate };
+    let validator = ed25519_dalek::SigningKey::from_bytes(&validator)
+        .verifying_key()
+        .to_bytes();
+    let parts = PublicParts {
+        organisation: organisation.clone(),
+        identity,
+        validator,
+        ca_certificate,
+    };
     // Last, so that a folder with public parts is complete.
     write_public(&keys.join(PUBLIC), &parts)?;
     Ok(parts)
@@ -146,31 +161,52 @@ pub(crate) fn load_keys(
     passphrase: &Passphrase,
 ) -> Result<Keys, SetupError> {
     let identity = Identity::load(&keys.join(IDENTITY), passphrase)?;
-    let validator = open_seed(&keys.join(VALIDATOR), &context(organisation, "validator"), passphrase)?;
-    let seed = open_seed(&keys.join(AUTHORITY), &context(organisation, "authority"), passphrase)?;
+    let validator = open_seed(
+        &keys.join(VALIDATOR),
+        &context(organisation, "validator"),
+        passphrase,
+    )?;
+    let seed = open_seed(
+        &keys.join(AUTHORITY),
+        &context(organisation, "authority"),
+        passphrase,
+    )?;
     let path = keys.join(CERTIFICATE);
     let certificate = std::fs::read(&path).map_err(file_error(&path))?;
     let authority = approval::Authority::from_seed(&seed, &certificate)?;
-    Ok(Keys { identity, validator, authority })
+    Ok(Keys {
+        identity,
+        validator,
+        authority,
+    })
 }
 
 fn context(organisation: &Name, purpose: &str) -> String {
     format!("ledger-endorser/{organisation}/{purpose}")
 }
 
-fn create_seed(path: &Path, context: &str, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, SetupError> {
+fn create_seed(
+    path: &Path,
+    context: &str,
+    passphrase: &Passphrase,
+) -> Result<Zeroizing<[u8; 32]>, SetupError> {
     let mut seed = Zeroizing::new([0; 32]);
     OsRng.fill_bytes(seed.as_mut());
-    let sealed = seal::seal(passphrase, context, seed.as_ref(), &mut OsRng)
-        .map_err(|source| SetupError::Sealed { path: path.to_owned(), source })?;
+    let sealed =
+        seal::seal(passphrase, context, seed.as_ref(), &mut OsRng).map_err(|source| SetupError::Sealed {
+            path: path.to_owned(),
+            source,
+        })?;
     write_atomically(path, &sealed, Secrecy::Secret).map_err(file_error(path))?;
     Ok(seed)
 }
 
 fn open_seed(path: &Path, context: &str, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, SetupError> {
     let blob = std::fs::read(path).map_err(file_error(path))?;
-    let secret = seal::open(passphrase, context, &blob)
-        .map_err(|source| SetupError::Sealed { path: path.to_owned(), source })?;
+    let secret = seal::open(passphrase, context, &blob).map_err(|source| SetupError::Sealed {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut seed = Zeroizing::new([0; 32]);
     if secret.len() != seed.len() {
         return Err(SetupError::Content(path.to_owned()));
@@ -207,5 +243,8 @@ impl PublicFile {
 }
 
 fn file_error(path: &Path) -> impl FnOnce(io::Error) -> SetupError + '_ {
-    move |source| SetupError::File { path: path.to_owned(), source }
+    move |source| SetupError::File {
+        path: path.to_owned(),
+        source,
+    }
 }

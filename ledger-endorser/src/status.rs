@@ -20,7 +20,9 @@ pub enum Failure {
     #[error(transparent)]
     OverRate(#[from] OverRate),
     /// The peer may not see this.
-    #[error("this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin and users what concerns their tenant")]
+    #[error(
+        "this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin and users what concerns their tenant"
+    )]
     Forbidden,
     /// There is no such thing.
     #[error("no such {0}")]
@@ -91,7 +93,9 @@ impl Failure {
             }
             Self::Deadline(_) => Code::DeadlineExceeded,
             Self::Refused(Refused::Full(Full::Pool)) | Self::Stale(_) | Self::NoEvidence => Code::Unavailable,
-            Self::Approve(_) | Self::Store(_) | Self::State(_) | Self::Refused(Refused::Store(_)) => Code::Internal,
+            Self::Approve(_) | Self::Store(_) | Self::State(_) | Self::Refused(Refused::Store(_)) => {
+                Code::Internal
+            }
         }
     }
 
@@ -120,7 +124,9 @@ fn admission(error: &AdmissionError) -> Code {
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let mut status = Self::new(failure.grpc_code(), failure.to_string());
-        status.metadata_mut().insert(REFUSAL_CODE, MetadataValue::from_static(failure.code()));
+        status
+            .metadata_mut()
+            .insert(REFUSAL_CODE, MetadataValue::from_static(failure.code()));
         status
     }
 }

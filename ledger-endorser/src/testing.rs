@@ -87,7 +87,16 @@ pub(crate) fn votes(world: &World, block: &[u8], voters: usize) -> FinalityEvide
     let mut validators: Vec<_> = ORGANISATIONS.iter().map(|name| World::validator(name)).collect();
     validators.sort_by_key(|key| key.verifying_key().to_bytes());
     let signatures = validators.iter().take(voters).enumerate().map(|(index, key)| {
-        (u16::try_from(index).unwrap(), Signature(key.sign(&message).to_bytes()))
+        (
+            u16::try_from(index).unwrap(),
+            Signature(key.sign(&message).to_bytes()),
+        )
     });
-    FinalityEvidence { epoch: 0, view: 7, parent_view: 6, payload, signatures: signatures.collect() }
+    FinalityEvidence {
+        epoch: 0,
+        view: 7,
+        parent_view: 6,
+        payload,
+        signatures: signatures.collect(),
+    }
 }

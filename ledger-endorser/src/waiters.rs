@@ -42,7 +42,14 @@ impl Committed {
         let index = header.first_index().checked_add(u64::try_from(place).ok()?)?;
         block.entries().get(place)?;
         let entry = Recorded::Block(Arc::clone(block), place);
-        Some(Self { id, index, height: header.height, block_hash: hash, time_ms: header.time_ms, entry })
+        Some(Self {
+            id,
+            index,
+            height: header.height,
+            block_hash: hash,
+            time_ms: header.time_ms,
+            entry,
+        })
     }
 
     /// The transaction in the store, if it is there.
@@ -50,9 +57,15 @@ impl Committed {
     /// # Errors
     /// When the store fails or is damaged.
     pub fn find(snapshot: &Snapshot, id: TxId) -> Result<Option<Self>, StoreError> {
-        let Some(index) = snapshot.index_of(id.as_bytes())? else { return Ok(None) };
-        let line = snapshot.line(index)?.ok_or(StoreError::Damaged("a line of the log is missing"))?;
-        let header = snapshot.header(line.height)?.ok_or(StoreError::Damaged("a header is missing"))?;
+        let Some(index) = snapshot.index_of(id.as_bytes())? else {
+            return Ok(None);
+        };
+        let line = snapshot
+            .line(index)?
+            .ok_or(StoreError::Damaged("a line of the log is missing"))?;
+        let header = snapshot
+            .header(line.height)?
+            .ok_or(StoreError::Damaged("a header is missing"))?;
         let entry =
             Entry::from_bytes(&line.entry).map_err(|_| StoreError::Damaged("an entry does not parse"))?;
         Ok(Some(Self {
@@ -67,7 +80,10 @@ impl Committed {
 
     /// The transaction and its outcome.
     #[must_use]
-    #[allow(clippy::indexing_slicing, reason = "the place is checked where a block's entry is taken")]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "the place is checked where a block's entry is taken"
+    )]
     pub fn entry(&self) -> &Entry {
         match &self.entry {
             Recorded::Block(block, place) => &block.entries()[*place],
@@ -106,7 +122,9 @@ impl Waiters {
 
     /// Tells who waits.
     pub fn wake(&self, committed: &Committed) {
-        let Some(waiting) = self.inner().remove(&committed.id) else { return };
+        let Some(waiting) = self.inner().remove(&committed.id) else {
+            return;
+        };
         for sender in waiting {
             // Whoever has gone away needs no answer.
             let _ = sender.send(committed.clone());

@@ -1,6 +1,12 @@
 //! Four endorsers of four organisations on the loopback interface: real consensus, real TLS, real disks.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod common;
 mod network;
@@ -10,8 +16,8 @@ use golden_record::{
     DenialReason, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Outcome, Transaction,
 };
 use proto::ledger::{
-    GetCommitteeRequest, GetDocumentRequest, GetStatusRequest, GetTransactionRequest, ListTransactionsRequest,
-    RequestReadRequest,
+    GetCommitteeRequest, GetDocumentRequest, GetStatusRequest, GetTransactionRequest,
+    ListTransactionsRequest, RequestReadRequest,
 };
 use threshold::encoding::Canonical;
 use tonic::Code;
@@ -29,7 +35,11 @@ fn entry(bytes: &[u8]) -> Entry {
 
 async fn read_everywhere(network: &Network, read: &Transaction) -> Vec<proto::ledger::RequestReadResponse> {
     let asked = ALL.map(|index| network.request_read(index, read));
-    futures::future::join_all(asked).await.into_iter().map(Result::unwrap).collect()
+    futures::future::join_all(asked)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,19 +57,33 @@ async fn a_read_is_approved_by_every_organisation_and_proven() {
     }
     let document = DocumentVersion::from_bytes(&answers[0].approval.clone().unwrap().document).unwrap();
     let now_ms = network.now_ms();
-    let approved =
-        approval::check(&certificates, &document.wrapped_key, &network.trust(), now_ms, &Limits::default());
+    let approved = approval::check(
+        &certificates,
+        &document.wrapped_key,
+        &network.trust(),
+        now_ms,
+        &Limits::default(),
+    );
     assert_eq!(approved.unwrap().organisations().len(), 4);
 
     // Asked again, by another connection too, it is the same entry: on the chain once.
     let again = network.request_read(2, &read).await.unwrap();
     assert_eq!(again.entry.unwrap(), first);
     let mut auditor = network.client(3, &network.world.auditor);
-    let request = GetTransactionRequest { tx_id: read.tx_id().0.to_vec(), with_proof: true };
-    let answer = network.until("evidence", async || auditor.get_transaction(request.clone()).await.ok()).await;
+    let request = GetTransactionRequest {
+        tx_id: read.tx_id().0.to_vec(),
+        with_proof: true,
+    };
+    let answer = network
+        .until("evidence", async || {
+            auditor.get_transaction(request.clone()).await.ok()
+        })
+        .await;
     let answer = answer.into_inner();
     let proof = EntryProof::from_bytes(&answer.proof).unwrap();
-    let header = proof.verify(&network.world.genesis, &entry(&answer.entry.unwrap().entry)).unwrap();
+    let header = proof
+        .verify(&network.world.genesis, &entry(&answer.entry.unwrap().entry))
+        .unwrap();
     assert_eq!((header.height, header.time_ms), (first.height, first.time_ms));
     network.stop_all().await;
 }
@@ -71,18 +95,38 @@ async fn a_refused_read_is_on_the_chain_and_gets_no_certificate() {
     let world = &network.world;
     let denied = world.request_read_by("writer", &world.writer, world.now_ms + 60_000);
     for answer in read_everywhere(&network, &denied).await {
-        assert_eq!(entry(&answer.entry.unwrap().entry).outcome, Outcome::Denied(DenialReason::NotAReader));
+        assert_eq!(
+            entry(&answer.entry.unwrap().entry).outcome,
+            Outcome::Denied(DenialReason::NotAReader)
+        );
         assert!(answer.approval.is_none());
     }
     let stranger = world.request_read_by("reader", &key("stranger"), world.now_ms + 60_000);
     let refused = network.request_read(0, &stranger).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::PermissionDenied, "unknown_author".into()));
+    assert_eq!(
+        (refused.code(), code(&refused)),
+        (Code::PermissionDenied, "unknown_author".into())
+    );
     let mut reader = network.client(0, &world.reader);
     let tenant = world.create_tenant("south", &key("south")).to_bytes();
-    let refused = reader.request_read(RequestReadRequest { transaction: tenant }).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::InvalidArgument, "not_a_read".into()));
-    let refused = reader.request_read(RequestReadRequest { transaction: vec![1, 2, 3] }).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::InvalidArgument, "malformed".into()));
+    let refused = reader
+        .request_read(RequestReadRequest { transaction: tenant })
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), code(&refused)),
+        (Code::InvalidArgument, "not_a_read".into())
+    );
+    let refused = reader
+        .request_read(RequestReadRequest {
+            transaction: vec![1, 2, 3],
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), code(&refused)),
+        (Code::InvalidArgument, "malformed".into())
+    );
     network.stop_all().await;
 }
 
@@ -98,18 +142,39 @@ async fn what_is_submitted_through_one_is_read_back_at_another() {
         assert_eq!(network.submit(index, &tenant).await.unwrap(), first);
     }
     let mut auditor = network.client(2, &world.auditor);
-    let page = auditor.list_transactions(ListTransactionsRequest { from: 0, limit: 0 }).await.unwrap().into_inner();
+    let page = auditor
+        .list_transactions(ListTransactionsRequest { from: 0, limit: 0 })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(page.log_size, 7);
-    assert_eq!(page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
+    assert_eq!(
+        page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(),
+        (0..7).collect::<Vec<_>>()
+    );
     assert_eq!(page.entries[6].entry, first.entry);
 
-    let status = auditor.get_status(GetStatusRequest {}).await.unwrap().into_inner();
+    let status = auditor
+        .get_status(GetStatusRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(Genesis::from_bytes(&status.genesis).unwrap(), world.genesis);
     assert!(Header::from_bytes(&status.header).unwrap().height >= first.height);
-    FinalityEvidence::from_bytes(&status.evidence).unwrap().verify(&world.genesis).unwrap();
-    assert_eq!((status.organisation.as_str(), status.peers_connected), ("gamma", 3));
+    FinalityEvidence::from_bytes(&status.evidence)
+        .unwrap()
+        .verify(&world.genesis)
+        .unwrap();
+    assert_eq!(
+        (status.organisation.as_str(), status.peers_connected),
+        ("gamma", 3)
+    );
 
-    let manifest = auditor.get_committee(GetCommitteeRequest { key_id: Vec::new() }).await.unwrap().into_inner();
+    let manifest = auditor
+        .get_committee(GetCommitteeRequest { key_id: Vec::new() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(manifest.manifest, world.committee.signed.to_bytes());
     network.stop_all().await;
 }
@@ -120,10 +185,21 @@ async fn each_sees_what_it_may() {
     network.lay_foundation().await;
     let world = &network.world;
     let south = key("south");
-    network.submit(0, &world.create_tenant("south", &south)).await.unwrap();
-    let everything = ListTransactionsRequest { from: 0, limit: 1_000 };
+    network
+        .submit(0, &world.create_tenant("south", &south))
+        .await
+        .unwrap();
+    let everything = ListTransactionsRequest {
+        from: 0,
+        limit: 1_000,
+    };
     let indices = async |who| {
-        let page = network.client(0, who).list_transactions(everything).await.unwrap().into_inner();
+        let page = network
+            .client(0, who)
+            .list_transactions(everything)
+            .await
+            .unwrap()
+            .into_inner();
         page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>()
     };
     assert_eq!(indices(&world.auditor).await, [0, 1, 2, 3, 4, 5, 6]);
@@ -132,7 +208,10 @@ async fn each_sees_what_it_may() {
 
     let mut stranger = network.client(0, &key("stranger"));
     let refused = stranger.list_transactions(everything).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::PermissionDenied, "forbidden".into()));
+    assert_eq!(
+        (refused.code(), code(&refused)),
+        (Code::PermissionDenied, "forbidden".into())
+    );
     let document = GetDocumentRequest {
         tenant: "north".into(),
         dataset: "loans".into(),
@@ -142,14 +221,35 @@ async fn each_sees_what_it_may() {
     let mut reader = network.client(0, &world.reader);
     let found = reader.get_document(document.clone()).await.unwrap().into_inner();
     assert_eq!(DocumentVersion::from_bytes(&found.document).unwrap().version, 1);
-    let missing = GetDocumentRequest { version: 2, ..document.clone() };
-    assert_eq!(reader.get_document(missing).await.unwrap_err().code(), Code::NotFound);
-    let refused = network.client(0, &south).get_document(document).await.unwrap_err();
+    let missing = GetDocumentRequest {
+        version: 2,
+        ..document.clone()
+    };
+    assert_eq!(
+        reader.get_document(missing).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    let refused = network
+        .client(0, &south)
+        .get_document(document)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     // What concerns another tenant is to a tenant as if it did not exist.
-    let of_south = network.client(0, &world.auditor).list_transactions(everything).await.unwrap().into_inner();
+    let of_south = network
+        .client(0, &world.auditor)
+        .list_transactions(everything)
+        .await
+        .unwrap()
+        .into_inner();
     let tx_id = entry(&of_south.entries[6].entry).transaction.tx_id().0.to_vec();
-    let refused = reader.get_transaction(GetTransactionRequest { tx_id, with_proof: false }).await.unwrap_err();
+    let refused = reader
+        .get_transaction(GetTransactionRequest {
+            tx_id,
+            with_proof: false,
+        })
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     network.stop_all().await;
 }
@@ -161,10 +261,21 @@ async fn one_endorser_may_be_away_and_catches_up() {
     network.stop(3).await;
     let read = network.world.request_read();
     for index in [0, 1, 2] {
-        assert!(network.request_read(index, &read).await.unwrap().approval.is_some());
+        assert!(
+            network
+                .request_read(index, &read)
+                .await
+                .unwrap()
+                .approval
+                .is_some()
+        );
     }
     network.start(3).await;
-    let answer = network.until("the read is there", async || network.request_read(3, &read).await.ok()).await;
+    let answer = network
+        .until("the read is there", async || {
+            network.request_read(3, &read).await.ok()
+        })
+        .await;
     assert!(answer.approval.is_some());
     network.stop_all().await;
 }
@@ -178,7 +289,11 @@ async fn e10_a_wiped_endorser_gets_the_chain_from_the_others() {
     network.stop(1).await;
     network.wipe(1);
     network.start(1).await;
-    let answer = network.until("the read is there", async || network.request_read(1, &read).await.ok()).await;
+    let answer = network
+        .until("the read is there", async || {
+            network.request_read(1, &read).await.ok()
+        })
+        .await;
     assert!(answer.approval.is_some());
     let next = network.world.request_read();
     assert!(network.request_read(1, &next).await.unwrap().approval.is_some());
@@ -198,17 +313,35 @@ async fn e7_an_endorser_cut_off_from_the_others_approves_nothing_and_says_how_ol
     }
     let read = network.world.request_read();
     let refused = network.request_read(0, &read).await.unwrap_err();
-    assert_eq!((refused.code(), code(&refused)), (Code::DeadlineExceeded, "not_final_in_time".into()));
+    assert_eq!(
+        (refused.code(), code(&refused)),
+        (Code::DeadlineExceeded, "not_final_in_time".into())
+    );
     let mut auditor = network.client(0, &network.world.auditor);
-    let request = GetTransactionRequest { tx_id: read.tx_id().0.to_vec(), with_proof: false };
+    let request = GetTransactionRequest {
+        tx_id: read.tx_id().0.to_vec(),
+        with_proof: false,
+    };
     let stale = network.until("it notices", async || {
-        auditor.get_transaction(request.clone()).await.err().filter(|status| code(status) == "stale")
+        auditor
+            .get_transaction(request.clone())
+            .await
+            .err()
+            .filter(|status| code(status) == "stale")
     });
     assert_eq!(stale.await.code(), Code::Unavailable);
-    assert!(!network.is_ready(0).await);
+    network
+        .until("it is not ready", async || {
+            (!network.is_ready(0).await).then_some(())
+        })
+        .await;
     let mut auditor = network.client(0, &network.world.auditor);
     let status = network.until("its peers are gone", async || {
-        let status = auditor.get_status(GetStatusRequest {}).await.unwrap().into_inner();
+        let status = auditor
+            .get_status(GetStatusRequest {})
+            .await
+            .unwrap()
+            .into_inner();
         (status.peers_connected == 0).then_some(status)
     });
     assert_eq!(status.await.pending, 1);
@@ -216,7 +349,11 @@ async fn e7_an_endorser_cut_off_from_the_others_approves_nothing_and_says_how_ol
     for index in [1, 2, 3] {
         network.start(index).await;
     }
-    let answer = network.until("it is decided", async || network.request_read(0, &read).await.ok()).await;
+    let answer = network
+        .until("it is decided", async || {
+            network.request_read(0, &read).await.ok()
+        })
+        .await;
     assert!(answer.approval.is_some());
     network.stop_all().await;
 }
@@ -233,7 +370,9 @@ async fn all_may_stop_and_go_on_where_they_were() {
     for index in ALL {
         network.start(index).await;
     }
-    let after = network.until("it is there", async || network.request_read(2, &read).await.ok()).await;
+    let after = network
+        .until("it is there", async || network.request_read(2, &read).await.ok())
+        .await;
     assert_eq!(after.entry.unwrap(), before);
     let next = network.world.request_read();
     assert!(network.request_read(1, &next).await.unwrap().approval.is_some());
@@ -245,10 +384,17 @@ async fn p11_an_endorser_with_anothers_keys_does_not_start() {
     let network = Network::new();
     let mut config = network.config(0);
     config.keys = network.config(1).keys;
-    let error = ledger_endorser::run(config, std::future::pending()).await.unwrap_err();
+    let error = ledger_endorser::run(config, std::future::pending())
+        .await
+        .unwrap_err();
     assert!(format!("{error:#}").contains("belongs elsewhere"), "{error:#}");
     let mut config = network.config(0);
     config.peers.pop_first();
-    let error = ledger_endorser::run(config, std::future::pending()).await.unwrap_err();
-    assert!(format!("{error:#}").contains("no address for the validator"), "{error:#}");
+    let error = ledger_endorser::run(config, std::future::pending())
+        .await
+        .unwrap_err();
+    assert!(
+        format!("{error:#}").contains("no address for the validator"),
+        "{error:#}"
+    );
 }

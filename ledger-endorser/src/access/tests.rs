@@ -9,7 +9,11 @@ use crate::{
 fn of(world: &World, who: &ed25519_dalek::SigningKey) -> Option<Access> {
     let ledger = founded(world);
     commit(&ledger, &[world.create_tenant("south", &key("south"))], NOW_MS);
-    Access::of(&ledger.store().snapshot().unwrap(), &who.verifying_key().to_bytes()).unwrap()
+    Access::of(
+        &ledger.store().snapshot().unwrap(),
+        &who.verifying_key().to_bytes(),
+    )
+    .unwrap()
 }
 
 #[test]

@@ -25,7 +25,13 @@ fn setting(idle_block: Duration) -> Setting {
     let ledger = Arc::new(testing::ledger(&world));
     let clock = Clock::system();
     let (replica, received) = Replica::new(Arc::clone(&ledger), clock.clone(), Handle::current(), idle_block);
-    Setting { world, ledger, clock, replica, received }
+    Setting {
+        world,
+        ledger,
+        clock,
+        replica,
+        received,
+    }
 }
 
 /// A block that another replica of the same chain proposes.
@@ -49,7 +55,10 @@ async fn a_transaction_that_arrives_ends_the_wait() {
     let setting = setting(NEVER);
     let mut proposal = setting.replica.propose(Vec::new());
     assert!((&mut proposal).now_or_never().is_none());
-    offer(&setting.ledger, &[setting.world.create_tenant("north", &setting.world.tenant_admin)]);
+    offer(
+        &setting.ledger,
+        &[setting.world.create_tenant("north", &setting.world.tenant_admin)],
+    );
     let bytes = proposal.await.unwrap();
     assert_eq!(Block::from_bytes(&bytes).unwrap().entries().len(), 1);
 }
@@ -57,7 +66,10 @@ async fn a_transaction_that_arrives_ends_the_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_of_a_pending_ancestor_does_not_end_the_wait() {
     let setting = setting(SOON);
-    offer(&setting.ledger, &[setting.world.create_tenant("north", &setting.world.tenant_admin)]);
+    offer(
+        &setting.ledger,
+        &[setting.world.create_tenant("north", &setting.world.tenant_admin)],
+    );
     let parent: BlockBytes = setting.replica.propose(Vec::new()).await.unwrap().into();
     let child = setting.replica.propose(vec![parent]).await.unwrap();
     let child = Block::from_bytes(&child).unwrap();
@@ -94,7 +106,10 @@ async fn d10_a_block_from_the_future_waits_for_the_clock() {
 async fn what_is_final_is_durable_and_known() {
     let setting = setting(SOON);
     let block = of_another(&setting.world, setting.world.now_ms);
-    setting.replica.finalized(vec![(Arc::clone(&block), None)]).unwrap();
+    setting
+        .replica
+        .finalized(vec![(Arc::clone(&block), None)])
+        .unwrap();
     assert_eq!(setting.replica.applied_height(), 1);
     setting.replica.finalized(vec![(block, None)]).unwrap();
     assert_eq!(setting.replica.applied_height(), 1);

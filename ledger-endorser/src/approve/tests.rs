@@ -21,22 +21,38 @@ fn certifier(world: &World, lifetime_s: u32) -> Certifier {
 fn trust(world: &World) -> TrustBundle {
     let root_der = Authority::generate(&name("alpha"), &SEED, ROOT_MS).unwrap();
     let organisation = TrustedOrganisation::new(name("alpha"), &root_der).unwrap();
-    TrustBundle::new(1, world.genesis.chain_id(), name("test"), vec![organisation], "AND(alpha)".parse().unwrap())
-        .unwrap()
+    TrustBundle::new(
+        1,
+        world.genesis.chain_id(),
+        name("test"),
+        vec![organisation],
+        "AND(alpha)".parse().unwrap(),
+    )
+    .unwrap()
 }
 
 fn committed(ledger: &Ledger, transaction: &Transaction) -> Committed {
     commit(ledger, std::slice::from_ref(transaction), NOW_MS);
-    Committed::find(&ledger.store().snapshot().unwrap(), id(transaction)).unwrap().unwrap()
+    Committed::find(&ledger.store().snapshot().unwrap(), id(transaction))
+        .unwrap()
+        .unwrap()
 }
 
-fn approve(certifier: &Certifier, ledger: &Ledger, read: &Committed, now_ms: u64) -> Result<Approval, ApproveError> {
+fn approve(
+    certifier: &Certifier,
+    ledger: &Ledger,
+    read: &Committed,
+    now_ms: u64,
+) -> Result<Approval, ApproveError> {
     certifier.approve(&ledger.store().snapshot().unwrap(), read, now_ms)
 }
 
 /// Whether a crypto node would take the certificate at a time.
 fn accepted(world: &World, certificate: &[u8], now_ms: u64) -> Result<(), CertificateFault> {
-    let limits = approval::Limits { max_skew_s: 0, ..approval::Limits::default() };
+    let limits = approval::Limits {
+        max_skew_s: 0,
+        ..approval::Limits::default()
+    };
     check_certificate(certificate, &trust(world), now_ms, &limits).map(drop)
 }
 
@@ -47,8 +63,13 @@ fn p1_an_approved_read_gets_a_certificate_that_says_what_the_chain_says() {
     let read = committed(&ledger, &world.request_read());
     let approval = approve(&certifier(&world, 120), &ledger, &read, NOW_MS).unwrap();
     let document = DocumentVersion::from_bytes(&approval.document).unwrap();
-    let (_, fields) =
-        check_certificate(&approval.certificate, &trust(&world), NOW_MS, &approval::Limits::default()).unwrap();
+    let (_, fields) = check_certificate(
+        &approval.certificate,
+        &trust(&world),
+        NOW_MS,
+        &approval::Limits::default(),
+    )
+    .unwrap();
     assert_eq!(fields.approve_id, read.id);
     assert_eq!(fields.write_id, document.wrapped_key.write_id());
     assert_eq!(fields.key_id, document.wrapped_key.key_id());
@@ -63,10 +84,19 @@ fn d18_nothing_but_an_approved_read_gets_a_certificate() {
     let world = World::new(NOW_MS);
     let ledger = founded(&world);
     let certifier = certifier(&world, 120);
-    let denied = committed(&ledger, &world.request_read_by("writer", &world.writer, NOW_MS + 60_000));
-    assert!(matches!(approve(&certifier, &ledger, &denied, NOW_MS), Err(ApproveError::NotApproved)));
+    let denied = committed(
+        &ledger,
+        &world.request_read_by("writer", &world.writer, NOW_MS + 60_000),
+    );
+    assert!(matches!(
+        approve(&certifier, &ledger, &denied, NOW_MS),
+        Err(ApproveError::NotApproved)
+    ));
     let other = committed(&ledger, &world.write_document("other", 1));
-    assert!(matches!(approve(&certifier, &ledger, &other, NOW_MS), Err(ApproveError::NotApproved)));
+    assert!(matches!(
+        approve(&certifier, &ledger, &other, NOW_MS),
+        Err(ApproveError::NotApproved)
+    ));
 }
 
 #[test]
@@ -74,17 +104,33 @@ fn d9_a_certificate_lives_no_longer_than_the_request_and_the_maximum() {
     let world = World::new(NOW_MS);
     let ledger = founded(&world);
     let long = committed(&ledger, &world.request_read());
-    let certificate = approve(&certifier(&world, 600), &ledger, &long, NOW_MS).unwrap().certificate;
+    let certificate = approve(&certifier(&world, 600), &ledger, &long, NOW_MS)
+        .unwrap()
+        .certificate;
     // The maximum of 120 s counts from the backdated beginning, 5 s ago.
     assert!(accepted(&world, &certificate, NOW_MS - 5_000).is_ok());
-    assert_eq!(accepted(&world, &certificate, NOW_MS - 6_000), Err(CertificateFault::NotYetValid));
+    assert_eq!(
+        accepted(&world, &certificate, NOW_MS - 6_000),
+        Err(CertificateFault::NotYetValid)
+    );
     assert!(accepted(&world, &certificate, NOW_MS + 115_000).is_ok());
-    assert_eq!(accepted(&world, &certificate, NOW_MS + 116_000), Err(CertificateFault::Expired));
+    assert_eq!(
+        accepted(&world, &certificate, NOW_MS + 116_000),
+        Err(CertificateFault::Expired)
+    );
 
-    let short = committed(&ledger, &world.request_read_by("reader", &world.reader, NOW_MS + 30_000));
-    let certificate = approve(&certifier(&world, 120), &ledger, &short, NOW_MS).unwrap().certificate;
+    let short = committed(
+        &ledger,
+        &world.request_read_by("reader", &world.reader, NOW_MS + 30_000),
+    );
+    let certificate = approve(&certifier(&world, 120), &ledger, &short, NOW_MS)
+        .unwrap()
+        .certificate;
     assert!(accepted(&world, &certificate, NOW_MS + 30_000).is_ok());
-    assert_eq!(accepted(&world, &certificate, NOW_MS + 31_000), Err(CertificateFault::Expired));
+    assert_eq!(
+        accepted(&world, &certificate, NOW_MS + 31_000),
+        Err(CertificateFault::Expired)
+    );
 }
 
 #[test]
@@ -92,9 +138,15 @@ fn e5_an_expired_request_gets_no_certificate() {
     let world = World::new(NOW_MS);
     let ledger = founded(&world);
     let certifier = certifier(&world, 120);
-    let read = committed(&ledger, &world.request_read_by("reader", &world.reader, NOW_MS + 30_000));
+    let read = committed(
+        &ledger,
+        &world.request_read_by("reader", &world.reader, NOW_MS + 30_000),
+    );
     assert!(approve(&certifier, &ledger, &read, NOW_MS + 28_000).is_ok());
-    assert!(matches!(approve(&certifier, &ledger, &read, NOW_MS + 30_000), Err(ApproveError::Expired)));
+    assert!(matches!(
+        approve(&certifier, &ledger, &read, NOW_MS + 30_000),
+        Err(ApproveError::Expired)
+    ));
 }
 
 #[test]
@@ -119,14 +171,20 @@ fn a_later_revocation_does_not_undo_a_recorded_approval() {
     committed(&ledger, &world.revoke_reader());
     assert!(approve(&certifier(&world, 120), &ledger, &read, NOW_MS).is_ok());
     let next = committed(&ledger, &world.request_read());
-    assert!(matches!(approve(&certifier(&world, 120), &ledger, &next, NOW_MS), Err(ApproveError::NotApproved)));
+    assert!(matches!(
+        approve(&certifier(&world, 120), &ledger, &next, NOW_MS),
+        Err(ApproveError::NotApproved)
+    ));
 }
 
 #[test]
 fn the_cache_is_bounded() {
     let world = World::new(NOW_MS);
     let certifier = certifier(&world, 120);
-    let certificate = Certificate { der: Arc::from([0].as_slice()), renew_after_ms: u64::MAX };
+    let certificate = Certificate {
+        der: Arc::from([0].as_slice()),
+        renew_after_ms: u64::MAX,
+    };
     for number in 0..=CACHED {
         let mut id = [0; 32];
         id[..8].copy_from_slice(&number.to_be_bytes());

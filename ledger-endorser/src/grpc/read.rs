@@ -53,9 +53,15 @@ impl Endorser {
         let committed = Committed::find(&snapshot, id)?
             .filter(|committed| access.covers_body(&committed.entry().transaction.body))
             .ok_or(Failure::NotFound("transaction"))?;
-        let proof =
-            if request.with_proof { prove(&snapshot, &committed)?.to_bytes() } else { Vec::new() };
-        Ok(wire::GetTransactionResponse { entry: Some(log_entry(&committed)), proof })
+        let proof = if request.with_proof {
+            prove(&snapshot, &committed)?.to_bytes()
+        } else {
+            Vec::new()
+        };
+        Ok(wire::GetTransactionResponse {
+            entry: Some(log_entry(&committed)),
+            proof,
+        })
     }
 
     pub(super) fn page(
@@ -71,10 +77,15 @@ impl Endorser {
         };
         let lines = match &access {
             Access::All => snapshot.page(request.from, limit, PAGE_BYTES)?,
-            Access::Tenant(tenant) => snapshot.tenant_page(tenant.as_str(), request.from, limit, PAGE_BYTES)?,
+            Access::Tenant(tenant) => {
+                snapshot.tenant_page(tenant.as_str(), request.from, limit, PAGE_BYTES)?
+            }
         };
         let entries = with_times(&snapshot, lines)?;
-        Ok(wire::ListTransactionsResponse { entries, log_size: snapshot.newest().log_size })
+        Ok(wire::ListTransactionsResponse {
+            entries,
+            log_size: snapshot.newest().log_size,
+        })
     }
 
     pub(super) fn document(
@@ -94,9 +105,13 @@ impl Endorser {
             0 => queries::latest_version(&snapshot, &tenant, &dataset, &name)?,
             version => Some(version),
         };
-        let Some(version) = version else { return Err(missing) };
+        let Some(version) = version else {
+            return Err(missing);
+        };
         let document = snapshot.get(&keys::document_version(&tenant, &dataset, &name, version))?;
-        Ok(wire::GetDocumentResponse { document: document.ok_or(missing)? })
+        Ok(wire::GetDocumentResponse {
+            document: document.ok_or(missing)?,
+        })
     }
 
     /// The committee is public among those who can connect: its members sign it, and wrapping needs it.
@@ -111,13 +126,18 @@ impl Endorser {
             queries::committee(&snapshot, &field::id::<KeyId>("key_id", &request.key_id)?)?
         };
         let manifest = manifest.ok_or(Failure::NotFound("committee"))?;
-        Ok(wire::GetCommitteeResponse { manifest: manifest.to_bytes() })
+        Ok(wire::GetCommitteeResponse {
+            manifest: manifest.to_bytes(),
+        })
     }
 
     /// Always answered: it says itself how old it is.
     pub(super) fn status(&self) -> Result<wire::GetStatusResponse, Failure> {
         let snapshot = self.ledger.store().snapshot()?;
-        let evidence = snapshot.newest_evidence()?.map(|(_, evidence)| evidence).unwrap_or_default();
+        let evidence = snapshot
+            .newest_evidence()?
+            .map(|(_, evidence)| evidence)
+            .unwrap_or_default();
         let (pending, _) = self.ledger.mempool().size();
         Ok(wire::GetStatusResponse {
             genesis: self.ledger.genesis().to_bytes(),
@@ -137,7 +157,9 @@ fn with_times(snapshot: &Snapshot, lines: Vec<LogLine>) -> Result<Vec<LogEntry>,
     for line in lines {
         let header = match newest.take().filter(|header| header.height == line.height) {
             Some(header) => header,
-            None => snapshot.header(line.height)?.ok_or(StoreError::Damaged("a header is missing"))?,
+            None => snapshot
+                .header(line.height)?
+                .ok_or(StoreError::Damaged("a header is missing"))?,
         };
         entries.push(LogEntry {
             index: line.index,
@@ -152,7 +174,9 @@ fn with_times(snapshot: &Snapshot, lines: Vec<LogLine>) -> Result<Vec<LogEntry>,
 
 /// Inclusion in the block, and the headers from there to the first with evidence.
 fn prove(snapshot: &Snapshot, committed: &Committed) -> Result<EntryProof, Failure> {
-    let (last, evidence) = snapshot.evidence_from(committed.height)?.ok_or(Failure::NoEvidence)?;
+    let (last, evidence) = snapshot
+        .evidence_from(committed.height)?
+        .ok_or(Failure::NoEvidence)?;
     let evidence = FinalityEvidence::from_bytes(&evidence)
         .map_err(|_| StoreError::Damaged("finality evidence does not parse"))?;
     let most = u64::try_from(MAX_HEADERS).unwrap_or(u64::MAX);
@@ -161,12 +185,21 @@ fn prove(snapshot: &Snapshot, committed: &Committed) -> Result<EntryProof, Failu
     }
     let mut headers = Vec::new();
     for height in committed.height..=last {
-        headers.push(snapshot.header(height)?.ok_or(StoreError::Damaged("a header is missing"))?);
+        headers.push(
+            snapshot
+                .header(height)?
+                .ok_or(StoreError::Damaged("a header is missing"))?,
+        );
     }
     let size = headers.first().map_or(0, |header| header.log_size);
     let path = inclusion_proof(&LogNodes(snapshot), committed.index, size).map_err(|error| match error {
         ProofError::State(error) => Failure::State(error),
         _ => StoreError::Damaged("an entry is not in its block").into(),
     })?;
-    Ok(EntryProof { index: committed.index, path, headers, evidence })
+    Ok(EntryProof {
+        index: committed.index,
+        path,
+        headers,
+        evidence,
+    })
 }

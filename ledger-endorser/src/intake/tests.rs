@@ -25,7 +25,12 @@ fn setting() -> Setting {
     let ledger = Arc::new(testing::founded(&world));
     let (outbox, outgoing) = Outbox::new();
     let intake = Intake::new(Arc::clone(&ledger), outbox, Clock::system());
-    Setting { world, ledger, intake, outgoing }
+    Setting {
+        world,
+        ledger,
+        intake,
+        outgoing,
+    }
 }
 
 impl Setting {
@@ -49,12 +54,19 @@ impl Setting {
     }
 
     fn blamed(&self, reason: &'static str) -> u64 {
-        self.ledger.metrics().refusals.get_or_create(&ReasonLabel { reason }).get()
+        self.ledger
+            .metrics()
+            .refusals
+            .get_or_create(&ReasonLabel { reason })
+            .get()
     }
 }
 
 fn badly_signed(transaction: &Transaction) -> Transaction {
-    Transaction { signature: Signature([7; 64]), ..transaction.clone() }
+    Transaction {
+        signature: Signature([7; 64]),
+        ..transaction.clone()
+    }
 }
 
 #[test]
@@ -78,8 +90,14 @@ fn strangers_and_the_badly_signed_do_not_get_in() {
     let stranger = world.request_read_by("reader", &key("stranger"), world.now_ms + 60_000);
     assert_eq!(setting.refused(&stranger), "unknown_author");
     let auditor = world.create_tenant("south", &key("south"));
-    assert_eq!(setting.refused(&world.sign(&world.auditor, auditor.body)), "author_may_not_write");
-    let no_possession = Transaction { possession: Some(Signature([7; 64])), ..read.clone() };
+    assert_eq!(
+        setting.refused(&world.sign(&world.auditor, auditor.body)),
+        "author_may_not_write"
+    );
+    let no_possession = Transaction {
+        possession: Some(Signature([7; 64])),
+        ..read.clone()
+    };
     assert_eq!(setting.refused(&no_possession), "invalid_possession");
     let expired = world.request_read_by("reader", &world.reader, world.now_ms.saturating_sub(1));
     assert_eq!(setting.refused(&expired), "expired");
@@ -94,7 +112,10 @@ fn p12_malformed_submissions_are_refused() {
     let setting = setting();
     let bytes = setting.world.request_read().to_bytes();
     for end in 0..bytes.len() {
-        assert_eq!(setting.intake.parse(&bytes[..end]).unwrap_err().code(), "malformed");
+        assert_eq!(
+            setting.intake.parse(&bytes[..end]).unwrap_err().code(),
+            "malformed"
+        );
     }
     let too_long = vec![0; golden_record::MAX_TRANSACTION_BYTES + 1];
     assert!(setting.intake.parse(&too_long).is_err());
@@ -144,7 +165,9 @@ fn a_peer_that_gossips_rubbish_is_not_listened_to() {
     let good = setting.world.request_read();
     setting.gossip(&[&bad, &good]);
     assert!(setting.ledger.mempool().get(&id(&good)).is_none());
-    setting.intake.receive(&[2; 32], &gossip::encode(&[good.to_bytes().into()])[0]);
+    setting
+        .intake
+        .receive(&[2; 32], &gossip::encode(&[good.to_bytes().into()])[0]);
     assert!(setting.ledger.mempool().get(&id(&good)).is_some());
 }
 
@@ -160,7 +183,9 @@ fn a_wrong_proof_in_a_body_is_recorded_and_not_refused() {
     assert_eq!(setting.submit(&write).unwrap(), Taken::Waiting);
     commit(&setting.ledger, &[], setting.world.now_ms);
     let snapshot = setting.ledger.store().snapshot().unwrap();
-    let committed = crate::waiters::Committed::find(&snapshot, id(&write)).unwrap().unwrap();
+    let committed = crate::waiters::Committed::find(&snapshot, id(&write))
+        .unwrap()
+        .unwrap();
     let expected = golden_record::Outcome::Rejected(RejectionReason::ObjectMismatch);
     assert_eq!(committed.entry().outcome, expected);
 }

@@ -25,12 +25,26 @@ pub(super) struct PendingBlock {
 
 impl PendingBlock {
     pub(super) fn of_verified(verified: VerifiedBlock, hash: BlockHash, changes: Changes) -> Self {
-        let ids = verified.transactions().iter().map(|transaction| transaction.id()).collect();
-        Self { block: Arc::new(verified.into_block()), hash, ids, changes: Arc::new(changes) }
+        let ids = verified
+            .transactions()
+            .iter()
+            .map(|transaction| transaction.id())
+            .collect();
+        Self {
+            block: Arc::new(verified.into_block()),
+            hash,
+            ids,
+            changes: Arc::new(changes),
+        }
     }
 
     pub(super) fn of_built(block: Block, hash: BlockHash, ids: Vec<TxId>, changes: Changes) -> Self {
-        Self { block: Arc::new(block), hash, ids, changes: Arc::new(changes) }
+        Self {
+            block: Arc::new(block),
+            hash,
+            ids,
+            changes: Arc::new(changes),
+        }
     }
 
     pub(super) fn to_final(&self, evidence: Option<FinalityEvidence>) -> FinalBlock {
@@ -80,7 +94,9 @@ impl PendingBlocks {
     /// Forgets the blocks up to a height.
     pub(super) fn retain_above(&self, height: u64) {
         let mut inner = self.inner();
-        inner.blocks.retain(|_, pending| pending.block.header().height > height);
+        inner
+            .blocks
+            .retain(|_, pending| pending.block.header().height > height);
         let Inner { blocks, order } = &mut *inner;
         order.retain(|hash| blocks.contains_key(hash));
     }

@@ -12,7 +12,9 @@ use crate::{
 
 fn outcome(ledger: &Ledger, transaction: &Transaction) -> Option<Outcome> {
     let snapshot = ledger.store().snapshot().unwrap();
-    Committed::find(&snapshot, id(transaction)).unwrap().map(|committed| committed.entry().outcome)
+    Committed::find(&snapshot, id(transaction))
+        .unwrap()
+        .map(|committed| committed.entry().outcome)
 }
 
 #[test]
@@ -30,7 +32,10 @@ fn e11_replicas_come_to_the_same_state() {
     // A block that was never seen as a proposal is executed when it is final.
     follower.apply(vec![(block, None)]).unwrap();
     assert_eq!(leader.store().tip(), follower.store().tip());
-    assert!(matches!(outcome(&follower, &read), Some(Outcome::Approved { .. })));
+    assert!(matches!(
+        outcome(&follower, &read),
+        Some(Outcome::Approved { .. })
+    ));
 }
 
 #[test]
@@ -41,8 +46,14 @@ fn verdicts_are_recorded_whatever_they_are() {
     let rejected = world.create_tenant("north", &world.auditor);
     let duplicate = world.create_tenant("north", &crate::common::key("somebody"));
     commit(&ledger, &[denied.clone(), duplicate.clone()], NOW_MS);
-    assert_eq!(outcome(&ledger, &denied), Some(Outcome::Denied(DenialReason::NotAReader)));
-    assert_eq!(outcome(&ledger, &duplicate), Some(Outcome::Rejected(RejectionReason::TenantExists)));
+    assert_eq!(
+        outcome(&ledger, &denied),
+        Some(Outcome::Denied(DenialReason::NotAReader))
+    );
+    assert_eq!(
+        outcome(&ledger, &duplicate),
+        Some(Outcome::Rejected(RejectionReason::TenantExists))
+    );
     assert_eq!(outcome(&ledger, &rejected), None);
 }
 
@@ -61,11 +72,16 @@ fn final_blocks_that_come_again_change_nothing() {
 fn a_batch_of_final_blocks_is_one_step() {
     let world = World::new(NOW_MS);
     let (leader, follower) = (ledger(&world), ledger(&world));
-    let blocks: Vec<_> =
-        world.foundation().into_iter().map(|transaction| commit(&leader, &[transaction], NOW_MS)).collect();
+    let blocks: Vec<_> = world
+        .foundation()
+        .into_iter()
+        .map(|transaction| commit(&leader, &[transaction], NOW_MS))
+        .collect();
     // What is there already may come along.
     follower.apply(vec![(Arc::clone(&blocks[0]), None)]).unwrap();
-    follower.apply(blocks.into_iter().map(|block| (block, None)).collect()).unwrap();
+    follower
+        .apply(blocks.into_iter().map(|block| (block, None)).collect())
+        .unwrap();
     assert_eq!(leader.store().tip(), follower.store().tip());
 }
 
@@ -117,7 +133,16 @@ fn a_block_that_repeats_an_ancestors_transaction_is_refused() {
 fn graft(block: &[u8], parent: &[u8]) -> Vec<u8> {
     let (header, parent) = (Block::inspect(block).unwrap(), Block::inspect(parent).unwrap());
     let body = &block[header.to_bytes().len()..];
-    [Header { parent: parent.hash(), ..header }.to_bytes().as_slice(), body].concat()
+    [
+        Header {
+            parent: parent.hash(),
+            ..header
+        }
+        .to_bytes()
+        .as_slice(),
+        body,
+    ]
+    .concat()
 }
 
 #[test]
@@ -129,10 +154,19 @@ fn e6_a_leader_that_lies_about_an_outcome_gets_no_vote() {
     let honest = propose(&ledger, NOW_MS);
     let block = Block::from_bytes(&honest).unwrap();
     let entry = block.entries()[0].clone();
-    let lie = Outcome::Approved { write_id: [1; 32].into(), key_id: [2; 32].into() };
+    let lie = Outcome::Approved {
+        write_id: [1; 32].into(),
+        key_id: [2; 32].into(),
+    };
     let forged = reseal(&block, entry.transaction, lie);
     let refused = ledger.check(&forged, &ledger.ground(&[]).unwrap());
-    assert!(matches!(refused, Err(LedgerError::Block(BlockError::WrongOutcome { position: 0, .. }))), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Err(LedgerError::Block(BlockError::WrongOutcome { position: 0, .. }))
+        ),
+        "{refused:?}"
+    );
 }
 
 /// The block with one entry, under a header that binds it.
@@ -141,8 +175,18 @@ fn reseal(block: &Block, transaction: Transaction, outcome: Outcome) -> Vec<u8> 
 
     let entry = golden_record::Entry { transaction, outcome };
     let body = [&1u32.to_be_bytes(), entry.to_bytes().as_slice()].concat();
-    let body_hash = Transcript::new(Domain::BlockBody).append("entries", &body).digest();
-    [Header { body_hash, ..block.header().clone() }.to_bytes(), body].concat()
+    let body_hash = Transcript::new(Domain::BlockBody)
+        .append("entries", &body)
+        .digest();
+    [
+        Header {
+            body_hash,
+            ..block.header().clone()
+        }
+        .to_bytes(),
+        body,
+    ]
+    .concat()
 }
 
 #[test]
@@ -157,7 +201,10 @@ fn a_block_with_a_changed_byte_is_refused() {
     for position in (0..block.len()).filter(|position| !time.contains(position)) {
         let mut changed = block.to_vec();
         changed[position] ^= 1;
-        assert!(fresh.check(&changed, &fresh.ground(&[]).unwrap()).is_err(), "byte {position}");
+        assert!(
+            fresh.check(&changed, &fresh.ground(&[]).unwrap()).is_err(),
+            "byte {position}"
+        );
     }
     fresh.check(&block, &fresh.ground(&[]).unwrap()).unwrap();
 }
@@ -169,13 +216,30 @@ fn e10_evidence_that_does_not_hold_is_not_kept() {
     let block = commit(&honest, &world.foundation()[1..2], NOW_MS);
     let too_few = votes(&world, &block, 2);
     let refused = ledger.apply(vec![(Arc::clone(&block), Some(too_few))]);
-    assert!(matches!(refused, Err(LedgerError::Evidence { height: 1, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(LedgerError::Evidence { height: 1, .. })),
+        "{refused:?}"
+    );
     let of_another = votes(&world, &world.genesis.block().0.to_bytes(), 3);
-    assert!(ledger.apply(vec![(Arc::clone(&block), Some(of_another))]).is_err());
+    assert!(
+        ledger
+            .apply(vec![(Arc::clone(&block), Some(of_another))])
+            .is_err()
+    );
     assert_eq!(ledger.store().tip().header.height, 0);
     let enough = votes(&world, &block, 3);
     ledger.apply(vec![(block, Some(enough))]).unwrap();
-    assert_eq!(ledger.store().snapshot().unwrap().newest_evidence().unwrap().unwrap().0, 1);
+    assert_eq!(
+        ledger
+            .store()
+            .snapshot()
+            .unwrap()
+            .newest_evidence()
+            .unwrap()
+            .unwrap()
+            .0,
+        1
+    );
 }
 
 #[test]
@@ -202,7 +266,10 @@ async fn whoever_waits_is_told_after_it_is_durable() {
     let waiting = ledger.waiters().wait_for(id(&tenant));
     commit(&ledger, std::slice::from_ref(&tenant), NOW_MS);
     let committed = waiting.await.unwrap();
-    assert_eq!((committed.index, committed.height, committed.time_ms), (0, 1, NOW_MS));
+    assert_eq!(
+        (committed.index, committed.height, committed.time_ms),
+        (0, 1, NOW_MS)
+    );
     assert_eq!(committed.block_hash, ledger.store().tip().hash);
     assert_eq!(committed.entry().transaction, tenant);
     assert_eq!(committed.entry().outcome, Outcome::Applied);

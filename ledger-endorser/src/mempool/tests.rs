@@ -4,15 +4,22 @@ use crate::{
     testing::{NOW_MS, pending},
 };
 
-const LIMITS: MempoolLimits =
-    MempoolLimits { transactions: 4, bytes: 1 << 20, author_transactions: 3, author_bytes: 1 << 19 };
+const LIMITS: MempoolLimits = MempoolLimits {
+    transactions: 4,
+    bytes: 1 << 20,
+    author_transactions: 3,
+    author_bytes: 1 << 19,
+};
 
 fn tenant(world: &World, name: &str) -> Pending {
     pending(&world.create_tenant(name, &key(name)))
 }
 
 fn selected(pool: &Mempool, most: usize, bytes: usize) -> Vec<TxId> {
-    pool.select(most, bytes, |_| true).iter().map(|pending| pending.transaction.id()).collect()
+    pool.select(most, bytes, |_| true)
+        .iter()
+        .map(|pending| pending.transaction.id())
+        .collect()
 }
 
 #[test]
@@ -47,19 +54,29 @@ fn one_author_cannot_fill_the_pool() {
         pool.insert(tenant(&world, name)).unwrap();
     }
     assert_eq!(pool.insert(tenant(&world, "d")), Err(Full::Author));
-    pool.insert(pending(&world.create_user("reader", &world.reader))).unwrap();
-    assert_eq!(pool.insert(pending(&world.write_document("x", 1))), Err(Full::Pool));
+    pool.insert(pending(&world.create_user("reader", &world.reader)))
+        .unwrap();
+    assert_eq!(
+        pool.insert(pending(&world.write_document("x", 1))),
+        Err(Full::Pool)
+    );
 }
 
 #[test]
 fn bytes_are_bounded_as_a_whole_and_for_each_author() {
     let world = World::new(NOW_MS);
     let one = tenant(&world, "a");
-    let of_author = MempoolLimits { author_bytes: 2 * one.bytes.len() - 1, ..LIMITS };
+    let of_author = MempoolLimits {
+        author_bytes: 2 * one.bytes.len() - 1,
+        ..LIMITS
+    };
     let pool = Mempool::new(of_author);
     pool.insert(one.clone()).unwrap();
     assert_eq!(pool.insert(tenant(&world, "b")), Err(Full::Author));
-    let in_all = MempoolLimits { bytes: one.bytes.len() - 1, ..LIMITS };
+    let in_all = MempoolLimits {
+        bytes: one.bytes.len() - 1,
+        ..LIMITS
+    };
     assert_eq!(Mempool::new(in_all).insert(one), Err(Full::Pool));
 }
 

@@ -140,7 +140,10 @@ impl redb::StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let start = position(offset)?;
         let state = self.state();
-        let from = state.current.get(start..start + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let from = state
+            .current
+            .get(start..start + out.len())
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(from);
         Ok(())
     }
@@ -157,7 +160,9 @@ impl redb::StorageBackend for Disk {
         let mut state = self.operation()?;
         if state.sync == Sync::Honoured {
             let unsynced = std::mem::take(&mut state.unsynced);
-            unsynced.into_iter().for_each(|operation| settle(&mut state.durable, operation));
+            unsynced
+                .into_iter()
+                .for_each(|operation| settle(&mut state.durable, operation));
         }
         Ok(())
     }
@@ -166,7 +171,11 @@ impl redb::StorageBackend for Disk {
         let mut state = self.operation()?;
         let start = position(offset)?;
         let end = start + data.len();
-        state.current.get_mut(start..end).ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(data);
+        state
+            .current
+            .get_mut(start..end)
+            .ok_or(io::ErrorKind::UnexpectedEof)?
+            .copy_from_slice(data);
         state.unsynced.push(Unsynced::Write(start, data.to_vec()));
         Ok(())
     }

@@ -57,7 +57,9 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("height", &self.tip().header.height).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("height", &self.tip().header.height)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,7 +79,9 @@ impl Store {
         genesis: &Genesis,
         cache_bytes: usize,
     ) -> Result<Self, StoreError> {
-        let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(disk)?;
+        let database = Database::builder()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(disk)?;
         Self::begin(database, genesis)
     }
 
@@ -89,7 +93,10 @@ impl Store {
         check_meta(&database, chain_id.as_bytes())?;
         let header = Snapshot::new(database.begin_read()?)?.newest().clone();
         let hash = header.hash();
-        Ok(Self { database, tip: Mutex::new(Arc::new(Tip { header, hash })) })
+        Ok(Self {
+            database,
+            tip: Mutex::new(Arc::new(Tip { header, hash })),
+        })
     }
 
     /// The newest durable block.
@@ -120,7 +127,10 @@ impl Store {
         for block in blocks {
             check_next(&tip, block.block.header())?;
             tables.append(block)?;
-            tip = Arc::new(Tip { header: block.block.header().clone(), hash: block.hash });
+            tip = Arc::new(Tip {
+                header: block.block.header().clone(),
+                hash: block.hash,
+            });
         }
         drop(tables);
         write.commit()?;
@@ -133,7 +143,10 @@ fn check_next(tip: &Tip, header: &Header) -> Result<(), StoreError> {
     if header.parent == tip.hash && header.height == tip.header.height.saturating_add(1) {
         Ok(())
     } else {
-        Err(StoreError::NotNext { newest: tip.header.height, given: header.height })
+        Err(StoreError::NotNext {
+            newest: tip.header.height,
+            given: header.height,
+        })
     }
 }
 
@@ -175,14 +188,25 @@ fn write_genesis(database: &Database, genesis: &Genesis) -> Result<(), StoreErro
 fn check_meta(database: &Database, chain_id: &[u8; 32]) -> Result<(), StoreError> {
     let read = database.begin_read()?;
     let meta = read.open_table(tables::META)?;
-    let layout = meta.get("layout")?.ok_or(StoreError::Damaged("the layout is missing"))?;
-    let layout = layout.value().try_into().map_err(|_| StoreError::Damaged("the layout does not parse"))?;
+    let layout = meta
+        .get("layout")?
+        .ok_or(StoreError::Damaged("the layout is missing"))?;
+    let layout = layout
+        .value()
+        .try_into()
+        .map_err(|_| StoreError::Damaged("the layout does not parse"))?;
     let layout = u64::from_be_bytes(layout);
     if layout != tables::LAYOUT {
         return Err(StoreError::UnknownLayout(layout));
     }
-    let chain = meta.get("chain")?.ok_or(StoreError::Damaged("the chain id is missing"))?;
-    if chain.value() == chain_id { Ok(()) } else { Err(StoreError::OtherChain) }
+    let chain = meta
+        .get("chain")?
+        .ok_or(StoreError::Damaged("the chain id is missing"))?;
+    if chain.value() == chain_id {
+        Ok(())
+    } else {
+        Err(StoreError::OtherChain)
+    }
 }
 
 /// The open tables of one write.
@@ -211,7 +235,8 @@ impl<'w> Tables<'w> {
         let header = block.block.header();
         self.headers.insert(header.height, header.to_bytes().as_slice())?;
         if let Some(evidence) = &block.evidence {
-            self.evidence.insert(header.height, evidence.to_bytes().as_slice())?;
+            self.evidence
+                .insert(header.height, evidence.to_bytes().as_slice())?;
         }
         for (id, (index, entry)) in block.ids.iter().zip(block.block.indexed_entries()) {
             self.append_entry(header.height, id, index, entry)?;

@@ -26,7 +26,10 @@ fn chain(world: &World, length: u64) -> Vec<Arc<[u8]>> {
             let name = format!("tenant-{number}{suffix}");
             world.create_tenant(&name, &key(&name))
         };
-        offer(&ledger, &[tenant("a"), tenant("b")][..1 + usize::from(number % 3 == 0)]);
+        offer(
+            &ledger,
+            &[tenant("a"), tenant("b")][..1 + usize::from(number % 3 == 0)],
+        );
         let block = propose(&ledger, NOW_MS + number);
         ledger.apply(vec![(Arc::clone(&block), None)]).unwrap();
         block
@@ -35,15 +38,24 @@ fn chain(world: &World, length: u64) -> Vec<Arc<[u8]>> {
 }
 
 fn open(world: &World, disk: &Disk) -> Result<Ledger, StoreError> {
-    Ok(ledger_over(world, Store::on_disk(disk.clone(), &world.genesis, CACHE)?))
+    Ok(ledger_over(
+        world,
+        Store::on_disk(disk.clone(), &world.genesis, CACHE)?,
+    ))
 }
 
 /// Appends the rest of the chain in batches until the power is cut; gives the acknowledged height.
 fn run(ledger: &Ledger, chain: &[Arc<[u8]>], chance: &mut Chance) -> u64 {
     let mut height = ledger.store().tip().header.height;
-    while let Some(rest) = chain.get(usize::try_from(height).unwrap()..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = chain
+        .get(usize::try_from(height).unwrap()..)
+        .filter(|rest| !rest.is_empty())
+    {
         let batch = rest.iter().take(1 + usize::try_from(chance.below(3)).unwrap());
-        if ledger.apply(batch.map(|block| (Arc::clone(block), None)).collect()).is_err() {
+        if ledger
+            .apply(batch.map(|block| (Arc::clone(block), None)).collect())
+            .is_err()
+        {
             return height;
         }
         height = ledger.store().tip().header.height;
@@ -62,7 +74,9 @@ fn check(ledger: &Ledger, chain: &[Arc<[u8]>]) -> Result<(), StoreError> {
             return Err(damaged);
         }
         for (index, entry) in block.indexed_entries() {
-            let line = snapshot.line(index)?.ok_or(StoreError::Damaged("a line is gone"))?;
+            let line = snapshot
+                .line(index)?
+                .ok_or(StoreError::Damaged("a line is gone"))?;
             let found = snapshot.index_of(entry.transaction.tx_id().as_bytes())?;
             if line.entry != entry.to_bytes() || found != Some(index) {
                 return Err(damaged);
@@ -90,7 +104,9 @@ fn lives(world: &World, chain: &[Arc<[u8]>], seed: u64, sync: Sync) -> Result<u3
         if let Ok(ledger) = open(world, &disk) {
             let found = ledger.store().tip().header.height;
             if found < acknowledged {
-                return Err(format!("height {acknowledged} was acknowledged, {found} is there"));
+                return Err(format!(
+                    "height {acknowledged} was acknowledged, {found} is there"
+                ));
             }
             check(&ledger, chain).map_err(|error| error.to_string())?;
             acknowledged = run(&ledger, chain, &mut chance);
@@ -112,7 +128,9 @@ fn lives(world: &World, chain: &[Arc<[u8]>], seed: u64, sync: Sync) -> Result<u3
 fn e4_a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     let world = World::new(NOW_MS);
     let chain = chain(&world, 24);
-    let cuts: u32 = (0..24).map(|seed| lives(&world, &chain, seed, Sync::Honoured).unwrap()).sum();
+    let cuts: u32 = (0..24)
+        .map(|seed| lives(&world, &chain, seed, Sync::Honoured).unwrap())
+        .sum();
     assert!(cuts > 100, "the power was cut too seldom: {cuts}");
 }
 

@@ -26,7 +26,9 @@ pub struct Snapshot {
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot").field("height", &self.header.height).finish_non_exhaustive()
+        f.debug_struct("Snapshot")
+            .field("height", &self.header.height)
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,7 +38,11 @@ impl Snapshot {
         let headers = transaction.open_table(tables::HEADERS)?;
         let (_, newest) = headers.last()?.ok_or(StoreError::Damaged("there is no header"))?;
         let header = parse_header(newest.value())?;
-        Ok(Self { transaction, state, header })
+        Ok(Self {
+            transaction,
+            state,
+            header,
+        })
     }
 
     /// The header of the newest block of this view.
@@ -51,7 +57,10 @@ impl Snapshot {
     /// When the store fails or the header does not parse.
     pub fn header(&self, height: u64) -> Result<Option<Header>, StoreError> {
         let headers = self.transaction.open_table(tables::HEADERS)?;
-        headers.get(height)?.map(|bytes| parse_header(bytes.value())).transpose()
+        headers
+            .get(height)?
+            .map(|bytes| parse_header(bytes.value()))
+            .transpose()
     }
 
     /// The lowest height from `height` on that has its own finality evidence, with its canonical bytes.
@@ -70,7 +79,9 @@ impl Snapshot {
     /// When the store fails.
     pub fn newest_evidence(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         let evidence = self.transaction.open_table(tables::EVIDENCE)?;
-        Ok(evidence.last()?.map(|(height, bytes)| (height.value(), bytes.value().to_vec())))
+        Ok(evidence
+            .last()?
+            .map(|(height, bytes)| (height.value(), bytes.value().to_vec())))
     }
 
     /// The log index of a transaction.
@@ -88,7 +99,10 @@ impl Snapshot {
     /// When the store fails or the line is damaged.
     pub fn line(&self, index: u64) -> Result<Option<LogLine>, StoreError> {
         let entries = self.transaction.open_table(tables::ENTRIES)?;
-        entries.get(index)?.map(|value| parse_line(index, value.value())).transpose()
+        entries
+            .get(index)?
+            .map(|value| parse_line(index, value.value()))
+            .transpose()
     }
 
     /// Lines from index `from` on, oldest first: at most `limit` of them, and no more once they hold `max_bytes`.
@@ -123,7 +137,9 @@ impl Snapshot {
         for found in tenants.range((tenant, from)..=(tenant, u64::MAX))? {
             let (key, _) = found?;
             let (_, index) = key.value();
-            let line = self.line(index)?.ok_or(StoreError::Damaged("a tenant's line is missing"))?;
+            let line = self
+                .line(index)?
+                .ok_or(StoreError::Damaged("a tenant's line is missing"))?;
             if !page.push(line) {
                 break;
             }
@@ -136,7 +152,9 @@ impl Snapshot {
     /// # Errors
     /// When there is none, or the store fails.
     pub fn block_hash(&self, height: u64) -> Result<BlockHash, StoreError> {
-        let header = self.header(height)?.ok_or(StoreError::Damaged("a header is missing"))?;
+        let header = self
+            .header(height)?
+            .ok_or(StoreError::Damaged("a header is missing"))?;
         Ok(header.hash())
     }
 }
@@ -150,7 +168,11 @@ struct Page {
 
 impl Page {
     fn new(limit: usize, max_bytes: usize) -> Self {
-        Self { lines: Vec::new(), limit, room: max_bytes }
+        Self {
+            lines: Vec::new(),
+            limit,
+            room: max_bytes,
+        }
     }
 
     /// Whether another line may follow. A page has one line at least, whatever its size.
@@ -169,9 +191,14 @@ fn parse_header(bytes: &[u8]) -> Result<Header, StoreError> {
 }
 
 fn parse_line(index: u64, value: &[u8]) -> Result<LogLine, StoreError> {
-    let (height, entry) =
-        value.split_first_chunk::<8>().ok_or(StoreError::Damaged("a line of the log is too short"))?;
-    Ok(LogLine { index, height: u64::from_be_bytes(*height), entry: entry.to_vec() })
+    let (height, entry) = value
+        .split_first_chunk::<8>()
+        .ok_or(StoreError::Damaged("a line of the log is too short"))?;
+    Ok(LogLine {
+        index,
+        height: u64::from_be_bytes(*height),
+        entry: entry.to_vec(),
+    })
 }
 
 impl StateReader for Snapshot {

@@ -34,13 +34,19 @@ fn what_was_appended_is_there_after_a_reopening() {
     assert_eq!(store.tip(), tip);
     let snapshot = store.snapshot().unwrap();
     for (index, transaction) in (0..).zip(&transactions) {
-        assert_eq!(snapshot.index_of(id(transaction).as_bytes()).unwrap(), Some(index));
+        assert_eq!(
+            snapshot.index_of(id(transaction).as_bytes()).unwrap(),
+            Some(index)
+        );
         let line = snapshot.line(index).unwrap().unwrap();
         assert_eq!(line.height, index + 1);
         assert_eq!(Entry::from_bytes(&line.entry).unwrap().transaction, *transaction);
     }
     assert_eq!(snapshot.line(6).unwrap(), None);
-    assert_eq!(snapshot.get(keys::HEADER).unwrap().unwrap(), tip.header.to_bytes());
+    assert_eq!(
+        snapshot.get(keys::HEADER).unwrap().unwrap(),
+        tip.header.to_bytes()
+    );
 }
 
 #[test]
@@ -53,7 +59,11 @@ fn a_store_of_another_chain_or_layout_is_refused() {
     {
         let database = Database::create(&path).unwrap();
         let write = database.begin_write().unwrap();
-        write.open_table(tables::META).unwrap().insert("layout", 2u64.to_be_bytes().as_slice()).unwrap();
+        write
+            .open_table(tables::META)
+            .unwrap()
+            .insert("layout", 2u64.to_be_bytes().as_slice())
+            .unwrap();
         write.commit().unwrap();
     }
     assert!(matches!(reopen(&path, &world), Err(StoreError::UnknownLayout(2))));
@@ -69,11 +79,19 @@ fn a_block_that_does_not_follow_changes_nothing() {
     other.check(&skipped, &ground).unwrap();
     let block = Arc::new(Block::from_bytes(&skipped).unwrap());
     let hash = block.hash();
-    let second =
-        FinalBlock { block, hash, ids: Vec::new(), changes: Arc::new(Changes::new()), evidence: None };
+    let second = FinalBlock {
+        block,
+        hash,
+        ids: Vec::new(),
+        changes: Arc::new(Changes::new()),
+        evidence: None,
+    };
     let before = ledger.store().tip();
     let refused = ledger.store().append(std::slice::from_ref(&second));
-    assert!(matches!(refused, Err(StoreError::NotNext { newest: 0, given: 2 })));
+    assert!(matches!(
+        refused,
+        Err(StoreError::NotNext { newest: 0, given: 2 })
+    ));
     assert_eq!(ledger.store().tip(), before);
     assert_eq!(ledger.store().snapshot().unwrap().newest().height, 0);
 }
@@ -95,7 +113,10 @@ fn pages_end_at_their_limits() {
     let world = World::new(NOW_MS);
     let snapshot = founded(&world).store().snapshot().unwrap();
     let indices = |lines: Vec<LogLine>| lines.iter().map(|line| line.index).collect::<Vec<_>>();
-    assert_eq!(indices(snapshot.page(0, 100, usize::MAX).unwrap()), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(
+        indices(snapshot.page(0, 100, usize::MAX).unwrap()),
+        [0, 1, 2, 3, 4, 5]
+    );
     assert_eq!(indices(snapshot.page(2, 3, usize::MAX).unwrap()), [2, 3, 4]);
     assert_eq!(indices(snapshot.page(6, 3, usize::MAX).unwrap()), [0; 0]);
     // One line, whatever its size; more only as far as they fit.
@@ -103,9 +124,18 @@ fn pages_end_at_their_limits() {
     let two = snapshot.line(1).unwrap().unwrap().entry.len() + snapshot.line(2).unwrap().unwrap().entry.len();
     assert_eq!(indices(snapshot.page(1, 100, two).unwrap()), [1, 2]);
     // The publication of the committee concerns no tenant.
-    assert_eq!(indices(snapshot.tenant_page("north", 0, 100, usize::MAX).unwrap()), [1, 2, 3, 4, 5]);
-    assert_eq!(indices(snapshot.tenant_page("north", 3, 2, usize::MAX).unwrap()), [3, 4]);
-    assert_eq!(indices(snapshot.tenant_page("nort", 0, 100, usize::MAX).unwrap()), [0; 0]);
+    assert_eq!(
+        indices(snapshot.tenant_page("north", 0, 100, usize::MAX).unwrap()),
+        [1, 2, 3, 4, 5]
+    );
+    assert_eq!(
+        indices(snapshot.tenant_page("north", 3, 2, usize::MAX).unwrap()),
+        [3, 4]
+    );
+    assert_eq!(
+        indices(snapshot.tenant_page("nort", 0, 100, usize::MAX).unwrap()),
+        [0; 0]
+    );
 }
 
 #[test]
@@ -123,11 +153,21 @@ fn evidence_of_a_later_block_proves_an_earlier_entry() {
 
     let snapshot = ledger.store().snapshot().unwrap();
     let (height, bytes) = snapshot.evidence_from(1).unwrap().unwrap();
-    assert_eq!((height, FinalityEvidence::from_bytes(&bytes).unwrap()), (2, evidence.clone()));
+    assert_eq!(
+        (height, FinalityEvidence::from_bytes(&bytes).unwrap()),
+        (2, evidence.clone())
+    );
     assert_eq!(snapshot.newest_evidence().unwrap().unwrap().0, 2);
-    let headers = [1, 2].map(|height| snapshot.header(height).unwrap().unwrap()).to_vec();
+    let headers = [1, 2]
+        .map(|height| snapshot.header(height).unwrap().unwrap())
+        .to_vec();
     let path = merkle::inclusion_proof(&LogNodes(&snapshot), 0, headers[0].log_size).unwrap();
-    let proof = EntryProof { index: 0, path, headers, evidence };
+    let proof = EntryProof {
+        index: 0,
+        path,
+        headers,
+        evidence,
+    };
     let entry = Entry::from_bytes(&snapshot.line(0).unwrap().unwrap().entry).unwrap();
     proof.verify(&world.genesis, &entry).unwrap();
 }

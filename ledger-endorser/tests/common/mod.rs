@@ -1,6 +1,11 @@
 //! An installation for tests: four organisations, a tenant with users, a document, all with their keys.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test uses a part of it"
+)]
 
 use ed25519_dalek::SigningKey;
 use golden_record::{Body, Genesis, Limits, Organisation, Role, Transaction};
@@ -46,7 +51,10 @@ impl World {
     /// With validators of its own making.
     pub fn new(now_ms: u64) -> Self {
         let validators: Vec<_> = ORGANISATIONS.iter().map(|name| Self::validator(name)).collect();
-        let parts = validators.iter().zip(ORGANISATIONS).map(|(key, name)| (public(key), name.as_bytes().to_vec()));
+        let parts = validators
+            .iter()
+            .zip(ORGANISATIONS)
+            .map(|(key, name)| (public(key), name.as_bytes().to_vec()));
         Self::with_organisations(now_ms, parts.collect())
     }
 
@@ -56,10 +64,19 @@ impl World {
 
     /// With these validator keys and CA certificates.
     pub fn with_organisations(now_ms: u64, parts: Vec<(PublicKey, Vec<u8>)>) -> Self {
-        let organisations = ORGANISATIONS.iter().zip(parts).map(|(organisation, (validator, ca_certificate))| {
-            let admin = public(&key(&format!("admin {organisation}")));
-            Organisation { name: name(organisation), validator, admin, ca_certificate }
-        });
+        let organisations =
+            ORGANISATIONS
+                .iter()
+                .zip(parts)
+                .map(|(organisation, (validator, ca_certificate))| {
+                    let admin = public(&key(&format!("admin {organisation}")));
+                    Organisation {
+                        name: name(organisation),
+                        validator,
+                        admin,
+                        ca_certificate,
+                    }
+                });
         let (coordinator, auditor) = (key("coordinator"), key("auditor"));
         let genesis = Genesis::new(
             name("test"),
@@ -93,16 +110,31 @@ impl World {
     }
 
     pub fn create_tenant(&self, tenant: &str, admin: &SigningKey) -> Transaction {
-        self.sign(&self.admin, Body::CreateTenant { tenant: name(tenant), admin: public(admin) })
+        self.sign(
+            &self.admin,
+            Body::CreateTenant {
+                tenant: name(tenant),
+                admin: public(admin),
+            },
+        )
     }
 
     pub fn create_user(&self, user: &str, key: &SigningKey) -> Transaction {
-        let body = Body::CreateUser { tenant: name("north"), user: name(user), key: public(key) };
+        let body = Body::CreateUser {
+            tenant: name("north"),
+            user: name(user),
+            key: public(key),
+        };
         self.sign(&self.tenant_admin, body)
     }
 
     pub fn publish_committee(&self) -> Transaction {
-        self.sign(&self.admin, Body::PublishCommittee { manifest: self.committee.signed.clone() })
+        self.sign(
+            &self.admin,
+            Body::PublishCommittee {
+                manifest: self.committee.signed.clone(),
+            },
+        )
     }
 
     pub fn create_dataset(&self) -> Transaction {
@@ -129,7 +161,13 @@ impl World {
     pub fn write_document(&self, document: &str, version: u64) -> Transaction {
         let data_key = DataKey::generate(&mut OsRng);
         let label = self.label(document, version);
-        let wrapped_key = wrap(self.committee.manifest().custody_key(), &label, &data_key, &mut OsRng).unwrap();
+        let wrapped_key = wrap(
+            self.committee.manifest().custody_key(),
+            &label,
+            &data_key,
+            &mut OsRng,
+        )
+        .unwrap();
         let body = Body::WriteDocument {
             tenant: name("north"),
             dataset: name("loans"),

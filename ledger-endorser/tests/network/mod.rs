@@ -12,12 +12,13 @@ use std::{
 use approval::{TrustBundle, TrustedOrganisation};
 use ed25519_dalek::SigningKey;
 use golden_record::Transaction;
+use proto::ledger::{
+    LogEntry, RequestReadRequest, RequestReadResponse, SubmitRequest,
+    ledger_service_client::LedgerServiceClient,
+};
 use quorate_ledger_endorser::{
     self as ledger_endorser, Config, Limits,
     setup::{PublicParts, create_keys},
-};
-use proto::ledger::{
-    LogEntry, RequestReadRequest, RequestReadResponse, SubmitRequest, ledger_service_client::LedgerServiceClient,
 };
 use service::{Identity, Passphrase, connect, tls::ChannelLimits};
 use tempfile::TempDir;
@@ -53,13 +54,22 @@ pub struct Network {
 /// The code beside a status.
 pub fn code(status: &Status) -> String {
     let code = status.metadata().get(ledger_endorser::status::REFUSAL_CODE);
-    code.map(|code| code.to_str().unwrap().to_owned()).unwrap_or_default()
+    code.map(|code| code.to_str().unwrap().to_owned())
+        .unwrap_or_default()
 }
 
 fn free_ports(count: usize) -> Vec<[SocketAddr; 3]> {
-    let listeners: Vec<_> = (0..3 * count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-    addresses.chunks_exact(3).map(|chunk| chunk.try_into().unwrap()).collect()
+    let listeners: Vec<_> = (0..3 * count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let addresses: Vec<_> = listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap())
+        .collect();
+    addresses
+        .chunks_exact(3)
+        .map(|chunk| chunk.try_into().unwrap())
+        .collect()
 }
 
 fn now_ms() -> u64 {
@@ -70,7 +80,8 @@ impl Network {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let passphrase_file = folder.path().join("passphrase");
-        service::files::write_atomically(&passphrase_file, b"for tests\n", service::files::Secrecy::Secret).unwrap();
+        service::files::write_atomically(&passphrase_file, b"for tests\n", service::files::Secrecy::Secret)
+            .unwrap();
         let passphrase = Passphrase::from_file(&passphrase_file).unwrap();
         let now_ms = now_ms();
         let parts: Vec<_> = ORGANISATIONS
@@ -80,13 +91,23 @@ impl Network {
                 create_keys(&keys, &name(organisation), &passphrase, now_ms).unwrap()
             })
             .collect();
-        let organisations = parts
-            .iter()
-            .map(|parts| (PublicKey::from_bytes(&parts.validator).unwrap(), parts.ca_certificate.clone()));
+        let organisations = parts.iter().map(|parts| {
+            (
+                PublicKey::from_bytes(&parts.validator).unwrap(),
+                parts.ca_certificate.clone(),
+            )
+        });
         let world = World::with_organisations(now_ms, organisations.collect());
         std::fs::write(folder.path().join("genesis.bin"), world.genesis.to_bytes()).unwrap();
         let running = (0..4).map(|_| None).collect();
-        Self { world, folder, parts, ports: free_ports(4), limits: Limits::default(), running }
+        Self {
+            world,
+            folder,
+            parts,
+            ports: free_ports(4),
+            limits: Limits::default(),
+            running,
+        }
     }
 
     pub fn with_limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
@@ -115,7 +136,12 @@ impl Network {
         let [listen, operations, consensus_listen] = self.ports[index];
         let others = (0..4).filter(|other| *other != index);
         let peers: BTreeMap<_, _> = others
-            .map(|other| (hex::encode(self.parts[other].validator), self.ports[other][2].to_string()))
+            .map(|other| {
+                (
+                    hex::encode(self.parts[other].validator),
+                    self.ports[other][2].to_string(),
+                )
+            })
             .collect();
         Config {
             organisation: ORGANISATIONS[index].into(),
@@ -139,9 +165,13 @@ impl Network {
         let run = ledger_endorser::run(self.config(index), async {
             let _ = stopped.await;
         });
-        self.running[index] = Some(Running { stop, task: tokio::spawn(run) });
+        self.running[index] = Some(Running {
+            stop,
+            task: tokio::spawn(run),
+        });
         let address = self.ports[index][0];
-        self.until("it listens", async || TcpStream::connect(address).await.ok()).await;
+        self.until("it listens", async || TcpStream::connect(address).await.ok())
+            .await;
     }
 
     pub async fn stop(&mut self, index: usize) {
@@ -181,26 +211,48 @@ impl Network {
     pub fn client(&self, index: usize, who: &SigningKey) -> Client {
         let identity = Identity::from_seed("client", who.as_bytes()).unwrap();
         let address = self.ports[index][0].to_string();
-        let channel = connect(&address, self.parts[index].identity, &identity, &ChannelLimits::default()).unwrap();
+        let channel = connect(
+            &address,
+            self.parts[index].identity,
+            &identity,
+            &ChannelLimits::default(),
+        )
+        .unwrap();
         LedgerServiceClient::new(channel).max_decoding_message_size(proto::limits::LEDGER_PAGE)
     }
 
     pub async fn submit(&self, index: usize, transaction: &Transaction) -> Result<LogEntry, Status> {
-        let request = SubmitRequest { transaction: transaction.to_bytes() };
+        let request = SubmitRequest {
+            transaction: transaction.to_bytes(),
+        };
         let answer = self.client(index, &self.world.admin).submit(request).await?;
         Ok(answer.into_inner().entry.unwrap())
     }
 
-    pub async fn request_read(&self, index: usize, read: &Transaction) -> Result<RequestReadResponse, Status> {
-        let request = RequestReadRequest { transaction: read.to_bytes() };
-        Ok(self.client(index, &self.world.reader).request_read(request).await?.into_inner())
+    pub async fn request_read(
+        &self,
+        index: usize,
+        read: &Transaction,
+    ) -> Result<RequestReadResponse, Status> {
+        let request = RequestReadRequest {
+            transaction: read.to_bytes(),
+        };
+        Ok(self
+            .client(index, &self.world.reader)
+            .request_read(request)
+            .await?
+            .into_inner())
     }
 
     /// Everything a read needs, submitted through one endorser after the other and final at all.
     pub async fn lay_foundation(&self) {
         let foundation = self.world.foundation();
         for (place, transaction) in foundation.iter().enumerate() {
-            let at = |index| self.until("it is final", async move || self.submit(index, transaction).await.ok());
+            let at = |index| {
+                self.until("it is final", async move || {
+                    self.submit(index, transaction).await.ok()
+                })
+            };
             let entry = at(place % 4).await;
             // The next one may be refused where this one is not final yet.
             for index in 0..4 {
@@ -226,6 +278,13 @@ impl Network {
             TrustedOrganisation::new(parts.organisation.clone(), &parts.ca_certificate).unwrap()
         });
         let policy = "OUTOF(3, alpha, beta, gamma, delta)".parse().unwrap();
-        TrustBundle::new(1, self.world.genesis.chain_id(), name("test"), organisations.collect(), policy).unwrap()
+        TrustBundle::new(
+            1,
+            self.world.genesis.chain_id(),
+            name("test"),
+            organisations.collect(),
+            policy,
+        )
+        .unwrap()
     }
 }
