@@ -87,7 +87,7 @@ pub struct LimitsConfig {
     pub receipts_per_transaction: usize,
     /// How long a statement waits for others to share its transaction.
     pub receipts_flush_ms: u64,
-    /// How often the committee is asked for again.
+    /// How often the committee is asked for again, and whether its nodes are there.
     pub committee_refresh_ms: u64,
     /// How long the coordinator takes to end: requests in progress first, then receipts.
     pub drain_ms: u64,
@@ -108,7 +108,7 @@ impl Default for LimitsConfig {
             receipts: 65_536,
             receipts_per_transaction: 64,
             receipts_flush_ms: 100,
-            committee_refresh_ms: 10_000,
+            committee_refresh_ms: 5_000,
             drain_ms: 10_000,
         }
     }

@@ -1,0 +1,65 @@
+use rand_core::OsRng;
+use service::Identity;
+use threshold::testing::TestCommittee;
+
+use super::*;
+use crate::config::Peer;
+
+fn committee() -> TestCommittee {
+    TestCommittee::generate(2, 3, &mut OsRng).unwrap()
+}
+
+fn nodes(committee: &TestCommittee) -> Vec<Arc<Node>> {
+    let own = Identity::ephemeral("coordinator").unwrap();
+    let node = |member: &Member| {
+        let name = member.name.to_string();
+        let peer = Peer {
+            name,
+            identity: member.identity,
+            address: member.address.clone(),
+        };
+        Arc::new(Node::new(&peer, &own).unwrap())
+    };
+    committee.manifest().members().iter().map(node).collect()
+}
+
+#[tokio::test]
+async fn the_configured_nodes_are_a_committee_in_any_order() {
+    let test = committee();
+    let mut nodes = nodes(&test);
+    nodes.reverse();
+    let committee = Committee::new(test.signed.clone(), &nodes).unwrap();
+    for (member, node) in committee.seats() {
+        assert_eq!(member.identity, node.identity);
+    }
+    assert_eq!(committee.needed(), 2);
+}
+
+#[tokio::test]
+async fn a_manifest_that_a_member_has_not_signed_is_refused() {
+    let test = committee();
+    let mut signed = test.signed.clone();
+    signed.signatures[1] = signed.signatures[0];
+    let refused = Committee::new(signed, &nodes(&test)).unwrap_err();
+    assert!(
+        matches!(refused, CommitteeRefused::Manifest(ManifestError::Signature(index)) if index.get() == 2)
+    );
+}
+
+#[tokio::test]
+async fn a_committee_with_a_stranger_is_refused() {
+    let (test, other) = (committee(), committee());
+    let mut nodes = nodes(&test);
+    nodes[2] = self::nodes(&other)[2].clone();
+    let refused = Committee::new(test.signed.clone(), &nodes).unwrap_err();
+    assert!(matches!(refused, CommitteeRefused::Stranger(index, _) if index.get() == 3));
+}
+
+#[tokio::test]
+async fn a_committee_without_a_configured_node_is_refused() {
+    let (test, other) = (committee(), committee());
+    let mut nodes = nodes(&test);
+    nodes.extend(self::nodes(&other).into_iter().take(1));
+    let refused = Committee::new(test.signed.clone(), &nodes).unwrap_err();
+    assert_eq!(refused, CommitteeRefused::Missing { members: 3, nodes: 4 });
+}

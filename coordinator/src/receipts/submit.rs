@@ -1,0 +1,177 @@
+//! Statements to transactions, transactions to endorsers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use golden_record::{Body, Outcome, RejectionReason, Transaction};
+use rand_core::{OsRng, RngCore};
+use service::Identity;
+use threshold::ids::ChainId;
+use tokio::task::JoinSet;
+
+use super::Receipts;
+use super::queue::Waiting;
+use crate::endorser::{Endorser, EndorserError};
+
+/// Transactions under way at once.
+const UNDER_WAY: usize = 4;
+/// How long a transaction may take to be included; then it is signed anew.
+const LIFETIME_MS: u64 = 120_000;
+/// A transaction is not submitted so shortly before its expiry.
+const MARGIN_MS: u64 = 20_000;
+/// After all endorsers have failed, the pause before the first is asked again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Takes statements from the queue to the ledger. Clones share the turn of the endorsers.
+#[derive(Debug, Clone)]
+pub(crate) struct Submitter {
+    pub(crate) receipts: Receipts,
+    pub(crate) endorsers: Arc<Vec<Arc<Endorser>>>,
+    pub(crate) identity: Identity,
+    /// The most statements in one transaction.
+    pub(crate) most: usize,
+    /// How long a statement waits for others.
+    pub(crate) linger: Duration,
+    /// Which endorser worked last.
+    pub(crate) turn: Arc<AtomicUsize>,
+}
+
+impl Submitter {
+    /// Submits until `stop` completes, then what is left, for at most `drain`.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>, drain: Duration) {
+        tokio::pin!(stop);
+        let mut under_way = JoinSet::new();
+        loop {
+            tokio::select! {
+                batch = self.receipts.batch(self.most, self.linger), if under_way.len() < UNDER_WAY => {
+                    self.spawn(&mut under_way, batch);
+                }
+                Some(_) = under_way.join_next() => {}
+                () = &mut stop => break,
+            }
+        }
+        if tokio::time::timeout(drain, self.drain(under_way)).await.is_err() {
+            tracing::warn!(
+                statements = self.receipts.pending(),
+                "stopped with receipts still in the spool"
+            );
+        }
+    }
+
+    async fn drain(&self, mut under_way: JoinSet<()>) {
+        loop {
+            while under_way.len() < UNDER_WAY {
+                let batch = self.receipts.take(self.most);
+                if batch.is_empty() {
+                    break;
+                }
+                self.spawn(&mut under_way, batch);
+            }
+            if under_way.join_next().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn spawn(&self, under_way: &mut JoinSet<()>, batch: Vec<Waiting>) {
+        let submitter = self.clone();
+        under_way.spawn(async move { submitter.record(batch).await });
+    }
+
+    /// Brings a batch onto the chain. One statement that the ledger rejects rejects its whole transaction: then
+    /// each half is tried by itself, until the one to blame is alone.
+    async fn record(&self, batch: Vec<Waiting>) {
+        let mut parts = vec![batch];
+        while let Some(mut part) = parts.pop() {
+            match self.submit(&part).await {
+                Outcome::Rejected(reason) if part.len() == 1 => self.give_up(&part, reason),
+                Outcome::Rejected(reason) => {
+                    tracing::debug!(%reason, statements = part.len(), "receipts rejected together, now apart");
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
+                Outcome::Applied | Outcome::Approved { .. } | Outcome::Denied(_) => {
+                    self.receipts.settle(&part, "recorded");
+                }
+            }
+        }
+    }
+
+    fn give_up(&self, part: &[Waiting], reason: RejectionReason) {
+        if reason == RejectionReason::DuplicateRelease {
+            // Recorded before a restart, or by another coordinator.
+            self.receipts.settle(part, "recorded");
+            return;
+        }
+        for (statement, _) in part {
+            tracing::error!(approve_id = %statement.approve_id, index = %statement.index, %reason, "receipt rejected");
+        }
+        self.receipts.settle(part, "rejected");
+    }
+
+    /// Submits until the ledger has decided, however long that takes. The endorser's word is taken for it: one that
+    /// lies makes a receipt go missing, which is what auditors look for.
+    async fn submit(&self, part: &[Waiting]) -> Outcome {
+        let mut signed: Option<Transaction> = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            for _ in 0..self.endorsers.len() {
+                let turn = self.turn.load(Ordering::Relaxed);
+                let Some(endorser) = self.endorsers.get(turn % self.endorsers.len()) else {
+                    continue;
+                };
+                match self.attempt(endorser, part, &mut signed).await {
+                    Ok(outcome) => return outcome,
+                    Err(error) => {
+                        tracing::warn!(endorser = endorser.organisation, %error, "receipts not taken");
+                        // Whoever else has moved on already has done so for the same reason.
+                        let next = turn.wrapping_add(1);
+                        let _ = self
+                            .turn
+                            .compare_exchange(turn, next, Ordering::Relaxed, Ordering::Relaxed);
+                    }
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One transaction is submitted to several endorsers unchanged, so that it enters the chain once.
+    async fn attempt(
+        &self,
+        endorser: &Endorser,
+        part: &[Waiting],
+        signed: &mut Option<Transaction>,
+    ) -> Result<Outcome, EndorserError> {
+        let chain_id = endorser.chain_id().await?;
+        let now = now_ms();
+        let transaction = match signed.take() {
+            Some(signed) if signed.chain_id == chain_id && now + MARGIN_MS < signed.expires_ms => signed,
+            _ => self.sign(chain_id, now, part),
+        };
+        let transaction = signed.insert(transaction);
+        Ok(endorser.submit(transaction).await?.outcome)
+    }
+
+    fn sign(&self, chain_id: ChainId, now_ms: u64, part: &[Waiting]) -> Transaction {
+        let mut nonce = [0; 16];
+        OsRng.fill_bytes(&mut nonce);
+        let releases = part.iter().map(|(statement, _)| *statement).collect();
+        let body = Body::RecordReleases { releases };
+        Transaction::sign(
+            chain_id,
+            self.identity.signing_key(),
+            nonce,
+            now_ms + LIFETIME_MS,
+            body,
+        )
+    }
+}
+
+fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,193 @@
+//! A ledger endorser that takes receipts down and gives out committees.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use golden_record::{Body, Entry, Genesis, Limits, Organisation, Outcome, RejectionReason, Transaction};
+use proto::ledger::ledger_service_server::{LedgerService, LedgerServiceServer};
+use proto::ledger::*;
+use service::Identity;
+use threshold::committee::SignedManifest;
+use threshold::encoding::Canonical;
+use threshold::ids::ApproveId;
+use threshold::name::Name;
+use threshold::signature::PublicKey;
+use threshold::statement::ReleaseStatement;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use super::Server;
+
+struct State {
+    manifest: Mutex<Vec<u8>>,
+    genesis: Genesis,
+    recorded: Mutex<Vec<ReleaseStatement>>,
+    transactions: Mutex<Vec<Transaction>>,
+    poison: Mutex<Option<ApproveId>>,
+}
+
+pub struct FakeEndorser {
+    pub name: String,
+    pub identity: Identity,
+    pub address: SocketAddr,
+    client: [u8; 32],
+    state: Arc<State>,
+    server: Option<Server>,
+}
+
+impl FakeEndorser {
+    pub async fn start(name: &str, manifest: &SignedManifest, client: [u8; 32]) -> Self {
+        let state = Arc::new(State {
+            manifest: Mutex::new(manifest.to_bytes()),
+            genesis: genesis(),
+            recorded: Mutex::default(),
+            transactions: Mutex::default(),
+            poison: Mutex::default(),
+        });
+        let mut endorser = Self {
+            name: name.to_owned(),
+            identity: Identity::ephemeral(name).unwrap(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            client,
+            state,
+            server: None,
+        };
+        endorser.restart().await;
+        endorser
+    }
+
+    pub async fn restart(&mut self) {
+        let routes = Routes::new(LedgerServiceServer::new(Service(Arc::clone(&self.state))));
+        let (server, address) = Server::start(self.address, &self.identity, self.client, routes).await;
+        (self.server, self.address) = (Some(server), address);
+    }
+
+    pub async fn kill(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
+    pub fn publish(&self, manifest: &SignedManifest) {
+        *self.state.manifest.lock().unwrap() = manifest.to_bytes();
+    }
+
+    /// Rejects every transaction with a release for this approval.
+    pub fn poison(&self, approve_id: ApproveId) {
+        *self.state.poison.lock().unwrap() = Some(approve_id);
+    }
+
+    pub fn recorded(&self) -> Vec<ReleaseStatement> {
+        self.state.recorded.lock().unwrap().clone()
+    }
+
+    pub fn transactions(&self) -> Vec<Transaction> {
+        self.state.transactions.lock().unwrap().clone()
+    }
+}
+
+/// The same for all endorsers of the tests.
+pub fn genesis() -> Genesis {
+    let key = |seed| PublicKey::of(&ed25519_dalek::SigningKey::from_bytes(&[seed; 32]));
+    let organisation = Organisation {
+        name: Name::new("north").unwrap(),
+        validator: key(1),
+        admin: key(2),
+        ca_certificate: vec![1],
+    };
+    let installation = Name::new("test").unwrap();
+    Genesis::new(
+        installation,
+        1,
+        vec![organisation],
+        vec![],
+        vec![],
+        Limits::default(),
+    )
+    .unwrap()
+}
+
+struct Service(Arc<State>);
+
+impl State {
+    fn record(&self, transaction: &Transaction) -> Outcome {
+        let Body::RecordReleases { releases } = &transaction.body else {
+            panic!("not a receipt")
+        };
+        let mut recorded = self.recorded.lock().unwrap();
+        let poison = *self.poison.lock().unwrap();
+        if releases.iter().any(|release| Some(release.approve_id) == poison) {
+            return Outcome::Rejected(RejectionReason::UnknownApproval);
+        }
+        let known = |new: &ReleaseStatement| {
+            recorded
+                .iter()
+                .any(|old| (old.approve_id, old.index) == (new.approve_id, new.index))
+        };
+        if releases.iter().any(known) {
+            return Outcome::Rejected(RejectionReason::DuplicateRelease);
+        }
+        recorded.extend(releases);
+        Outcome::Applied
+    }
+}
+
+#[tonic::async_trait]
+impl LedgerService for Service {
+    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        let transaction = Transaction::from_bytes(&request.get_ref().transaction).unwrap();
+        assert_eq!(transaction.chain_id, self.0.genesis.chain_id());
+        let outcome = self.0.record(&transaction);
+        self.0.transactions.lock().unwrap().push(transaction.clone());
+        let entry = Entry { transaction, outcome }.to_bytes();
+        let entry = LogEntry {
+            index: 0,
+            height: 1,
+            entry,
+            time_ms: 1,
+        };
+        Ok(Response::new(SubmitResponse { entry: Some(entry) }))
+    }
+
+    async fn get_committee(
+        &self,
+        _: Request<GetCommitteeRequest>,
+    ) -> Result<Response<GetCommitteeResponse>, Status> {
+        let manifest = self.0.manifest.lock().unwrap().clone();
+        Ok(Response::new(GetCommitteeResponse { manifest }))
+    }
+
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let genesis = self.0.genesis.to_bytes();
+        Ok(Response::new(GetStatusResponse {
+            genesis,
+            ..Default::default()
+        }))
+    }
+
+    async fn request_read(
+        &self,
+        _: Request<RequestReadRequest>,
+    ) -> Result<Response<RequestReadResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
+    async fn get_transaction(
+        &self,
+        _: Request<GetTransactionRequest>,
+    ) -> Result<Response<GetTransactionResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
+    async fn list_transactions(
+        &self,
+        _: Request<ListTransactionsRequest>,
+    ) -> Result<Response<ListTransactionsResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
+    async fn get_document(
+        &self,
+        _: Request<GetDocumentRequest>,
+    ) -> Result<Response<GetDocumentResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+}
