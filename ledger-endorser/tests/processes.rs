@@ -1,0 +1,80 @@
+//! The endorsers as processes of their own, killed without warning.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod common;
+mod network;
+
+use std::process::{Child, Command, Stdio};
+
+use quorate_ledger_endorser as ledger_endorser;
+
+use ledger_endorser::Config;
+use network::Network;
+
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Process {
+    fn start(network: &Network, index: usize) -> Self {
+        let config: Config = network.config(index);
+        let path = config.keys.join("../endorser.toml");
+        std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-ledger-endorser"));
+        command.arg("--config").arg(path).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    /// SIGKILL, and nothing else.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e4_killed_all_at_once_they_have_everything_they_acknowledged() {
+    let network = Network::new();
+    let start = || {
+        (0..4)
+            .map(|index| Process::start(&network, index))
+            .collect::<Vec<_>>()
+    };
+    let mut processes = start();
+    network.lay_foundation().await;
+    let read = network.world.request_read();
+    let before = network.request_read(0, &read).await.unwrap().entry.unwrap();
+    // Acknowledged by one endorser a moment ago.
+    processes.iter_mut().for_each(Process::kill);
+
+    let mut processes = start();
+    let after = network
+        .until("it is there", async || network.request_read(0, &read).await.ok())
+        .await;
+    assert_eq!(after.entry.unwrap(), before);
+    assert!(after.approval.is_some());
+
+    // One that is killed while the others go on catches up.
+    processes[2].kill();
+    let next = network.world.request_read();
+    let entry = network.request_read(3, &next).await.unwrap().entry.unwrap();
+    processes[2] = Process::start(&network, 2);
+    let there = network
+        .until("it caught up", async || network.request_read(2, &next).await.ok())
+        .await;
+    assert_eq!(there.entry.unwrap(), entry);
+}
