@@ -6,7 +6,13 @@
 //! A client submits 300 bytes, waits until its own validator has them final and synced to disk, and submits again.
 //! Printed: from submission to that moment, in milliseconds.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,8 +27,8 @@ use std::{
 
 use futures::future::BoxFuture;
 use quorate_consensus::{
-    AppError, Application, BlockBytes, BlockMeta, Config, Engine, Evidence, Finalized, Limits, Timing, VOTE_ANYWAY,
-    Validator,
+    AppError, Application, BlockBytes, BlockMeta, Config, Engine, Evidence, Finalized, Limits, Timing,
+    VOTE_ANYWAY, Validator,
 };
 use tokio::sync::{Notify, oneshot};
 use zeroize::Zeroizing;
@@ -69,12 +75,24 @@ impl Durable {
     }
 
     fn open(&self, ancestry: &[BlockBytes]) -> (BlockMeta, Vec<Vec<u8>>) {
-        let taken: HashSet<Id> =
-            ancestry.iter().flat_map(|block| toy::strings(block).unwrap()).map(|string| id(&string)).collect();
+        let taken: HashSet<Id> = ancestry
+            .iter()
+            .flat_map(|block| toy::strings(block).unwrap())
+            .map(|string| id(&string))
+            .collect();
         let state = self.state.lock().unwrap();
-        let tip = BlockMeta { digest: state.tip, parent: [0; 32], height: state.height };
+        let tip = BlockMeta {
+            digest: state.tip,
+            parent: [0; 32],
+            height: state.height,
+        };
         let tip = ancestry.last().map_or(tip, |block| toy::inspect(block).unwrap());
-        let open = state.pending.iter().filter(|string| !taken.contains(&id(string))).take(2000).cloned();
+        let open = state
+            .pending
+            .iter()
+            .filter(|string| !taken.contains(&id(string)))
+            .take(2000)
+            .cloned();
         (tip, open.collect())
     }
 }
@@ -109,7 +127,11 @@ impl Application for Durable {
         let mut state = self.state.lock().unwrap();
         for (block, _) in blocks {
             let meta = toy::inspect(&block).unwrap();
-            let ids: HashSet<Id> = toy::strings(&block).unwrap().iter().map(|string| id(string)).collect();
+            let ids: HashSet<Id> = toy::strings(&block)
+                .unwrap()
+                .iter()
+                .map(|string| id(string))
+                .collect();
             state.pending.retain(|string| !ids.contains(&id(string)));
             (state.height, state.tip) = (meta.height, meta.digest);
             for id in ids {
@@ -132,12 +154,28 @@ fn seed(index: usize) -> [u8; 32] {
 }
 
 fn validators(addresses: &[SocketAddr]) -> Vec<Validator> {
-    let key = |index| ed25519_dalek::SigningKey::from_bytes(&seed(index)).verifying_key().to_bytes();
-    addresses.iter().enumerate().map(|(index, address)| Validator { public_key: key(index), address: *address }).collect()
+    let key = |index| {
+        ed25519_dalek::SigningKey::from_bytes(&seed(index))
+            .verifying_key()
+            .to_bytes()
+    };
+    addresses
+        .iter()
+        .enumerate()
+        .map(|(index, address)| Validator {
+            public_key: key(index),
+            address: *address,
+        })
+        .collect()
 }
 
 /// One client: submits, waits, and notes how long it took.
-async fn client(app: Arc<Durable>, queue: tokio::sync::mpsc::UnboundedSender<Vec<u8>>, name: u32, pause: Duration) -> Vec<f64> {
+async fn client(
+    app: Arc<Durable>,
+    queue: tokio::sync::mpsc::UnboundedSender<Vec<u8>>,
+    name: u32,
+    pause: Duration,
+) -> Vec<f64> {
     let (end, mut times, mut number) = (Instant::now() + Duration::from_secs(SECONDS), Vec::new(), 0_u64);
     while Instant::now() < end {
         let mut string = name.to_be_bytes().to_vec();
@@ -167,9 +205,16 @@ async fn validator(index: usize, clients: usize, directory: &str, addresses: &[S
     fs::create_dir_all(directory).unwrap();
     fs::write(format!("{directory}/{VOTE_ANYWAY}"), b"").unwrap();
     let genesis = toy::genesis();
-    let state = State { tip: toy::inspect(&genesis).unwrap().digest, ..State::default() };
+    let state = State {
+        tip: toy::inspect(&genesis).unwrap().digest,
+        ..State::default()
+    };
     let file = Mutex::new(File::create(format!("{directory}/blocks")).unwrap());
-    let app = Arc::new(Durable { state: Mutex::new(state), arrived: Notify::new(), file });
+    let app = Arc::new(Durable {
+        state: Mutex::new(state),
+        arrived: Notify::new(),
+        file,
+    });
     let config = Config {
         directory: directory.into(),
         listen: addresses[index],
@@ -188,8 +233,16 @@ async fn validator(index: usize, clients: usize, directory: &str, addresses: &[S
     // Transactions that come within a moment travel in one message.
     let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
     let before = app.applied_height();
-    let pause = if clients == 0 { Duration::from_millis(37) } else { Duration::ZERO };
-    let count = if clients == 0 { usize::from(index == 0) } else { clients };
+    let pause = if clients == 0 {
+        Duration::from_millis(37)
+    } else {
+        Duration::ZERO
+    };
+    let count = if clients == 0 {
+        usize::from(index == 0)
+    } else {
+        clients
+    };
     let tasks: Vec<_> = (0..count)
         .map(|number| {
             let name = u32::try_from(index * 65_536 + number).unwrap();
@@ -220,8 +273,13 @@ async fn validator(index: usize, clients: usize, directory: &str, addresses: &[S
 }
 
 fn measure(clients: usize) {
-    let listeners: Vec<_> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
+    let listeners: Vec<_> = (0..COUNT)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let addresses: Vec<_> = listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap().to_string())
+        .collect();
     drop(listeners);
     let directory = tempfile::TempDir::new().unwrap();
     let children: Vec<_> = (0..COUNT)
@@ -241,15 +299,21 @@ fn measure(clients: usize) {
         let parts: Vec<_> = output.trim().split(' ').collect();
         blocks = blocks.max(parts[0].parse().unwrap());
         resident = resident.max(parts[1].parse().unwrap());
-        times.extend(parts.get(2).into_iter().flat_map(|part| part.split(',')).map(|time| time.parse::<f64>().unwrap()));
+        times.extend(
+            parts
+                .get(2)
+                .into_iter()
+                .flat_map(|part| part.split(','))
+                .map(|time| time.parse::<f64>().unwrap()),
+        );
     }
     times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     println!(
         "{clients:>4} clients a node: {:>8.0} tx/s  p50 {:>6.1} ms  p99 {:>6.1} ms  {:>5.0} blocks/s  {resident:>5.0} MB",
         times.len() as f64 / SECONDS as f64,
-        at(0.5),
-        at(0.99),
+        at(50),
+        at(99),
         blocks / SECONDS as f64,
     );
 }
@@ -257,13 +321,28 @@ fn measure(clients: usize) {
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "validator") {
-        let addresses: Vec<_> = arguments[4..].iter().map(|address| address.parse().unwrap()).collect();
+        let addresses: Vec<_> = arguments[4..]
+            .iter()
+            .map(|address| address.parse().unwrap())
+            .collect();
         let (index, clients) = (arguments[1].parse().unwrap(), arguments[2].parse().unwrap());
-        tokio::runtime::Runtime::new().unwrap().block_on(validator(index, clients, &arguments[3], &addresses));
+        tokio::runtime::Runtime::new().unwrap().block_on(validator(
+            index,
+            clients,
+            &arguments[3],
+            &addresses,
+        ));
         return;
     }
-    let loads: Vec<usize> = arguments.iter().map(|argument| argument.parse().unwrap()).collect();
-    for clients in if loads.is_empty() { vec![0, 1, 8, 64] } else { loads } {
+    let loads: Vec<usize> = arguments
+        .iter()
+        .map(|argument| argument.parse().unwrap())
+        .collect();
+    for clients in if loads.is_empty() {
+        vec![0, 1, 8, 64]
+    } else {
+        loads
+    } {
         measure(clients);
     }
 }

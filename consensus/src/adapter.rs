@@ -105,7 +105,12 @@ impl<E: Runtime> ConsensusApplication<E> for Adapter {
         let parent = ancestry.peek()?.clone();
         let blocks = bytes(&above(self.application.applied_height(), ancestry).await?);
         let application = Arc::clone(&self.application);
-        let built = aside(&context, "build", async move { application.propose(blocks).await }).await??;
+        let built = aside(
+            &context,
+            "build",
+            async move { application.propose(blocks).await },
+        )
+        .await??;
         self.seal(&parent, built)
     }
 
@@ -123,8 +128,11 @@ impl<E: Runtime> ConsensusApplication<E> for Adapter {
         if blocks.pop().is_none() {
             return self.settled(&block).await;
         }
-        let (application, candidate, blocks) =
-            (Arc::clone(&self.application), block.inner().bytes(), bytes(&blocks));
+        let (application, candidate, blocks) = (
+            Arc::clone(&self.application),
+            block.inner().bytes(),
+            bytes(&blocks),
+        );
         let verdict = async move { application.verify(candidate, blocks).await };
         let Some(valid) = aside(&context, "check", verdict).await else {
             return pending().await;

@@ -53,7 +53,10 @@ impl Block {
 
 impl std::fmt::Debug for Block {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Block").field("height", &self.meta.height).field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Block")
+            .field("height", &self.meta.height)
+            .field("bytes", &self.bytes.len())
+            .finish()
     }
 }
 
@@ -81,7 +84,9 @@ impl Read for Block {
         }
         let mut bytes = vec![0; length];
         buf.copy_to_slice(&mut bytes);
-        admission.admit(bytes.into()).ok_or(Error::Invalid("Block", "refused by the application"))
+        admission
+            .admit(bytes.into())
+            .ok_or(Error::Invalid("Block", "refused by the application"))
     }
 }
 
@@ -120,10 +125,17 @@ mod tests {
     /// One byte of height, then anything; the digest is made of the length and the first byte.
     fn inspect(bytes: &[u8]) -> Option<BlockMeta> {
         let height = u64::from(*bytes.first()?);
-        (height != 255).then_some(BlockMeta { digest: [bytes[0]; 32], parent: [0; 32], height })
+        (height != 255).then_some(BlockMeta {
+            digest: [bytes[0]; 32],
+            parent: [0; 32],
+            height,
+        })
     }
 
-    const ADMISSION: Admission = Admission { inspect, max_bytes: 300 };
+    const ADMISSION: Admission = Admission {
+        inspect,
+        max_bytes: 300,
+    };
 
     fn encoded(length: usize, first: u8) -> Vec<u8> {
         let mut bytes = vec![first; length];

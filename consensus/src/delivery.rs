@@ -67,7 +67,16 @@ impl Delivery {
         max_batch: usize,
     ) -> (Self, Inbox) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { receiver, application, finals, max_batch, unacknowledged: Vec::new() }, Inbox { sender, progress })
+        (
+            Self {
+                receiver,
+                application,
+                finals,
+                max_batch,
+                unacknowledged: Vec::new(),
+            },
+            Inbox { sender, progress },
+        )
     }
 
     /// Runs until it is aborted, and gives the reason when no more blocks can be applied.
@@ -125,18 +134,25 @@ impl Delivery {
             if applied >= height {
                 return Ok(());
             }
-            info!(applied, height, "the application is behind the engine's own store");
+            info!(
+                applied,
+                height, "the application is behind the engine's own store"
+            );
             let mut blocks = Vec::new();
             while blocks.len() < self.max_batch && applied + (blocks.len() as u64) < height {
                 let next = applied + 1 + blocks.len() as u64;
                 let Some(bytes) = self.finals.block(next).await else {
-                    return Err(Error::Stopped(format!("block {next} is neither applied nor kept")));
+                    return Err(Error::Stopped(format!(
+                        "block {next} is neither applied nor kept"
+                    )));
                 };
                 blocks.push((bytes, self.finals.evidence(next).await));
             }
             self.hand_over(context, blocks).await?;
             if self.application.applied_height() <= applied {
-                return Err(Error::Stopped(format!("the application did not advance above {applied}")));
+                return Err(Error::Stopped(format!(
+                    "the application did not advance above {applied}"
+                )));
             }
         }
     }
@@ -146,10 +162,15 @@ impl Delivery {
             return Ok(());
         }
         let application = Arc::clone(&self.application);
-        let apply = context.child("apply").shared(true).spawn(move |_| async move { application.finalized(blocks) });
+        let apply = context
+            .child("apply")
+            .shared(true)
+            .spawn(move |_| async move { application.finalized(blocks) });
         match apply.await {
             Ok(result) => result.map_err(Error::Application),
-            Err(error) => Err(Error::Stopped(format!("applying final blocks was interrupted: {error}"))),
+            Err(error) => Err(Error::Stopped(format!(
+                "applying final blocks was interrupted: {error}"
+            ))),
         }
     }
 }

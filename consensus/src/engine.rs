@@ -100,8 +100,18 @@ impl Engine {
             drop(lock);
             ending.send_replace(Some(result.map_err(Arc::new)));
         };
-        let thread = thread::Builder::new().name("consensus".into()).spawn(body).map_err(Error::Thread)?;
-        Ok(Self { shared, gossip, max_gossip_bytes, stop: Some(stop), ended, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("consensus".into())
+            .spawn(body)
+            .map_err(Error::Thread)?;
+        Ok(Self {
+            shared,
+            gossip,
+            max_gossip_bytes,
+            stop: Some(stop),
+            ended,
+            thread: Some(thread),
+        })
     }
 
     /// Sends a message to all other validators, without waiting. `false` when it was dropped: too
@@ -127,7 +137,10 @@ impl Engine {
     #[must_use]
     pub fn metrics(&self) -> String {
         let context = self.shared.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        context.as_ref().map(|context| context.encode()).unwrap_or_default()
+        context
+            .as_ref()
+            .map(|context| context.encode())
+            .unwrap_or_default()
     }
 
     /// Waits until the engine has ended: `Ok` after [`Engine::stop`]. May be called often.
@@ -176,7 +189,8 @@ impl Checked {
             addresses.push((key, Address::Symmetric(validator.address)));
         }
         let participants = addresses.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-        let participants = Set::try_from(participants).map_err(|_| Error::Validators("one key is there twice"))?;
+        let participants =
+            Set::try_from(participants).map_err(|_| Error::Validators("one key is there twice"))?;
         let addresses = Map::try_from(addresses).map_err(|_| Error::Validators("one key is there twice"))?;
         let key = PrivateKey::decode(config.secret_seed.to_vec())
             .map_err(|_| Error::Config("the seed is not an Ed25519 seed"))?;
@@ -186,15 +200,27 @@ impl Checked {
         }
         let (genesis, admission) = genesis(config)?;
         timing(config)?;
-        Ok(Self { key, local, participants, addresses, genesis, admission })
+        Ok(Self {
+            key,
+            local,
+            participants,
+            addresses,
+            genesis,
+            admission,
+        })
     }
 }
 
 fn genesis(config: &Config) -> Result<(Block, Admission), Error> {
-    let max_bytes = usize::try_from(config.limits.max_block_bytes).map_err(|_| Error::Config("max_block_bytes"))?;
-    let admission = Admission { inspect: config.inspect, max_bytes };
-    let genesis =
-        admission.admit(config.genesis.clone().into()).ok_or(Error::Genesis("it is refused, or too large"))?;
+    let max_bytes =
+        usize::try_from(config.limits.max_block_bytes).map_err(|_| Error::Config("max_block_bytes"))?;
+    let admission = Admission {
+        inspect: config.inspect,
+        max_bytes,
+    };
+    let genesis = admission
+        .admit(config.genesis.clone().into())
+        .ok_or(Error::Genesis("it is refused, or too large"))?;
     if genesis.height().get() != 0 {
         return Err(Error::Genesis("its height is not 0"));
     }
@@ -203,17 +229,25 @@ fn genesis(config: &Config) -> Result<(Block, Admission), Error> {
 
 fn timing(config: &Config) -> Result<(), Error> {
     let (limits, timing) = (&config.limits, &config.timing);
-    if limits.max_batch == 0 || limits.gossip_queue == 0 || limits.gossip_rate == 0 || limits.max_gossip_bytes == 0 {
+    if limits.max_batch == 0
+        || limits.gossip_queue == 0
+        || limits.gossip_rate == 0
+        || limits.max_gossip_bytes == 0
+    {
         return Err(Error::Config("a limit is zero"));
     }
     if timing.leader.is_zero() || timing.retry.is_zero() {
         return Err(Error::Config("a duration is zero"));
     }
     if timing.leader <= timing.idle_block {
-        return Err(Error::Config("timing.leader must be longer than timing.idle_block"));
+        return Err(Error::Config(
+            "timing.leader must be longer than timing.idle_block",
+        ));
     }
     if timing.certification <= timing.leader {
-        return Err(Error::Config("timing.certification must be longer than timing.leader"));
+        return Err(Error::Config(
+            "timing.certification must be longer than timing.leader",
+        ));
     }
     Ok(())
 }
@@ -289,7 +323,13 @@ fn once(
         *shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.child("metrics"));
         let (channels, oracle, network) = network::start(&context, config, checked);
         info!(key = %checked.local, listen = %config.listen, "consensus starts");
-        let validator = validator::run(context.child("validator"), setup, channels, oracle.clone(), oracle);
+        let validator = validator::run(
+            context.child("validator"),
+            setup,
+            channels,
+            oracle.clone(),
+            oracle,
+        );
         futures::pin_mut!(validator, network);
         let end = commonware_macros::select! {
             _ = stopping => None,

@@ -20,6 +20,12 @@
 //! chain id of 32 bytes, `ns` has 21 + 32 + 9 = 62 bytes, so the message begins with `3e`, and is 98 bytes long
 //! while all three numbers are below 128.
 //!
+//! Example: chain id 32 times `aa`, epoch 0, view 300, parent view 299, block hash 32 times `cc`:
+//!
+//! ```text
+//! 3e 51554f524154455f434f4e53454e5355535f56315f aa..aa 5f46494e414c495a45 00 ac02 ab02 cc..cc
+//! ```
+//!
 //! # What makes evidence valid
 //!
 //! - The validators of the epoch are ordered by the bytes of their 32-byte public keys, ascending, as unsigned

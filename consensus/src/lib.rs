@@ -1,4 +1,39 @@
 //! Agree on one chain of blocks with the other endorsers; the only crate that names the engine.
+//!
+//! A block is bytes. The application builds it, judges it before this validator votes for it, and takes it
+//! when it is final, with [`Evidence`] of that which anybody can check without this crate: see [`evidence`] for the exact
+//! bytes. Behind that are the commonware crates: simplex consensus with plain Ed25519 votes, marshal for the order and
+//! the delivery of final blocks, an authenticated and encrypted network between the validators and nobody else, and
+//! append-only archives. None of their types appears here.
+//!
+//! ```text
+//!            propose, verify            finalized, acknowledged
+//! simplex ──────────────────► adapter ┐                   ┌ delivery ◄────────── marshal ◄── archives
+//!    │                                └──► Application ◄──┘                         ▲
+//!    │ votes, certificates                      ▲ received, connected               │ blocks
+//!    ▼                                          │                                   ▼
+//! network ◄──────────────────────────── gossip, standing ───────────────────────► network
+//! ```
+//!
+//! # What is promised
+//!
+//! - With n validators, at most floor((n - 1) / 3) of them faulty in whatever way, no two correct ones take
+//!   different blocks at one height. While more than that are faulty or unreachable, nothing becomes final.
+//! - A block is given to [`Application::finalized`] only after this node has it durable. It is counted as delivered
+//!   only after the application has it durable. A kill at any time, of any number, loses nothing that was given.
+//! - A validator that was away, or has lost everything, gets all blocks with their evidence from the
+//!   others, each checked. One that has lost the record of its votes does not vote before that is safe
+//!   ([`VOTE_ANYWAY`]).
+//! - All queues are bounded by [`Limits`]; a peer that says something false is cut off for a minute.
+//!
+//! # What is not
+//!
+//! - A directory restored from an old copy (attack E9) holds a record of votes, though not of all. The
+//!   engine cannot tell that from having been away, and votes. It counts as one of the faulty ones until its first vote
+//!   in a new view. Empty the directory instead of restoring it.
+//! - The validator set is fixed; another set is another engine with another namespace.
+//! - Messages of [`Engine::gossip`] may get lost, and those to unreachable validators do.
+//! - Clocks of validators that differ by more than 30 seconds cannot connect.
 
 mod adapter;
 mod application;

@@ -69,7 +69,12 @@ pub(crate) fn start(
 ) -> (Channels<NetworkSender, NetworkReceiver>, Oracle, Handle<()>) {
     let validators = checked.addresses.clone();
     let handshake: Handshake = Cups::new(
-        Sake { signer: checked.key.clone(), synchrony_bound: CLOCK_SKEW, max_handshake_age: CLOCK_SKEW, version: sake::Version::V1 },
+        Sake {
+            signer: checked.key.clone(),
+            synchrony_bound: CLOCK_SKEW,
+            max_handshake_age: CLOCK_SKEW,
+            version: sake::Version::V1,
+        },
         cups::Version::V1,
     );
     let count = u32::try_from(validators.len()).unwrap_or(u32::MAX);

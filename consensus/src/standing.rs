@@ -203,7 +203,10 @@ impl Standing {
         match verdict {
             Verdict::Vote => None,
             Verdict::CatchUp(beyond) => {
-                warn!(beyond, "no record of earlier votes: following the chain before voting");
+                warn!(
+                    beyond,
+                    "no record of earlier votes: following the chain before voting"
+                );
                 Some(beyond.saturating_add(MARGIN))
             }
         }
@@ -227,7 +230,9 @@ impl Standing {
 /// Whether an answer is wanted, and the view. `None` for anything but one report.
 fn parse(bytes: &[u8]) -> Option<(bool, u64)> {
     let bytes: &[u8; REPORT] = bytes.try_into().ok()?;
-    let [VERSION, asks @ (0 | 1), view @ ..] = *bytes else { return None };
+    let [VERSION, asks @ (0 | 1), view @ ..] = *bytes else {
+        return None;
+    };
     Some((asks == 1, u64::from_be_bytes(view)))
 }
 
@@ -239,7 +244,11 @@ mod tests {
 
     fn judged(validators: usize, applied: u64, views: &[u64]) -> Option<Verdict> {
         let key = |index: usize| PrivateKey::from_seed(index as u64).public_key();
-        let reports = views.iter().enumerate().map(|(index, view)| (key(index), *view)).collect();
+        let reports = views
+            .iter()
+            .enumerate()
+            .map(|(index, view)| (key(index), *view))
+            .collect();
         judge(validators, applied, &reports)
     }
 
@@ -273,7 +282,13 @@ mod tests {
     fn only_a_report_is_a_report() {
         assert_eq!(parse(&[1, 1, 0, 0, 0, 0, 0, 0, 1, 0]), Some((true, 256)));
         assert_eq!(parse(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some((false, 0)));
-        for bytes in [&[][..], &[1; 9], &[1; 11], &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[1, 2, 0, 0, 0, 0, 0, 0, 0, 0]] {
+        for bytes in [
+            &[][..],
+            &[1; 9],
+            &[1; 11],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+        ] {
             assert_eq!(parse(bytes), None);
         }
     }

@@ -49,11 +49,18 @@ pub(crate) async fn open<E: Runtime>(
 ) -> Result<Archives<E>, Error> {
     let certificates = Archive::init(
         context.child("certificates"),
-        config(&format!("{partition}-certificates"), cache, Scheme::certificate_codec_config_unbounded()),
+        config(
+            &format!("{partition}-certificates"),
+            cache,
+            Scheme::certificate_codec_config_unbounded(),
+        ),
     )
     .await?;
-    let blocks =
-        Archive::init(context.child("blocks"), config(&format!("{partition}-blocks"), cache, admission)).await?;
+    let blocks = Archive::init(
+        context.child("blocks"),
+        config(&format!("{partition}-blocks"), cache, admission),
+    )
+    .await?;
     Ok(Archives { certificates, blocks })
 }
 

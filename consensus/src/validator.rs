@@ -196,14 +196,21 @@ where
     let progress = Progress::default();
     let cache = CacheRef::new(store::PAGE_SIZE, store::PAGES);
     let record = Record::open(&context, &setup.partition).await?;
-    let archives = store::open(&context, &setup.partition, &cache, setup.admission).await.map_err(unusable)?;
+    let archives = store::open(&context, &setup.partition, &cache, setup.admission)
+        .await
+        .map_err(unusable)?;
     let local = setup.key.public_key();
 
     // Final blocks: dissemination, order, and the application that takes them.
     let epocher = FixedEpocher::new(NonZeroU64::MAX);
     let config = marshal_config(&setup, &cache, epocher.clone());
-    let (actor, marshal, _) =
-        Actor::init(context.child("marshal"), archives.certificates, archives.blocks, config).await;
+    let (actor, marshal, _) = Actor::init(
+        context.child("marshal"),
+        archives.certificates,
+        archives.blocks,
+        config,
+    )
+    .await;
     let finals = Finals(marshal.clone());
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("broadcast"),
@@ -228,8 +235,12 @@ where
         priority_responses: false,
     };
     let resolver = backfill::init(context.child("backfill"), backfill_config, channels.backfill);
-    let (delivery, inbox) =
-        Delivery::new(Arc::clone(&setup.application), finals.clone(), progress.clone(), setup.limits.max_batch);
+    let (delivery, inbox) = Delivery::new(
+        Arc::clone(&setup.application),
+        finals.clone(),
+        progress.clone(),
+        setup.limits.max_batch,
+    );
 
     // Everything beside the votes.
     let (verdict, needs_verdict) = record.verdict(setup.vote_anyway);
@@ -241,18 +252,26 @@ where
         verdict: needs_verdict,
     };
     let (sender, receiver) = channels.standing;
-    let standing = context.child("standing").spawn(move |context| standing.run(context, sender, receiver));
+    let standing = context
+        .child("standing")
+        .spawn(move |context| standing.run(context, sender, receiver));
     let (application, outgoing) = (Arc::clone(&setup.application), Arc::clone(&setup.outgoing));
     let max_gossip = usize::try_from(setup.limits.max_gossip_bytes).unwrap_or(usize::MAX);
     let (sender, receiver) = channels.gossip;
     let gossip = move |_| gossip::run(sender, receiver, outgoing, application, max_gossip);
     let (failing, failed) = oneshot::channel();
-    let delivering = context.child("delivery").spawn(move |context| delivery.run(context, failing));
+    let delivering = context
+        .child("delivery")
+        .spawn(move |context| delivery.run(context, failing));
     let beside = select_all([
         named("broadcast", broadcast.start(channels.blocks)),
         named("marshal", actor.start(inbox, buffer, resolver)),
-        standing.map(|result| result.unwrap_or_else(|error| ended("standing", &error))).boxed(),
-        failed.map(|error| End::Failed(error.unwrap_or(Error::Stopped("delivery ended".into())))).boxed(),
+        standing
+            .map(|result| result.unwrap_or_else(|error| ended("standing", &error)))
+            .boxed(),
+        failed
+            .map(|error| End::Failed(error.unwrap_or(Error::Stopped("delivery ended".into()))))
+            .boxed(),
         named("delivery", delivering),
         flat("gossip", context.child("gossip").spawn(gossip)),
     ]);
@@ -270,9 +289,16 @@ where
     };
 
     // The votes.
-    let adapter = Adapter { application: Arc::clone(&setup.application), admission: setup.admission, finals };
+    let adapter = Adapter {
+        application: Arc::clone(&setup.application),
+        admission: setup.admission,
+        finals,
+    };
     let automaton = Inline::new(context.child("application"), adapter, marshal, epocher);
-    let reporter = Witness { next: automaton.clone(), progress };
+    let reporter = Witness {
+        next: automaton.clone(),
+        progress,
+    };
     let (genesis, timing) = (setup.genesis.digest(), &setup.timing);
     let engine = simplex::Engine::new(
         context.child("consensus"),
@@ -306,7 +332,10 @@ where
         },
     );
     setup.voting.store(verdict == Verdict::Vote, Ordering::Relaxed);
-    let votes = named("consensus", engine.start(channels.votes, channels.certificates, channels.views));
+    let votes = named(
+        "consensus",
+        engine.start(channels.votes, channels.certificates, channels.views),
+    );
     let (Either::Left((end, _)) | Either::Right(((end, ..), _))) = select(votes, beside).await;
     if let (End::Promoted, Some(record)) = (&end, record) {
         record.keep().await?;
@@ -353,8 +382,12 @@ impl Setup {
 
     /// Checks votes, and knows its place, but cannot sign.
     fn member(&self) -> Result<Scheme, Error> {
-        Scheme::member(&self.vote_namespace, self.participants.clone(), &self.key.public_key())
-            .ok_or(Error::NotAValidator)
+        Scheme::member(
+            &self.vote_namespace,
+            self.participants.clone(),
+            &self.key.public_key(),
+        )
+        .ok_or(Error::NotAValidator)
     }
 }
 
@@ -366,8 +399,14 @@ const KEPT: (u64, u8) = (0, 1);
 
 impl<E: Runtime> Record<E> {
     async fn open(context: &E, partition: &str) -> Result<Self, Error> {
-        let config = metadata::Config { partition: format!("{partition}-record"), codec_config: () };
-        Metadata::init(context.child("record"), config).await.map(Self).map_err(unusable)
+        let config = metadata::Config {
+            partition: format!("{partition}-record"),
+            codec_config: (),
+        };
+        Metadata::init(context.child("record"), config)
+            .await
+            .map(Self)
+            .map_err(unusable)
     }
 
     fn is_kept(&self) -> bool {
@@ -375,12 +414,22 @@ impl<E: Runtime> Record<E> {
     }
 
     /// The verdict, and where it is to be sent by whoever finds it, when it is not clear at once.
-    fn verdict(&self, vote_anyway: bool) -> (impl Future<Output = Verdict> + use<E>, Option<oneshot::Sender<Verdict>>) {
+    fn verdict(
+        &self,
+        vote_anyway: bool,
+    ) -> (
+        impl Future<Output = Verdict> + use<E>,
+        Option<oneshot::Sender<Verdict>>,
+    ) {
         let (sender, receiver) = oneshot::channel();
         let sender = (!vote_anyway && !self.is_kept()).then_some(sender);
         let asked = sender.is_some();
         let verdict = async move {
-            if asked { receiver.await.unwrap_or(Verdict::CatchUp(0)) } else { Verdict::Vote }
+            if asked {
+                receiver.await.unwrap_or(Verdict::CatchUp(0))
+            } else {
+                Verdict::Vote
+            }
         };
         (verdict, sender)
     }
@@ -417,5 +466,7 @@ fn named(part: &'static str, handle: Handle<()>) -> Ending {
 
 /// A part of ours, which gives the reason of its end.
 fn flat(part: &'static str, handle: Handle<Error>) -> Ending {
-    handle.map(move |result| result.map_or_else(|error| ended(part, &error), End::Failed)).boxed()
+    handle
+        .map(move |result| result.map_or_else(|error| ended(part, &error), End::Failed))
+        .boxed()
 }

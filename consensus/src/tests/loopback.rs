@@ -1,7 +1,8 @@
 //! Four validators on the loopback interface, with real sockets, disks and clocks.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    io::Write as _,
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::{
-    evidence::check,
+    evidence::{check, check_changes},
     toy::{self, Toy},
 };
 use crate::{Application as _, Config, Engine, Error, Limits, Timing, VOTE_ANYWAY, Validator};
@@ -36,9 +37,14 @@ struct Network {
     engines: Vec<Option<Engine>>,
 }
 
-fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap()).collect()
+pub(super) fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap())
+        .collect()
 }
 
 impl Network {
@@ -76,13 +82,19 @@ impl Network {
             listen: self.addresses[index],
             secret_seed: Zeroizing::new(seed(index)),
             validators: (0..4)
-                .map(|index| Validator { public_key: public(index), address: self.addresses[index] })
+                .map(|index| Validator {
+                    public_key: public(index),
+                    address: self.addresses[index],
+                })
                 .collect(),
             namespace: self.chain.to_vec(),
             genesis: toy::genesis(),
             inspect: toy::inspect,
             limits: Limits::default(),
-            timing: Timing { idle_block: Duration::from_millis(100), ..Timing::default() },
+            timing: Timing {
+                idle_block: Duration::from_millis(100),
+                ..Timing::default()
+            },
         }
     }
 
@@ -119,7 +131,10 @@ impl Network {
     }
 
     fn running(&self) -> impl Iterator<Item = (&Arc<Toy>, &Engine)> {
-        self.toys.iter().zip(&self.engines).filter_map(|(toy, engine)| Some((toy, engine.as_ref()?)))
+        self.toys
+            .iter()
+            .zip(&self.engines)
+            .filter_map(|(toy, engine)| Some((toy, engine.as_ref()?)))
     }
 
     /// No two have different blocks at one height.
@@ -146,7 +161,7 @@ fn four_validators_commit_and_give_evidence() {
         assert!(evidence.len() >= 4);
         for (evidence, meta) in evidence {
             assert_eq!(evidence.payload, meta.digest);
-            check(&evidence, &network.chain, &keys).unwrap();
+            check_changes(&evidence, &network.chain, &keys);
         }
         assert!(engine.metrics().contains("finalized_height"));
     }
@@ -187,7 +202,9 @@ fn a_dead_validator_is_passed_over_and_catches_up_from_its_directory() {
     network.commit(0, b"three");
     let height = network.toys[0].applied_height();
     network.start(3);
-    network.toys[3].wait("the gap is closed", |toy| toy.applied_height() > height && toy.has(b"three"));
+    network.toys[3].wait("the gap is closed", |toy| {
+        toy.applied_height() > height && toy.has(b"three")
+    });
     network.commit(3, b"four again");
     network.assert_one_chain();
 }
@@ -199,7 +216,9 @@ fn a_validator_with_nothing_left_catches_up_and_takes_part() {
     network.lose_everything(1);
     network.commit(0, b"meanwhile");
     network.start(1);
-    network.toys[1].wait("the chain is there", |toy| toy.has(b"before") && toy.has(b"meanwhile"));
+    network.toys[1].wait("the chain is there", |toy| {
+        toy.has(b"before") && toy.has(b"meanwhile")
+    });
     assert!(!network.toys[1].evidence().is_empty());
     network.toys[1].wait("it votes", |_| network.engine(1).is_voting());
     // With another one stopped, every vote of the three is needed.
@@ -217,7 +236,9 @@ fn e3_a_lost_record_keeps_a_validator_from_voting_until_operators_decide() {
     let height = network.toys[0].applied_height();
     network.start(1);
     // Two of four go on, and the third has no record of its votes: it follows, and the chain stands still.
-    network.toys[1].wait("it has what is final", |toy| toy.has(b"before") && toy.applied_height() >= height);
+    network.toys[1].wait("it has what is final", |toy| {
+        toy.has(b"before") && toy.applied_height() >= height
+    });
     assert!(!network.engine(1).is_voting());
     network.stop(1);
     network.vote_anyway(1);
@@ -309,37 +330,112 @@ fn e4_what_cannot_be_made_durable_is_not_acknowledged() {
 }
 
 #[test]
+fn p12_noise_on_the_port_disturbs_nobody() {
+    let mut network = Network::started(15);
+    network.commit(0, b"before");
+    let strangers: Vec<_> = (0..16_u8)
+        .map(|number| {
+            let mut stream = TcpStream::connect(network.addresses[0]).unwrap();
+            // Half of them talk, as long as somebody listens; half of them only hold the connection.
+            if number % 2 == 0 {
+                let _ = stream.write_all(&[number.wrapping_mul(37); 70_000]);
+            }
+            stream
+        })
+        .collect();
+    network.commit(0, b"among the noise");
+    network.stop(3);
+    network.start(3);
+    network.commit(3, b"and after a return");
+    drop(strangers);
+    network.assert_one_chain();
+}
+
+#[test]
+fn one_validator_alone_is_a_chain() {
+    let network = Network::new(16);
+    let mut config = network.config(0);
+    config.validators.truncate(1);
+    let engine = Engine::start(config.clone(), network.toys[0].clone()).unwrap();
+    network.toys[0].submit(b"alone");
+    network.toys[0].wait("it is final", |toy| toy.has(b"alone"));
+    block_on(engine.stop());
+    let engine = Engine::start(config, network.toys[0].clone()).unwrap();
+    network.toys[0].submit(b"again");
+    network.toys[0].wait("it is final", |toy| toy.has(b"again"));
+    assert!(engine.is_voting() && engine.peers().is_empty());
+    for (evidence, _) in network.toys[0].evidence() {
+        check(&evidence, &network.chain, &[public(0)]).unwrap();
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_work_is_refused() {
     let network = Network::new(11);
     let start = |change: fn(&mut Config)| {
         let mut config = network.config(0);
         change(&mut config);
-        Engine::start(config, network.toys[0].clone()).map(drop).unwrap_err()
+        Engine::start(config, network.toys[0].clone())
+            .map(drop)
+            .unwrap_err()
     };
-    assert!(matches!(start(|config| config.validators.clear()), Error::Validators(_)));
+    assert!(matches!(
+        start(|config| config.validators.clear()),
+        Error::Validators(_)
+    ));
     assert!(matches!(
         start(|config| config.validators[1].public_key = config.validators[0].public_key),
         Error::Validators(_)
     ));
-    assert!(matches!(start(|config| config.validators[1].public_key = [2; 32]), Error::Validators(_)));
-    assert!(matches!(start(|config| *config.secret_seed = [99; 32]), Error::NotAValidator));
-    assert!(matches!(start(|config| config.genesis = vec![1, 2, 3]), Error::Genesis(_)));
-    assert!(matches!(start(|config| config.genesis = toy::encode([0; 32], 1, &[])), Error::Genesis(_)));
-    assert!(matches!(start(|config| config.limits.max_block_bytes = 10), Error::Genesis(_)));
-    assert!(matches!(start(|config| config.limits.max_batch = 0), Error::Config(_)));
-    assert!(matches!(start(|config| config.timing.leader = Duration::from_millis(50)), Error::Config(_)));
-    assert!(matches!(start(|config| config.timing.certification = Duration::ZERO), Error::Config(_)));
+    assert!(matches!(
+        start(|config| config.validators[1].public_key = [2; 32]),
+        Error::Validators(_)
+    ));
+    assert!(matches!(
+        start(|config| *config.secret_seed = [99; 32]),
+        Error::NotAValidator
+    ));
+    assert!(matches!(
+        start(|config| config.genesis = vec![1, 2, 3]),
+        Error::Genesis(_)
+    ));
+    assert!(matches!(
+        start(|config| config.genesis = toy::encode([0; 32], 1, &[])),
+        Error::Genesis(_)
+    ));
+    assert!(matches!(
+        start(|config| config.limits.max_block_bytes = 10),
+        Error::Genesis(_)
+    ));
+    assert!(matches!(
+        start(|config| config.limits.max_batch = 0),
+        Error::Config(_)
+    ));
+    assert!(matches!(
+        start(|config| config.timing.leader = Duration::from_millis(50)),
+        Error::Config(_)
+    ));
+    assert!(matches!(
+        start(|config| config.timing.certification = Duration::ZERO),
+        Error::Config(_)
+    ));
 }
 
 #[test]
 fn one_directory_and_one_address_serve_one_engine() {
     let mut network = Network::new(12);
     network.start(0);
-    let second = Engine::start(network.config(0), network.toys[0].clone()).map(drop).unwrap_err();
+    let second = Engine::start(network.config(0), network.toys[0].clone())
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(second, Error::Directory(_)));
     let mut elsewhere = network.config(0);
     elsewhere.directory = network.directories[1].path().to_path_buf();
-    network.toys[0].wait("the first listens", |_| TcpListener::bind(network.addresses[0]).is_err());
-    let second = Engine::start(elsewhere, network.toys[0].clone()).map(drop).unwrap_err();
+    network.toys[0].wait("the first listens", |_| {
+        TcpListener::bind(network.addresses[0]).is_err()
+    });
+    let second = Engine::start(elsewhere, network.toys[0].clone())
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(second, Error::Listen(..)));
 }

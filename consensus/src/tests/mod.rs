@@ -2,5 +2,6 @@
 
 mod evidence;
 mod loopback;
+mod processes;
 mod simulated;
 mod toy;

@@ -6,8 +6,13 @@ use commonware_cryptography::{
     Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_p2p::simulated::{self, Link, Network, Oracle};
-use commonware_runtime::{Clock as _, Handle, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic};
+use commonware_p2p::{
+    Recipients,
+    simulated::{self, Link, Network, Oracle, SplitOrigin, SplitTarget},
+};
+use commonware_runtime::{
+    Clock as _, Handle, IoBuf, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic,
+};
 use commonware_utils::{NZU32, NZUsize, Probability, ordered::Set, probability};
 
 use super::toy::{self, Toy};
@@ -20,9 +25,15 @@ use crate::{
 };
 
 const COUNT: usize = 4;
-const ADMISSION: Admission = Admission { inspect: toy::inspect, max_bytes: 1 << 20 };
+const ADMISSION: Admission = Admission {
+    inspect: toy::inspect,
+    max_bytes: 1 << 20,
+};
 
 type Context = deterministic::Context;
+type Control = simulated::Control<PublicKey, Context>;
+type Sender = simulated::Sender<PublicKey, Context>;
+type Receiver = simulated::Receiver<PublicKey>;
 
 /// A simulated network of validators, and what they keep over their crashes.
 struct Simulation {
@@ -32,6 +43,7 @@ struct Simulation {
     toys: Vec<Arc<Toy>>,
     partitions: Vec<String>,
     tasks: Vec<Option<Handle<()>>>,
+    twins: Vec<Handle<()>>,
     lives: usize,
 }
 
@@ -54,13 +66,15 @@ impl Simulation {
             toys: (0..COUNT).map(|_| Arc::new(Toy::new(None))).collect(),
             partitions: (0..COUNT).map(|index| format!("validator-{index}")).collect(),
             tasks: (0..COUNT).map(|_| None).collect(),
+            twins: Vec::new(),
             lives: 0,
         };
         simulation.link_all(&link).await;
-        for index in 0..COUNT {
-            simulation.start(index);
-        }
         simulation
+    }
+
+    fn start_all(&mut self) {
+        (0..COUNT).for_each(|index| self.start(index));
     }
 
     async fn link(&self, from: usize, to: usize, link: &Link) {
@@ -91,7 +105,10 @@ impl Simulation {
         self.tasks[index] = Some(context.spawn(move |context| async move {
             for run in 0.. {
                 let context = context.child("run").with_attribute("run", run);
-                match once(context, &oracle, &keys, index, toy.clone(), partition.clone()).await {
+                let setup = setup(&keys, index, toy.clone(), partition.clone());
+                let control = oracle.control(keys[index].public_key());
+                let channels = channels(&control).await;
+                match validator::run(context, setup, channels, oracle.manager(), control).await {
                     End::Promoted => {}
                     End::Failed(error) => panic!("validator {index}: {error}"),
                 }
@@ -152,30 +169,33 @@ impl Simulation {
 }
 
 fn pairs() -> impl Iterator<Item = (usize, usize)> {
-    (0..COUNT).flat_map(|from| (0..COUNT).map(move |to| (from, to))).filter(|(from, to)| from != to)
+    (0..COUNT)
+        .flat_map(|from| (0..COUNT).map(move |to| (from, to)))
+        .filter(|(from, to)| from != to)
 }
 
-async fn once(
-    context: Context,
-    oracle: &Oracle<PublicKey, Context>,
-    keys: &[PrivateKey],
-    index: usize,
-    toy: Arc<Toy>,
-    partition: String,
-) -> End {
-    let control = oracle.control(keys[index].public_key());
-    let quota = Quota::per_second(NZU32!(1_000));
-    let channels = Channels {
-        votes: control.register(0, quota).await.unwrap(),
-        certificates: control.register(1, quota).await.unwrap(),
-        views: control.register(2, quota).await.unwrap(),
-        backfill: control.register(3, quota).await.unwrap(),
-        blocks: control.register(4, quota).await.unwrap(),
-        gossip: control.register(5, quota).await.unwrap(),
-        standing: control.register(6, quota).await.unwrap(),
-    };
-    let (_queue, outgoing) = commonware_utils::channel::mpsc::channel(1);
-    let setup = Setup {
+async fn ends(control: &Control, number: u64) -> (Sender, Receiver) {
+    control
+        .register(number, Quota::per_second(NZU32!(1_000)))
+        .await
+        .unwrap()
+}
+
+async fn channels(control: &Control) -> Channels<Sender, Receiver> {
+    Channels {
+        votes: ends(control, 0).await,
+        certificates: ends(control, 1).await,
+        views: ends(control, 2).await,
+        backfill: ends(control, 3).await,
+        blocks: ends(control, 4).await,
+        gossip: ends(control, 5).await,
+        standing: ends(control, 6).await,
+    }
+}
+
+fn setup(keys: &[PrivateKey], index: usize, toy: Arc<Toy>, partition: String) -> Setup {
+    let (_, outgoing) = commonware_utils::channel::mpsc::channel(1);
+    Setup {
         key: keys[index].clone(),
         participants: Set::from_iter_dedup(keys.iter().map(|key| key.public_key())),
         vote_namespace: vote_namespace(b"simulation"),
@@ -189,17 +209,22 @@ async fn once(
         connected: Connected::default(),
         voting: Arc::default(),
         vote_anyway: false,
-    };
-    validator::run(context, setup, channels, oracle.manager(), control).await
+    }
 }
 
 fn link(milliseconds: u64, delivered: Probability) -> Link {
     let latency = Duration::from_millis(milliseconds);
-    Link { latency, jitter: latency / 2, success_rate: delivered }
+    Link {
+        latency,
+        jitter: latency / 2,
+        success_rate: delivered,
+    }
 }
 
 fn simulate<F: Future<Output = ()>>(seed: u64, scenario: impl FnOnce(Context) -> F) -> String {
-    let config = deterministic::Config::default().with_seed(seed).with_timeout(Some(Duration::from_secs(900)));
+    let config = deterministic::Config::default()
+        .with_seed(seed)
+        .with_timeout(Some(Duration::from_secs(900)));
     deterministic::Runner::new(config).start(|context| async move {
         scenario(context.child("scenario")).await;
         context.auditor().state()
@@ -209,6 +234,7 @@ fn simulate<F: Future<Output = ()>>(seed: u64, scenario: impl FnOnce(Context) ->
 /// Everything that goes wrong by itself: loss, a partition without a majority, a crash, a lost disk.
 async fn hard_times(context: Context) {
     let mut simulation = Simulation::new(context, link(10, probability!(0.875))).await;
+    simulation.start_all();
     simulation.submit("first");
     simulation.advance(5).await;
     simulation.split(2).await;
@@ -228,7 +254,11 @@ async fn hard_times(context: Context) {
     simulation.advance(40).await;
     simulation.assert_one_chain();
     for toy in &simulation.toys {
-        assert!(["first", "split", "without the first"].iter().all(|string| toy.has(string.as_bytes())));
+        assert!(
+            ["first", "split", "without the first"]
+                .iter()
+                .all(|string| toy.has(string.as_bytes()))
+        );
     }
 }
 
@@ -242,7 +272,8 @@ fn no_seed_forks_the_chain_or_stops_it() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     let calm = |context| async {
-        let simulation = Simulation::new(context, link(10, probability!(0.875))).await;
+        let mut simulation = Simulation::new(context, link(10, probability!(0.875))).await;
+        simulation.start_all();
         simulation.advance(10).await;
     };
     assert_eq!(simulate(7, calm), simulate(7, calm));
@@ -253,6 +284,7 @@ fn the_same_seed_is_the_same_run() {
 fn a_minority_alone_commits_nothing() {
     simulate(1, |context| async {
         let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+        simulation.start_all();
         simulation.advance(3).await;
         simulation.crash(2).await;
         simulation.crash(3).await;
@@ -271,15 +303,113 @@ fn a_minority_alone_commits_nothing() {
 fn all_crash_at_once_and_go_on() {
     simulate(2, |context| async {
         let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+        simulation.start_all();
         for round in 0..3 {
             simulation.submit(&format!("round {round}"));
             simulation.advance(3).await;
             for index in 0..COUNT {
                 simulation.crash(index).await;
             }
-            (0..COUNT).for_each(|index| simulation.start(index));
+            simulation.start_all();
         }
         simulation.advance(3).await;
         simulation.assert_one_chain();
     });
+}
+
+/// One key at two machines, which know nothing of each other and vote for different blocks: an equivocator.
+struct Twins {
+    with_first: Vec<usize>,
+    with_second: Vec<usize>,
+}
+
+impl Twins {
+    async fn start(&self, simulation: &mut Simulation) {
+        let keys = simulation.keys.clone();
+        let of = |indices: &[usize]| -> Vec<PublicKey> {
+            indices.iter().map(|index| keys[*index].public_key()).collect()
+        };
+        let (first, second) = (of(&self.with_first), of(&self.with_second));
+        let control = simulation.oracle.control(keys[0].public_key());
+        let context = simulation.context.child("twins");
+        let mut split = Vec::new();
+        for number in 0..7 {
+            let (sender, receiver) = ends(&control, number).await;
+            let (a, b) = (first.clone(), second.clone());
+            let senders = sender.split_with(move |origin, recipients: &Recipients<PublicKey>, _: &IoBuf| {
+                let mine = if origin == SplitOrigin::Primary { &a } else { &b };
+                let meant = |key: &PublicKey| match recipients {
+                    Recipients::All => true,
+                    Recipients::One(one) => one == key,
+                    Recipients::Some(some) => some.contains(key),
+                };
+                let to: Vec<_> = mine.iter().filter(|key| meant(key)).cloned().collect();
+                (!to.is_empty()).then_some(Recipients::Some(to))
+            });
+            let (a, b) = (first.clone(), second.clone());
+            let child = context.child("split").with_attribute("channel", number);
+            let receivers = receiver.split_with(child, move |(from, _)| {
+                match (a.contains(from), b.contains(from)) {
+                    (true, true) => SplitTarget::Both,
+                    (true, false) => SplitTarget::Primary,
+                    (false, true) => SplitTarget::Secondary,
+                    (false, false) => SplitTarget::None,
+                }
+            });
+            split.push((senders, receivers));
+        }
+        let mut halves: (Vec<_>, Vec<_>) = split
+            .into_iter()
+            .map(|((s1, s2), (r1, r2))| ((s1, r1), (s2, r2)))
+            .unzip();
+        for (name, ends) in [("left", &mut halves.0), ("right", &mut halves.1)] {
+            let mut next = || ends.remove(0);
+            let channels = Channels {
+                votes: next(),
+                certificates: next(),
+                views: next(),
+                backfill: next(),
+                blocks: next(),
+                gossip: next(),
+                standing: next(),
+            };
+            let toy = Arc::new(Toy::new(None));
+            toy.submit(name.as_bytes());
+            let mut setup = setup(&keys, 0, toy, format!("twin-{name}"));
+            setup.vote_anyway = true;
+            let (manager, control) = (simulation.oracle.manager(), control.clone());
+            let context = context.child("twin").with_attribute("name", name);
+            simulation.twins.push(context.spawn(move |context| async move {
+                let _ = validator::run(context, setup, channels, manager, control).await;
+            }));
+        }
+    }
+}
+
+#[test]
+fn e3_a_validator_that_votes_twice_cannot_fork_the_chain() {
+    let sides = [
+        (vec![1], vec![2, 3]),
+        (vec![1, 2], vec![3]),
+        (vec![1, 2], vec![2, 3]),
+        (vec![1, 2, 3], vec![1, 2, 3]),
+    ];
+    for (seed, (with_first, with_second)) in (100..).zip(sides) {
+        simulate(seed, |context| async move {
+            let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+            Twins {
+                with_first,
+                with_second,
+            }
+            .start(&mut simulation)
+            .await;
+            (1..COUNT).for_each(|index| simulation.start(index));
+            // The toy of the first place belongs to nobody here.
+            simulation.toys.remove(0);
+            simulation.submit("honest");
+            simulation.advance(20).await;
+            simulation.assert_one_chain();
+            assert!(simulation.toys.iter().all(|toy| toy.has(b"honest")));
+        });
+    }
 }

@@ -50,7 +50,11 @@ pub fn inspect(block: &[u8]) -> Option<BlockMeta> {
     strings(block)?;
     let parent = block.get(..32)?.try_into().ok()?;
     let height = u64::from_be_bytes(block.get(32..HEADER)?.try_into().ok()?);
-    Some(BlockMeta { digest: Sha256::digest(block).into(), parent, height })
+    Some(BlockMeta {
+        digest: Sha256::digest(block).into(),
+        parent,
+        height,
+    })
 }
 
 #[derive(Default)]
@@ -114,6 +118,10 @@ impl Toy {
         self.state().chain.clone()
     }
 
+    pub fn block(&self, index: usize) -> Finalized {
+        self.state().chain[index].clone()
+    }
+
     pub fn received(&self) -> Vec<([u8; 32], Vec<u8>)> {
         self.state().received.clone()
     }
@@ -131,34 +139,63 @@ impl Toy {
         let end = Instant::now() + Duration::from_secs(60);
         while !condition(self) {
             let now = Instant::now();
-            assert!(now < end, "waited in vain until {what}; height {}", self.applied_height());
+            assert!(
+                now < end,
+                "waited in vain until {what}; height {}",
+                self.applied_height()
+            );
             let pause = (end - now).min(Duration::from_millis(20));
             drop(self.changed.wait_timeout(self.state(), pause).unwrap());
         }
     }
 
+    /// Waits until the condition holds, for ever.
+    pub fn wait_long(&self, condition: impl Fn(&Toy) -> bool) {
+        while !condition(self) {
+            drop(
+                self.changed
+                    .wait_timeout(self.state(), Duration::from_millis(20))
+                    .unwrap(),
+            );
+        }
+    }
+
     pub fn evidence(&self) -> Vec<(Evidence, BlockMeta)> {
         let chain = self.chain();
-        chain.iter().filter_map(|(block, evidence)| Some((evidence.clone()?, inspect(block)?))).collect()
+        chain
+            .iter()
+            .filter_map(|(block, evidence)| Some((evidence.clone()?, inspect(block)?)))
+            .collect()
     }
 
     /// The strings that may go into the block after `ancestry`.
     fn candidates(&self, ancestry: &[BlockBytes]) -> Vec<Vec<u8>> {
-        let taken: HashSet<Vec<u8>> = ancestry.iter().flat_map(|block| strings(block).unwrap()).collect();
+        let taken: HashSet<Vec<u8>> = ancestry
+            .iter()
+            .flat_map(|block| strings(block).unwrap())
+            .collect();
         let state = self.state();
         let open = state.pending.iter().filter(|string| !taken.contains(*string));
         open.take(2000).cloned().collect()
     }
 
     fn tip(&self, ancestry: &[BlockBytes]) -> BlockMeta {
-        let last = ancestry.last().cloned().or_else(|| self.state().chain.last().map(|(block, _)| block.clone()));
+        let last = ancestry
+            .last()
+            .cloned()
+            .or_else(|| self.state().chain.last().map(|(block, _)| block.clone()));
         inspect(&last.unwrap_or_else(|| genesis().into())).unwrap()
     }
 
     fn valid(&self, block: &[u8], ancestry: &[BlockBytes]) -> bool {
-        let Some(strings_here) = strings(block) else { return false };
+        let Some(strings_here) = strings(block) else {
+            return false;
+        };
         let (meta, tip) = (inspect(block).unwrap(), self.tip(ancestry));
-        let mut seen: HashSet<Vec<u8>> = ancestry.iter().flat_map(|block| strings(block).unwrap()).collect();
+        let mut seen: HashSet<Vec<u8>> = ancestry
+            .iter()
+            .flat_map(|block| strings(block).unwrap())
+            .collect();
         let state = self.state();
         meta.parent == tip.digest
             && meta.height == tip.height + 1
@@ -208,7 +245,10 @@ impl Application for Toy {
                 continue;
             }
             assert_eq!(meta.height, state.chain.len() as u64 + 1, "a gap");
-            let tip = state.chain.last().map_or_else(|| genesis().into(), |(block, _)| block.clone());
+            let tip = state
+                .chain
+                .last()
+                .map_or_else(|| genesis().into(), |(block, _)| block.clone());
             assert_eq!(meta.parent, inspect(&tip).unwrap().digest, "a fork");
             for string in strings(&block).unwrap() {
                 state.pending.remove(&string);
