@@ -96,7 +96,9 @@ impl Authority {
         if !self.coordinators.contains(&peer) {
             return Err(Refusal::WrongRole);
         }
-        self.rate.check(&peer, Instant::now()).map_err(|_| Refusal::RateLimited)?;
+        self.rate
+            .check(&peer, Instant::now())
+            .map_err(|_| Refusal::RateLimited)?;
         let guard = self.key().ok_or(Refusal::NoKey)?;
         let own_digest = guard.manifest().digest();
         if request.manifest_digest != own_digest.as_bytes() {
@@ -141,7 +143,9 @@ impl Authority {
         ticket.durable().await?;
         // The process may have been stopped, or the clock been set, since the approval was checked (D10).
         if let Err(refusal) = approved.still_valid((self.clock)()) {
-            self.note(Event::Withheld { position: place.position });
+            self.note(Event::Withheld {
+                position: place.position,
+            });
             return Err(refusal.into());
         }
         Ok(Released { share, statement })
@@ -160,7 +164,9 @@ impl Authority {
             write_id: approved.write_id(),
             q: approved.q().to_bytes(),
             // Remembered for as long as any clock within the skew could take it for valid.
-            expires_ms: approved.expires_ms().saturating_add(self.limits.max_skew_s.saturating_mul(1000)),
+            expires_ms: approved
+                .expires_ms()
+                .saturating_add(self.limits.max_skew_s.saturating_mul(1000)),
         };
         let mut memory = lock(&self.memory);
         let known = memory.check(&wanted, now_ms)?;

@@ -11,3 +11,5 @@ pub mod message;
 mod outbox;
 pub mod record;
 mod rounds;
+#[cfg(test)]
+pub(crate) mod tests;

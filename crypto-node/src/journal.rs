@@ -19,7 +19,7 @@ mod disk;
 mod entry;
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use disk::{Disk, Storage};
 pub use entry::{Entry, Event, MAX_DETAIL, Release, Step};
@@ -149,7 +149,9 @@ pub struct Journal {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal").field("place", &self.newest()).finish_non_exhaustive()
+        f.debug_struct("Journal")
+            .field("place", &self.newest())
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,11 +179,18 @@ impl Journal {
             wake: Condvar::new(),
         });
         let (sender, durable) = watch::channel(Durable::UpTo(end.entries));
-        let writer = std::thread::Builder::new().name("journal".into()).stack_size(256 * 1024).spawn({
-            let shared = Arc::clone(&shared);
-            move || write_batches(&shared, &sender, storage, synced)
-        })?;
-        Ok(Self { shared, durable, writer: Some(writer) })
+        let writer = std::thread::Builder::new()
+            .name("journal".into())
+            .stack_size(256 * 1024)
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || write_batches(&shared, &sender, storage, synced)
+            })?;
+        Ok(Self {
+            shared,
+            durable,
+            writer: Some(writer),
+        })
     }
 
     /// Gives the event its place in the chain and hands it to the writer. It counts once the ticket says so.
@@ -197,14 +206,22 @@ impl Journal {
             return Err(JournalError::Busy);
         }
         let position = state.entries;
-        let entry = Entry { position, time_ms, event }.to_bytes();
+        let entry = Entry {
+            position,
+            time_ms,
+            event,
+        }
+        .to_bytes();
         let previous = state.head;
         let head = scan::write_record(&mut state.buffer, &previous, &entry);
         state.entries += 1;
         state.head = head;
         drop(state);
         self.shared.wake.notify_one();
-        Ok(Ticket { place: Place { position, head }, durable: self.durable.clone() })
+        Ok(Ticket {
+            place: Place { position, head },
+            durable: self.durable.clone(),
+        })
     }
 
     /// The number of entries and the hash of the newest, durable or not.
@@ -242,7 +259,9 @@ fn write_batches(
 ) {
     let mut batch = Vec::new();
     loop {
-        let Some(entries) = next_batch(shared, &mut batch) else { return };
+        let Some(entries) = next_batch(shared, &mut batch) else {
+            return;
+        };
         let started = Instant::now();
         if let Err(error) = storage.append(&batch).and_then(|()| storage.sync()) {
             tracing::error!(%error, "the journal cannot be written: this node releases nothing more");

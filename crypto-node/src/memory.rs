@@ -28,7 +28,11 @@ pub struct Use {
 impl Use {
     /// Half the memory of the two fields; kept in this process only, compared for equality.
     fn digest(&self) -> [u8; 32] {
-        Sha256::new().chain_update(self.write_id.as_bytes()).chain_update(self.q).finalize().into()
+        Sha256::new()
+            .chain_update(self.write_id.as_bytes())
+            .chain_update(self.q)
+            .finalize()
+            .into()
     }
 }
 
@@ -74,7 +78,12 @@ impl Memory {
     /// An empty memory of a node that starts now.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
-        Self { uses: HashMap::new(), by_expiry: BTreeSet::new(), horizon_ms: now_ms, capacity: MAX_REMEMBERED }
+        Self {
+            uses: HashMap::new(),
+            by_expiry: BTreeSet::new(),
+            horizon_ms: now_ms,
+            capacity: MAX_REMEMBERED,
+        }
     }
 
     /// Says whether the approval may be used so, without remembering it yet.
@@ -97,10 +106,10 @@ impl Memory {
         if done.expires_ms <= self.horizon_ms {
             return;
         }
-        let known = self
-            .uses
-            .entry(done.approve_id)
-            .or_insert(Remembered { digest: done.digest(), expires_ms: done.expires_ms });
+        let known = self.uses.entry(done.approve_id).or_insert(Remembered {
+            digest: done.digest(),
+            expires_ms: done.expires_ms,
+        });
         if known.expires_ms < done.expires_ms {
             // New certificates for the same read: it stays alive for longer.
             self.by_expiry.remove(&(known.expires_ms, done.approve_id));
@@ -145,7 +154,11 @@ mod tests {
             assert_eq!(memory.check(&other, 1_001), Err(Conflict::Used));
             memory.remember(&other);
         }
-        assert_eq!(memory.check(&first, 1_002), Ok(Known::Repeat), "what is remembered first stays");
+        assert_eq!(
+            memory.check(&first, 1_002),
+            Ok(Known::Repeat),
+            "what is remembered first stays"
+        );
         assert_eq!(memory.check(&used(2, 1, 1, 5_000), 1_002), Ok(Known::First));
     }
 
@@ -155,7 +168,10 @@ mod tests {
         memory.remember(&used(1, 1, 1, 5_000));
         assert_eq!(memory.check(&used(9, 9, 9, 99_000), 90_000), Ok(Known::First));
         // An hour back: the approval would be valid again, and its use is forgotten.
-        assert_eq!(memory.check(&used(1, 2, 2, 5_000), 2_000), Err(Conflict::Forgotten));
+        assert_eq!(
+            memory.check(&used(1, 2, 2, 5_000), 2_000),
+            Err(Conflict::Forgotten)
+        );
         assert_eq!(memory.check(&used(3, 2, 2, 90_001), 2_000), Ok(Known::First));
     }
 
@@ -163,7 +179,12 @@ mod tests {
     fn d11_a_restart_remembers_from_the_journal_what_is_alive() {
         let mut memory = Memory::new(4_000);
         for expires_ms in [3_000, 4_000, 4_001] {
-            memory.remember(&used(u8::try_from(expires_ms % 100).unwrap() + 1, 1, 1, expires_ms));
+            memory.remember(&used(
+                u8::try_from(expires_ms % 100).unwrap() + 1,
+                1,
+                1,
+                expires_ms,
+            ));
         }
         assert_eq!(memory.uses.len(), 1);
         assert_eq!(memory.check(&used(2, 7, 7, 4_001), 4_000), Err(Conflict::Used));
@@ -180,7 +201,10 @@ mod tests {
 
     #[test]
     fn c12_the_memory_is_bounded() {
-        let mut memory = Memory { capacity: 2, ..Memory::new(0) };
+        let mut memory = Memory {
+            capacity: 2,
+            ..Memory::new(0)
+        };
         memory.remember(&used(1, 1, 1, 5_000));
         memory.remember(&used(2, 1, 1, 5_000));
         assert_eq!(memory.check(&used(3, 1, 1, 5_000), 1), Err(Conflict::Full));

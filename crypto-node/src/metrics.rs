@@ -45,8 +45,16 @@ impl Metrics {
             ceremony_phase: Gauge::default(),
             has_key: Gauge::default(),
         };
-        registry.register("releases", "Uses of the share that left the node", metrics.releases.clone());
-        registry.register("refusals", "Requests that were refused, by code", metrics.refusals.clone());
+        registry.register(
+            "releases",
+            "Uses of the share that left the node",
+            metrics.releases.clone(),
+        );
+        registry.register(
+            "refusals",
+            "Requests that were refused, by code",
+            metrics.refusals.clone(),
+        );
         registry.register_with_unit(
             "journal_sync",
             "Time to make a batch of journal entries durable",
@@ -59,13 +67,21 @@ impl Metrics {
              6 done, 7 aborted",
             metrics.ceremony_phase.clone(),
         );
-        registry.register("has_key", "1 when the node holds a share of a key in use", metrics.has_key.clone());
+        registry.register(
+            "has_key",
+            "1 when the node holds a share of a key in use",
+            metrics.has_key.clone(),
+        );
         metrics
     }
 
     /// A share left the node.
     pub fn released(&self, repeat: bool) {
-        let kind = if repeat { ReleaseKind::Repeat } else { ReleaseKind::First };
+        let kind = if repeat {
+            ReleaseKind::Repeat
+        } else {
+            ReleaseKind::First
+        };
         self.releases.get_or_create(&ReleaseLabels { kind }).inc();
     }
 

@@ -60,7 +60,9 @@ impl Default for Seams {
 
 /// Milliseconds since 1970. A clock before that is taken for 1970, when no approval is valid.
 fn system_clock() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -78,8 +80,10 @@ pub(crate) async fn run_with(
     };
     let (tasks, queue) = mpsc::unbounded_channel();
     let node = assemble(&config, opened, tasks, &seams)?;
-    let listener_limits =
-        ListenerLimits { connections: config.limits.connections, ..ListenerLimits::default() };
+    let listener_limits = ListenerLimits {
+        connections: config.limits.connections,
+        ..ListenerLimits::default()
+    };
     let policy = ClientPolicy::Pinned(node.settings.peers());
     let listener = Listener::bind(config.listen, &node.authority.identity, policy, &listener_limits)
         .await
@@ -160,7 +164,14 @@ async fn keep_time(node: Node, readiness: Readiness) {
 }
 
 fn set(readiness: &Readiness, condition: &'static str, holds: bool) {
-    readiness.set(condition, if holds { Ok(()) } else { Err("failed; see the log, then restart".to_owned()) });
+    readiness.set(
+        condition,
+        if holds {
+            Ok(())
+        } else {
+            Err("failed; see the log, then restart".to_owned())
+        },
+    );
 }
 
 /// What is on disk, checked.
@@ -180,7 +191,10 @@ struct Opened {
 fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Opened> {
     let passphrase = Passphrase::from_file(&config.passphrase_file)?;
     let directory = config.directory.as_path();
-    let identity_file = config.identity_file.clone().unwrap_or_else(|| directory.join("identity"));
+    let identity_file = config
+        .identity_file
+        .clone()
+        .unwrap_or_else(|| directory.join("identity"));
     let identity = Identity::load(&identity_file, &passphrase).context("identity")?;
     let settings = Settings::check(config, &identity.public_key())?;
     let share_directory = directory.join("shares");
@@ -190,10 +204,24 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
     let (journal, memory) = open_journal(directory, &identity, clock, &metrics)?;
     let store = Store::open(&directory.join("ceremonies.redb"))?;
     let past = store.known()?;
-    let record = store.newest()?.map(|(_, bytes)| Record::from_bytes(&bytes)).transpose();
+    let record = store
+        .newest()?
+        .map(|(_, bytes)| Record::from_bytes(&bytes))
+        .transpose();
     let record = record.context("ceremonies.redb: the newest ceremony's record does not decode")?;
     let key = open_key(&store, &shares, &settings)?;
-    Ok(Opened { settings, identity, journal, memory, metrics, store, shares, record, past, key })
+    Ok(Opened {
+        settings,
+        identity,
+        journal,
+        memory,
+        metrics,
+        store,
+        shares,
+        record,
+        past,
+        key,
+    })
 }
 
 fn open_journal(
@@ -208,11 +236,24 @@ fn open_journal(
     let synced = metrics.clone();
     let remember = |entry: &crate::journal::Entry| {
         if let Event::Release(release) = &entry.event {
-            let crate::journal::Release { approve_id, write_id, q, expires_ms, .. } = *release;
-            memory.remember(&Use { approve_id, write_id, q, expires_ms });
+            let crate::journal::Release {
+                approve_id,
+                write_id,
+                q,
+                expires_ms,
+                ..
+            } = *release;
+            memory.remember(&Use {
+                approve_id,
+                write_id,
+                q,
+                expires_ms,
+            });
         }
     };
-    let journal = Journal::open(disk, &identity.public_key(), remember, move |took| synced.synced(took))?;
+    let journal = Journal::open(disk, &identity.public_key(), remember, move |took| {
+        synced.synced(took)
+    })?;
     // Nobody waits for it: the next release makes it durable.
     let _ = journal.append(clock(), Event::Started)?;
     Ok((journal, memory))
@@ -220,11 +261,18 @@ fn open_journal(
 
 /// The key in use, if there is one: the manifest signed by all, the members still the same, the share its own.
 fn open_key(store: &Store, shares: &ShareFiles, settings: &Settings) -> anyhow::Result<Option<Guard>> {
-    let Some((id, bytes)) = store.active()? else { return Ok(None) };
+    let Some((id, bytes)) = store.active()? else {
+        return Ok(None);
+    };
     let record = Record::from_bytes(&bytes).context("ceremonies.redb: the key's record does not decode")?;
     let guard = load_active(shares, &record, settings.me)?;
-    let guard = guard.with_context(|| format!("ceremonies.redb: the manifest of {id} is not signed by all"))?;
-    let members = guard.manifest().members().iter().map(|member| member.identity.to_bytes());
+    let guard =
+        guard.with_context(|| format!("ceremonies.redb: the manifest of {id} is not signed by all"))?;
+    let members = guard
+        .manifest()
+        .members()
+        .iter()
+        .map(|member| member.identity.to_bytes());
     ensure!(
         members.eq(settings.seats.iter().map(|seat| seat.identity.to_bytes())),
         "members: not those who generated the key in use; another committee takes a re-sharing, not a configuration"
@@ -238,13 +286,28 @@ fn assemble(
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     seams: &Seams,
 ) -> anyhow::Result<Node> {
-    let Opened { settings, identity, journal, memory, metrics, store, shares, record, past, key } = opened;
+    let Opened {
+        settings,
+        identity,
+        journal,
+        memory,
+        metrics,
+        store,
+        shares,
+        record,
+        past,
+        key,
+    } = opened;
     let limits = &config.limits;
     let authority = Arc::new(Authority {
         coordinators: settings.coordinators.clone(),
         trust: settings.trust.clone(),
         limits: settings.limits,
-        rate: RateLimit::new(limits.requests_per_second, limits.burst, settings.coordinators.len()),
+        rate: RateLimit::new(
+            limits.requests_per_second,
+            limits.burst,
+            settings.coordinators.len(),
+        ),
         clock: Arc::clone(&seams.clock),
         identity: identity.clone(),
         journal: Arc::new(journal),
@@ -254,7 +317,14 @@ fn assemble(
         key: RwLock::new(key.map(Arc::new)),
     });
     let window_ms = u64::from(limits.ceremony_s).saturating_mul(1000);
-    let machine = Machine::new(settings.me, identity.clone(), settings.seats.clone(), record, past, window_ms);
+    let machine = Machine::new(
+        settings.me,
+        identity.clone(),
+        settings.seats.clone(),
+        record,
+        past,
+        window_ms,
+    );
     let mut channels = Vec::new();
     for seat in settings.seats.iter().filter(|seat| seat.index != settings.me) {
         let key = seat.identity.to_bytes();
@@ -275,5 +345,10 @@ fn assemble(
         tamper: seams.tamper.clone(),
     });
     let deliveries = Arc::new(RateLimit::new(DELIVERIES.0, DELIVERIES.1, settings.seats.len()));
-    Ok(Node { authority, driver, settings: Arc::new(settings), deliveries })
+    Ok(Node {
+        authority,
+        driver,
+        settings: Arc::new(settings),
+        deliveries,
+    })
 }

@@ -79,7 +79,9 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let (name, code) = refusal.class();
         let mut status = Self::new(code, format!("refused: {name}: {refusal}"));
-        status.metadata_mut().insert(REFUSAL_CODE, tonic::metadata::MetadataValue::from_static(name));
+        status
+            .metadata_mut()
+            .insert(REFUSAL_CODE, tonic::metadata::MetadataValue::from_static(name));
         status
     }
 }

@@ -34,8 +34,20 @@ impl Refusals {
         now_ms: u64,
     ) -> Option<Event> {
         let Some(counted) = self.kinds.get_mut(&(peer, code)) else {
-            self.kinds.insert((peer, code), Counted { since_ms: now_ms, count: 0, newest: None });
-            return Some(Event::Refusals { count: 1, code: code.to_owned(), peer, approve_id });
+            self.kinds.insert(
+                (peer, code),
+                Counted {
+                    since_ms: now_ms,
+                    count: 0,
+                    newest: None,
+                },
+            );
+            return Some(Event::Refusals {
+                count: 1,
+                code: code.to_owned(),
+                peer,
+                approve_id,
+            });
         };
         counted.count = counted.count.saturating_add(1);
         counted.newest = approve_id.or(counted.newest);
@@ -55,7 +67,11 @@ impl Refusals {
                     peer: *peer,
                     approve_id: counted.newest,
                 });
-                *counted = Counted { since_ms: now_ms, count: 0, newest: None };
+                *counted = Counted {
+                    since_ms: now_ms,
+                    count: 0,
+                    newest: None,
+                };
                 return true;
             }
             !over
@@ -74,11 +90,19 @@ mod tests {
         let id = ApproveId([9; 32]);
         assert!(refusals.count([1; 32], "expired", None, 0).is_some());
         for at in 1..100_000 {
-            assert!(refusals.count([1; 32], "expired", Some(id), at % WINDOW_MS).is_none());
+            assert!(
+                refusals
+                    .count([1; 32], "expired", Some(id), at % WINDOW_MS)
+                    .is_none()
+            );
         }
         assert!(refusals.take(WINDOW_MS - 1, false).is_empty());
-        let counted =
-            Event::Refusals { count: 99_999, code: "expired".into(), peer: [1; 32], approve_id: Some(id) };
+        let counted = Event::Refusals {
+            count: 99_999,
+            code: "expired".into(),
+            peer: [1; 32],
+            approve_id: Some(id),
+        };
         assert_eq!(refusals.take(WINDOW_MS, false), [counted]);
         assert!(refusals.take(3 * WINDOW_MS, false).is_empty());
         assert!(refusals.kinds.is_empty(), "a quiet kind is dropped");

@@ -77,7 +77,9 @@ impl Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("me", &self.settings.me).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("me", &self.settings.me)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +90,10 @@ fn peer<T>(request: &Request<T>) -> Result<[u8; 32], Status> {
 
 #[tonic::async_trait]
 impl CustodyService for Node {
-    async fn reencrypt(&self, request: Request<ReencryptRequest>) -> Result<Response<ReencryptResponse>, Status> {
+    async fn reencrypt(
+        &self,
+        request: Request<ReencryptRequest>,
+    ) -> Result<Response<ReencryptResponse>, Status> {
         let peer = peer(&request)?;
         let released = self.authority.reencrypt(peer, request.get_ref()).await?;
         let (share, statement) = (released.share.to_bytes(), released.statement.to_bytes());
@@ -125,7 +130,9 @@ impl CeremonyService for Node {
 fn deliver_status(error: &DeliverError) -> (Option<&'static str>, Status) {
     let text = error.to_string();
     match error {
-        DeliverError::NotTaken(NotTaken::Wrong(_)) => (Some("ceremony_message"), Status::invalid_argument(text)),
+        DeliverError::NotTaken(NotTaken::Wrong(_)) => {
+            (Some("ceremony_message"), Status::invalid_argument(text))
+        }
         DeliverError::NotTaken(NotTaken::Early) => (None, Status::failed_precondition(text)),
         DeliverError::Canary(_) => (Some("canary"), Status::permission_denied(text)),
         DeliverError::Driver(_) => (None, Status::unavailable(text)),
@@ -159,8 +166,14 @@ impl OperatorService for Node {
         self.operator(&request)?;
         let threshold = u16::try_from(request.get_ref().threshold)
             .map_err(|_| Status::invalid_argument("threshold: larger than any committee"))?;
-        let id = self.driver.propose(threshold).await.map_err(|error| operator_status(&error))?;
-        Ok(Response::new(ProposeKeyGenerationResponse { ceremony_id: id.to_bytes() }))
+        let id = self
+            .driver
+            .propose(threshold)
+            .await
+            .map_err(|error| operator_status(&error))?;
+        Ok(Response::new(ProposeKeyGenerationResponse {
+            ceremony_id: id.to_bytes(),
+        }))
     }
 
     async fn join_ceremony(
@@ -169,7 +182,10 @@ impl OperatorService for Node {
     ) -> Result<Response<JoinCeremonyResponse>, Status> {
         self.operator(&request)?;
         let id = ceremony_id(&request.get_ref().ceremony_id)?;
-        self.driver.join(id).await.map_err(|error| operator_status(&error))?;
+        self.driver
+            .join(id)
+            .await
+            .map_err(|error| operator_status(&error))?;
         Ok(Response::new(JoinCeremonyResponse {}))
     }
 
@@ -179,7 +195,10 @@ impl OperatorService for Node {
     ) -> Result<Response<AbortCeremonyResponse>, Status> {
         self.operator(&request)?;
         let id = ceremony_id(&request.get_ref().ceremony_id)?;
-        self.driver.abort(id).await.map_err(|error| operator_status(&error))?;
+        self.driver
+            .abort(id)
+            .await
+            .map_err(|error| operator_status(&error))?;
         Ok(Response::new(AbortCeremonyResponse {}))
     }
 
@@ -191,7 +210,11 @@ impl OperatorService for Node {
         let me = self.settings.me;
         let seat = self.settings.seats.iter().find(|seat| seat.index == me);
         let (journal_entries, journal_head) = self.authority.journal.newest();
-        let manifest = self.authority.key().map(|key| key.signed_manifest().to_bytes()).unwrap_or_default();
+        let manifest = self
+            .authority
+            .key()
+            .map(|key| key.signed_manifest().to_bytes())
+            .unwrap_or_default();
         Ok(Response::new(GetNodeStatusResponse {
             name: seat.map(|seat| seat.name.to_string()).unwrap_or_default(),
             index: me.get().into(),

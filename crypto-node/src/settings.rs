@@ -54,20 +54,34 @@ impl Settings {
             max_lifetime_s: config.limits.approval_lifetime_s.into(),
             max_skew_s: config.limits.clock_skew_s.into(),
         };
-        Ok(Self { installation, me: me.index, seats, coordinators, operators, trust, limits })
+        Ok(Self {
+            installation,
+            me: me.index,
+            seats,
+            coordinators,
+            operators,
+            trust,
+            limits,
+        })
     }
 
     /// The seat of a peer, if it is a member.
     #[must_use]
     pub fn seat_of(&self, peer: &[u8; 32]) -> Option<ParticipantIndex> {
-        self.seats.iter().find(|seat| seat.identity.as_bytes() == peer).map(|seat| seat.index)
+        self.seats
+            .iter()
+            .find(|seat| seat.identity.as_bytes() == peer)
+            .map(|seat| seat.index)
     }
 
     /// Every key that may connect at all.
     #[must_use]
     pub fn peers(&self) -> BTreeSet<[u8; 32]> {
         let members = self.seats.iter().map(|seat| seat.identity.to_bytes());
-        members.chain(self.coordinators.iter().copied()).chain(self.operators.iter().copied()).collect()
+        members
+            .chain(self.coordinators.iter().copied())
+            .chain(self.operators.iter().copied())
+            .collect()
     }
 }
 
@@ -80,9 +94,20 @@ fn seats(config: &Config) -> anyhow::Result<Vec<Seat>> {
         let index = ParticipantIndex::try_from(index).with_context(at)?;
         let name = Name::new(&member.name).with_context(at)?;
         let identity: PublicKey = member.identity.parse().with_context(at)?;
-        ensure!(identities.insert(identity.to_bytes()), "members[{place}]: another member has this identity");
-        ensure!(names.insert(name.clone()), "members[{place}]: another member has this name");
-        seats.push(Seat { index, name, identity, address: member.address.clone() });
+        ensure!(
+            identities.insert(identity.to_bytes()),
+            "members[{place}]: another member has this identity"
+        );
+        ensure!(
+            names.insert(name.clone()),
+            "members[{place}]: another member has this name"
+        );
+        seats.push(Seat {
+            index,
+            name,
+            identity,
+            address: member.address.clone(),
+        });
     }
     ensure!(seats.len() >= 2, "members: a committee has at least two");
     Ok(seats)
@@ -90,7 +115,9 @@ fn seats(config: &Config) -> anyhow::Result<Vec<Seat>> {
 
 fn keys(what: &str, texts: &[String]) -> anyhow::Result<BTreeSet<[u8; 32]>> {
     let parse = |text: &String| {
-        text.parse::<PublicKey>().map(|key| key.to_bytes()).with_context(|| format!("{what}: {text}"))
+        text.parse::<PublicKey>()
+            .map(|key| key.to_bytes())
+            .with_context(|| format!("{what}: {text}"))
     };
     texts.iter().map(parse).collect()
 }
@@ -108,7 +135,10 @@ fn one_role_each(
         .chain(coordinators.intersection(operators))
         .next();
     match twice {
-        Some(key) => bail!("key {} has two roles; members, coordinators and operators differ", hex::encode(key)),
+        Some(key) => bail!(
+            "key {} has two roles; members, coordinators and operators differ",
+            hex::encode(key)
+        ),
         None => Ok(()),
     }
 }

@@ -32,7 +32,9 @@ pub enum GuardError {
         source: io::Error,
     },
     /// The file does not open: damaged, of another node or epoch, or the passphrase is wrong.
-    #[error("share file {path}: {source}; restore the file from this node's own backup, or check the passphrase file")]
+    #[error(
+        "share file {path}: {source}; restore the file from this node's own backup, or check the passphrase file"
+    )]
     Sealed {
         /// The file.
         path: PathBuf,
@@ -70,7 +72,11 @@ impl ShareFiles {
     /// The share files of the node with this identity key. The directory must exist.
     #[must_use]
     pub const fn new(directory: PathBuf, passphrase: Arc<Passphrase>, node: [u8; 32]) -> Self {
-        Self { directory, passphrase, node }
+        Self {
+            directory,
+            passphrase,
+            node,
+        }
     }
 
     /// Seals a share and stores it durably. Blocks for about a tenth of a second.
@@ -85,8 +91,12 @@ impl ShareFiles {
     ) -> Result<(), GuardError> {
         let path = self.path(ceremony);
         let context = self.context(manifest, share.index());
-        let blob = seal::seal(&self.passphrase, &context, &share.to_secret_bytes(), &mut OsRng)
-            .map_err(|source| GuardError::Sealed { path: path.clone(), source })?;
+        let blob = seal::seal(&self.passphrase, &context, &share.to_secret_bytes(), &mut OsRng).map_err(
+            |source| GuardError::Sealed {
+                path: path.clone(),
+                source,
+            },
+        )?;
         write_atomically(&path, &blob, Secrecy::Secret).map_err(|source| GuardError::Io { path, source })
     }
 
@@ -101,9 +111,17 @@ impl ShareFiles {
         index: ParticipantIndex,
     ) -> Result<KeyShare, GuardError> {
         let path = self.path(ceremony);
-        let blob = std::fs::read(&path).map_err(|source| GuardError::Io { path: path.clone(), source })?;
-        let secret = seal::open(&self.passphrase, &self.context(manifest, index), &blob)
-            .map_err(|source| GuardError::Sealed { path: path.clone(), source })?;
+        let blob = std::fs::read(&path).map_err(|source| GuardError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let secret =
+            seal::open(&self.passphrase, &self.context(manifest, index), &blob).map_err(|source| {
+                GuardError::Sealed {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
         KeyShare::from_secret_bytes(&secret, manifest).map_err(|source| GuardError::Share { path, source })
     }
 
@@ -130,7 +148,10 @@ impl ShareFiles {
     /// What a share is sealed for.
     fn context(&self, manifest: &CommitteeManifest, index: ParticipantIndex) -> String {
         let (key, epoch) = (manifest.key_id(), manifest.epoch());
-        format!("crypto-node/{}/share/{key}/{epoch}/{index}", hex::encode(self.node))
+        format!(
+            "crypto-node/{}/share/{key}/{epoch}/{index}",
+            hex::encode(self.node)
+        )
     }
 }
 

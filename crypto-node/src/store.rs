@@ -124,7 +124,9 @@ impl Store {
 
     fn pointed(&self, pointer: &str) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
         let pointers = self.database.begin_read()?.open_table(POINTERS)?;
-        let Some(ceremony) = pointers.get(pointer)?.map(|row| CeremonyId(row.value())) else { return Ok(None) };
+        let Some(ceremony) = pointers.get(pointer)?.map(|row| CeremonyId(row.value())) else {
+            return Ok(None);
+        };
         Ok(self.record(ceremony)?.map(|record| (ceremony, record)))
     }
 
@@ -139,7 +141,10 @@ impl Store {
         transaction.set_durability(Durability::Immediate)?;
         transaction.set_two_phase_commit(true);
         transaction.set_quick_repair(true);
-        change(&mut transaction.open_table(RECORDS)?, &mut transaction.open_table(POINTERS)?)?;
+        change(
+            &mut transaction.open_table(RECORDS)?,
+            &mut transaction.open_table(POINTERS)?,
+        )?;
         transaction.commit()?;
         Ok(())
     }
@@ -150,7 +155,11 @@ mod tests {
     use super::*;
 
     fn change(number: u8, active: bool) -> Change {
-        Change { ceremony: CeremonyId([number; 32]), record: vec![number; 9], active }
+        Change {
+            ceremony: CeremonyId([number; 32]),
+            record: vec![number; 9],
+            active,
+        }
     }
 
     #[test]

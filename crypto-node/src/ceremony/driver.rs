@@ -137,7 +137,11 @@ impl Driver {
             shares: parts.shares,
             outboxes,
             tasks: parts.tasks,
-            state: Mutex::new(State { machine: parts.machine, fresh: None, candidate: None }),
+            state: Mutex::new(State {
+                machine: parts.machine,
+                fresh: None,
+                candidate: None,
+            }),
             failed: AtomicBool::new(false),
             #[cfg(test)]
             tamper: parts.tamper,
@@ -234,17 +238,27 @@ impl Driver {
 
     async fn locked(&self) -> Result<MutexGuard<'_, State>, DriverError> {
         let state = self.state.lock().await;
-        if self.is_healthy() { Ok(state) } else { Err(DriverError::Failed) }
+        if self.is_healthy() {
+            Ok(state)
+        } else {
+            Err(DriverError::Failed)
+        }
     }
 
-    async fn carry_out(self: &Arc<Self>, state: &mut State, out: Outcome) -> Result<Option<Message>, DriverError> {
+    async fn carry_out(
+        self: &Arc<Self>,
+        state: &mut State,
+        out: Outcome,
+    ) -> Result<Option<Message>, DriverError> {
         let done = self.carry_out_in_order(state, out).await;
         if let Err(error) = &done {
             self.failed.store(true, Ordering::Release);
             tracing::error!(%error, "a ceremony step failed: this node takes no further part until it is restarted");
         }
         let phase = state.machine.status_phase();
-        self.authority.metrics.ceremony(phase.into(), self.authority.key().is_some());
+        self.authority
+            .metrics
+            .ceremony(phase.into(), self.authority.key().is_some());
         done
     }
 
@@ -253,14 +267,19 @@ impl Driver {
         state: &mut State,
         out: Outcome,
     ) -> Result<Option<Message>, DriverError> {
-        let Some(record) = state.machine.record() else { return Ok(out.answer) };
+        let Some(record) = state.machine.record() else {
+            return Ok(out.answer);
+        };
         let id = record.ceremony.id();
-        let change = Change { ceremony: id, record: record.to_bytes(), active: record.phase == Phase::Active };
+        let change = Change {
+            ceremony: id,
+            record: record.to_bytes(),
+            active: record.phase == Phase::Active,
+        };
         if let Some((share, manifest)) = out.share {
             let files = self.shares.clone();
-            let share = tokio::task::spawn_blocking(move || {
-                files.save(id, &share, &manifest).map(|()| share)
-            });
+            let share =
+                tokio::task::spawn_blocking(move || files.save(id, &share, &manifest).map(|()| share));
             state.fresh = Some((id, share.await??));
         }
         self.record_steps(id, out.journal).await?;
@@ -286,11 +305,22 @@ impl Driver {
         Ok(out.answer)
     }
 
-    async fn record_steps(&self, ceremony: CeremonyId, steps: Vec<(Step, String)>) -> Result<(), DriverError> {
+    async fn record_steps(
+        &self,
+        ceremony: CeremonyId,
+        steps: Vec<(Step, String)>,
+    ) -> Result<(), DriverError> {
         let mut last = None;
         for (step, detail) in steps {
             tracing::info!(%ceremony, ?step, detail, "ceremony");
-            last = Some(self.authority.journal.append(self.now(), Event::Ceremony { ceremony, step, detail })?);
+            last = Some(self.authority.journal.append(
+                self.now(),
+                Event::Ceremony {
+                    ceremony,
+                    step,
+                    detail,
+                },
+            )?);
         }
         if let Some(ticket) = last {
             ticket.durable().await?;
@@ -305,7 +335,11 @@ impl Driver {
         id: CeremonyId,
         signed: SignedManifest,
     ) -> Result<Arc<Guard>, DriverError> {
-        if let Some(guard) = state.candidate.as_ref().filter(|guard| *guard.signed_manifest() == signed) {
+        if let Some(guard) = state
+            .candidate
+            .as_ref()
+            .filter(|guard| *guard.signed_manifest() == signed)
+        {
             return Ok(Arc::clone(guard));
         }
         let share = match state.fresh.take().filter(|(fresh, _)| *fresh == id) {
@@ -321,7 +355,10 @@ impl Driver {
     }
 
     fn send(&self, to: Option<ParticipantIndex>, message: &Message) {
-        let receivers = self.outboxes.values().filter(|outbox| to.is_none_or(|to| outbox.member == to));
+        let receivers = self
+            .outboxes
+            .values()
+            .filter(|outbox| to.is_none_or(|to| outbox.member == to));
         for outbox in receivers {
             #[cfg(test)]
             if let Some(tamper) = &self.tamper {
@@ -334,7 +371,9 @@ impl Driver {
 
     async fn deliver_forever(self: Arc<Self>, outbox: &Outbox) {
         loop {
-            let Some(answer) = outbox.deliver_next().await else { continue };
+            let Some(answer) = outbox.deliver_next().await else {
+                continue;
+            };
             // An answer is a message like any other: checked, and refused if it is not the member's.
             if let Err(error) = self.deliver(outbox.member, answer).await {
                 tracing::warn!(member = %outbox.member, %error, "a member's answer was not taken");
@@ -352,20 +391,37 @@ impl Driver {
         let Body::Canary { wrapped, q } = self.opened(&state.machine, peer, message)? else {
             return Err(DeliverError::Canary("not a canary"));
         };
-        let ready = state.machine.record().filter(|record| record.phase == Phase::Canary);
+        let ready = state
+            .machine
+            .record()
+            .filter(|record| record.phase == Phase::Canary);
         let (Some(record), Some(guard)) = (ready, &state.candidate) else {
             return Err(NotTaken::Early.into());
         };
         let id = record.ceremony.id();
         let share = self.canary_share(id, guard, peer, wrapped, q).await?;
-        state.machine.message_of(Body::CanaryShare(share)).ok_or(DeliverError::NotTaken(NotTaken::Early))
+        state
+            .machine
+            .message_of(Body::CanaryShare(share))
+            .ok_or(DeliverError::NotTaken(NotTaken::Early))
     }
 
-    fn opened(&self, machine: &Machine, peer: ParticipantIndex, message: Message) -> Result<Body, DeliverError> {
+    fn opened(
+        &self,
+        machine: &Machine,
+        peer: ParticipantIndex,
+        message: Message,
+    ) -> Result<Body, DeliverError> {
         let checked = machine.check_sender(peer, &message);
         checked.map_err(NotTaken::from)?;
-        let current = machine.record().is_some_and(|record| record.ceremony.id() == message.ceremony);
-        if current { Ok(message.body) } else { Err(NotTaken::Early.into()) }
+        let current = machine
+            .record()
+            .is_some_and(|record| record.ceremony.id() == message.ceremony);
+        if current {
+            Ok(message.body)
+        } else {
+            Err(NotTaken::Early.into())
+        }
     }
 
     /// Recorded before it leaves, like every use of the share.
@@ -377,10 +433,21 @@ impl Driver {
         wrapped: WrappedKey,
         q: PublicKey,
     ) -> Result<threshold::reencrypt::ReencryptionShare, DeliverError> {
-        let canary = ProvenCanary::prove(wrapped, q, &self.installation, ceremony).map_err(DeliverError::Canary)?;
-        let event = Event::Ceremony { ceremony, step: Step::Canary, detail: format!("for member {peer}") };
-        let recorded = self.authority.journal.append(self.now(), event).map_err(DriverError::from)?;
-        let share = guard.reencrypt_canary(&canary, &mut OsRng).map_err(DriverError::from)?;
+        let canary =
+            ProvenCanary::prove(wrapped, q, &self.installation, ceremony).map_err(DeliverError::Canary)?;
+        let event = Event::Ceremony {
+            ceremony,
+            step: Step::Canary,
+            detail: format!("for member {peer}"),
+        };
+        let recorded = self
+            .authority
+            .journal
+            .append(self.now(), event)
+            .map_err(DriverError::from)?;
+        let share = guard
+            .reencrypt_canary(&canary, &mut OsRng)
+            .map_err(DriverError::from)?;
         recorded.durable().await.map_err(DriverError::from)?;
         Ok(share)
     }
@@ -401,18 +468,29 @@ impl Driver {
 
     async fn canary(&self, id: CeremonyId, guard: &Guard) -> Result<(), DeliverError> {
         let manifest = guard.manifest();
-        let canary = Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
+        let canary =
+            Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
         let context = canary.context(manifest).map_err(DriverError::from)?;
-        let own = self.canary_share(id, guard, self.me, canary.wrapped().clone(), canary.reader()).await?;
+        let own = self
+            .canary_share(id, guard, self.me, canary.wrapped().clone(), canary.reader())
+            .await?;
         let mut shares: Vec<VerifiedShare> = verify_share(&context, &own).into_iter().collect();
-        let body = Body::Canary { wrapped: canary.wrapped().clone(), q: canary.reader() };
+        let body = Body::Canary {
+            wrapped: canary.wrapped().clone(),
+            q: canary.reader(),
+        };
         let Some(message) = self.state.lock().await.machine.message_of(body) else {
             return Err(NotTaken::Early.into());
         };
-        let mut answers: FuturesUnordered<_> =
-            self.outboxes.values().map(|outbox| ask_until_answered(outbox, &message)).collect();
+        let mut answers: FuturesUnordered<_> = self
+            .outboxes
+            .values()
+            .map(|outbox| ask_until_answered(outbox, &message))
+            .collect();
         while shares.len() < usize::from(manifest.threshold().t()) {
-            let Some((member, share)) = answers.next().await else { break };
+            let Some((member, share)) = answers.next().await else {
+                break;
+            };
             match verify_share(&context, &share) {
                 Ok(share) if share.index() == member => shares.push(share),
                 _ => tracing::error!(%member, "a member's canary share does not verify"),
@@ -433,7 +511,9 @@ impl Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("me", &self.me).finish_non_exhaustive()
+        f.debug_struct("Driver")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
     }
 }
 
@@ -444,7 +524,11 @@ async fn ask_until_answered(
 ) -> (ParticipantIndex, threshold::reencrypt::ReencryptionShare) {
     let mut pause = Pause::default();
     loop {
-        if let Ok(Some(Message { body: Body::CanaryShare(share), .. })) = outbox.ask(message).await {
+        if let Ok(Some(Message {
+            body: Body::CanaryShare(share),
+            ..
+        })) = outbox.ask(message).await
+        {
             return (outbox.member, share);
         }
         pause.wait().await;
@@ -460,7 +544,9 @@ pub fn load_active(
     record: &Record,
     me: ParticipantIndex,
 ) -> Result<Option<Guard>, GuardError> {
-    let Some(signed) = record.signed_manifest() else { return Ok(None) };
+    let Some(signed) = record.signed_manifest() else {
+        return Ok(None);
+    };
     let share = files.load(record.ceremony.id(), &signed.manifest, me)?;
     Ok(Some(Guard::new(share, signed)))
 }

@@ -42,11 +42,19 @@ pub fn culprit(evidence: &Evidence, ceremony: &Ceremony) -> Result<ParticipantIn
 
 /// Whether a message holds its sender's signature on this manifest.
 pub(super) fn signs(message: &Message, manifest: &CommitteeManifest) -> bool {
-    let (Body::Sign { manifest: digest, signature }, Some(member)) =
-        (&message.body, manifest.member(message.sender))
+    let (
+        Body::Sign {
+            manifest: digest,
+            signature,
+        },
+        Some(member),
+    ) = (&message.body, manifest.member(message.sender))
     else {
         return false;
     };
     *digest == manifest.digest()
-        && member.identity.verify(Domain::ManifestSignature, digest.as_bytes(), signature).is_ok()
+        && member
+            .identity
+            .verify(Domain::ManifestSignature, digest.as_bytes(), signature)
+            .is_ok()
 }

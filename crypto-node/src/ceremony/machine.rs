@@ -110,8 +110,19 @@ impl Machine {
         past: BTreeSet<CeremonyId>,
         window_ms: u64,
     ) -> Self {
-        let has_key = record.as_ref().is_some_and(|record| record.phase == Phase::Active);
-        Self { me, identity, seats, record, rounds: Rounds::default(), has_key, past, window_ms }
+        let has_key = record
+            .as_ref()
+            .is_some_and(|record| record.phase == Phase::Active);
+        Self {
+            me,
+            identity,
+            seats,
+            record,
+            rounds: Rounds::default(),
+            has_key,
+            past,
+            window_ms,
+        }
     }
 
     /// The newest ceremony.
@@ -145,13 +156,20 @@ impl Machine {
         match record.phase {
             Phase::Proposed if !joined => {}
             Phase::Proposed | Phase::Running => {
-                self.give_up("this node was restarted before it had stored its share", None, &mut out);
+                self.give_up(
+                    "this node was restarted before it had stored its share",
+                    None,
+                    &mut out,
+                );
             }
             Phase::Signed => self.say_again(&mut out, |record| &record.signs),
             Phase::Canary => {
                 self.say_again(&mut out, |record| &record.signs);
                 self.say_again(&mut out, |record| &record.confirms);
-                let confirmed = self.record.as_ref().is_some_and(|record| record.confirms.contains_key(&self.me));
+                let confirmed = self
+                    .record
+                    .as_ref()
+                    .is_some_and(|record| record.confirms.contains_key(&self.me));
                 if !confirmed {
                     out.canary = self.record.as_ref().and_then(Record::signed_manifest);
                 }
@@ -168,7 +186,10 @@ impl Machine {
     }
 
     fn say_again(&self, out: &mut Outcome, which: impl Fn(&Record) -> &super::record::Messages) {
-        let own = self.record.as_ref().and_then(|record| which(record).get(&self.me));
+        let own = self
+            .record
+            .as_ref()
+            .and_then(|record| which(record).get(&self.me));
         out.send.extend(own.map(|message| (None, message.clone())));
     }
 
@@ -197,7 +218,13 @@ impl Machine {
         let deadline_ms = now_ms.saturating_add(self.window_ms);
         let mut out = Outcome::default();
         self.adopt(Record::new(ceremony.clone(), deadline_ms), &mut out);
-        self.broadcast(Body::Propose { ceremony, deadline_ms }, &mut out);
+        self.broadcast(
+            Body::Propose {
+                ceremony,
+                deadline_ms,
+            },
+            &mut out,
+        );
         self.join(id, rng, &mut out)?;
         Ok((id, out))
     }
@@ -234,7 +261,11 @@ impl Machine {
     /// # Errors
     /// [`CommandError::Unknown`], or [`CommandError::Signed`] when it is too late.
     pub fn abort(&mut self, id: CeremonyId) -> Result<Outcome, CommandError> {
-        let phase = self.record.as_ref().filter(|record| record.ceremony.id() == id).map(|record| record.phase);
+        let phase = self
+            .record
+            .as_ref()
+            .filter(|record| record.ceremony.id() == id)
+            .map(|record| record.phase);
         let mut out = Outcome::default();
         match phase {
             None | Some(Phase::Aborted) => Err(CommandError::Unknown(id)),
@@ -307,49 +338,71 @@ impl Machine {
         rng: &mut (impl RngCore + CryptoRng),
         out: &mut Outcome,
     ) -> Result<(), NotTaken> {
-        if let Body::Propose { ceremony, deadline_ms } = &message.body {
+        if let Body::Propose {
+            ceremony,
+            deadline_ms,
+        } = &message.body
+        {
             if ceremony.id() != message.ceremony {
                 return Err(MessageError::BadSignature.into());
             }
             self.proposed(&Record::new(ceremony.clone(), *deadline_ms), now_ms, out);
             return Ok(());
         }
-        if self.record.as_ref().is_none_or(|record| record.ceremony.id() != message.ceremony) {
+        if self
+            .record
+            .as_ref()
+            .is_none_or(|record| record.ceremony.id() != message.ceremony)
+        {
             // An abort of what is not, or no longer, this node's business; or the proposal is still to come.
             let over = matches!(message.body, Body::Abort { .. }) || self.past.contains(&message.ceremony);
             return if over { Ok(()) } else { Err(NotTaken::Early) };
         }
+        let peer = message.sender;
+        let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_));
         match message.body {
             // Proposals were taken above; canaries are answered where the share is.
             Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } => {}
             Body::Join => self.joined(message, out),
             Body::Round(ref round) => self.round_message(message.sender, round, out)?,
-            Body::Sign { .. } => self.signed(message, out),
+            Body::Sign { .. } => self.signed_directly(message, out),
             Body::Confirm => self.confirmed(message, out),
-            Body::Abort { .. } => self.aborted(message, out),
-            Body::Relay(ref nested) => self.relayed(nested, out)?,
+            Body::Abort { .. } => self.aborted(message, peer, out),
+            Body::Relay(ref nested) => self.relayed(nested, peer, out)?,
         }
         self.advance(rng, out);
-        self.answer_the_late(out);
+        if goes_on {
+            self.answer_the_late(out);
+        }
         Ok(())
     }
 
     /// A member that still talks about an aborted ceremony learns that it is over.
     fn answer_the_late(&self, out: &mut Outcome) {
-        if self.record.as_ref().is_some_and(|record| record.phase == Phase::Aborted) {
+        if self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.phase == Phase::Aborted)
+        {
             out.answer = self.end_message();
         }
     }
 
     fn proposed(&mut self, proposal: &Record, now_ms: u64, out: &mut Outcome) {
         let id = proposal.ceremony.id();
-        if self.record.as_ref().is_some_and(|record| record.ceremony.id() == id) {
+        if self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.ceremony.id() == id)
+        {
             self.answer_the_late(out);
             return;
         }
         let objection = if proposal.ceremony.seats() != self.seats {
             Some("the proposed members are not those in this member's configuration".to_owned())
-        } else if proposal.deadline_ms <= now_ms || proposal.deadline_ms > now_ms.saturating_add(MAX_WINDOW_MS) {
+        } else if proposal.deadline_ms <= now_ms
+            || proposal.deadline_ms > now_ms.saturating_add(MAX_WINDOW_MS)
+        {
             Some("the proposed deadline is past or too far away by this member's clock".to_owned())
         } else if self.has_key {
             Some("this member already holds a share of a key in use".to_owned())
@@ -359,7 +412,10 @@ impl Machine {
             self.yields_to(id).err()
         };
         if let Some(reason) = objection {
-            let abort = Body::Abort { reason, evidence: None };
+            let abort = Body::Abort {
+                reason,
+                evidence: None,
+            };
             out.answer = Some(Message::new(id, self.me, abort, self.identity.signing_key()));
             return;
         }
@@ -367,7 +423,8 @@ impl Machine {
             self.give_up(&format!("ceremony {id} was proposed at the same time"), None, out);
         }
         self.adopt(proposal.clone(), out);
-        out.journal.push((Step::Proposed, format!("{}", proposal.ceremony.threshold())));
+        out.journal
+            .push((Step::Proposed, format!("{}", proposal.ceremony.threshold())));
     }
 
     /// Of two proposals at once the one with the lower id stays, on every member; one that has begun stays too.
@@ -388,7 +445,11 @@ impl Machine {
     }
 
     fn joined(&mut self, message: Message, out: &mut Outcome) {
-        if let Some(record) = self.record.as_mut().filter(|record| record.phase == Phase::Proposed) {
+        if let Some(record) = self
+            .record
+            .as_mut()
+            .filter(|record| record.phase == Phase::Proposed)
+        {
             record.joins.entry(message.sender).or_insert(message);
             out.persist = true;
         }
@@ -411,8 +472,27 @@ impl Machine {
         Ok(())
     }
 
+    /// A member's messages arrive in order: one that has signed and whose share is not here was restarted before
+    /// the share had left it, and nobody has it any more.
+    fn signed_directly(&mut self, message: Message, out: &mut Outcome) {
+        let running = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.phase == Phase::Running);
+        if running && !self.rounds.has_share_of(message.sender) {
+            let reason = format!(
+                "the share of member {} was lost when it was restarted",
+                message.sender
+            );
+            return self.give_up(&reason, None, out);
+        }
+        self.signed(message, out);
+    }
+
     fn signed(&mut self, message: Message, out: &mut Outcome) {
-        let Some(record) = self.record.as_mut() else { return };
+        let Some(record) = self.record.as_mut() else {
+            return;
+        };
         // An aborted node listens on: all signatures together count more than an abort.
         if matches!(record.phase, Phase::Canary | Phase::Active) {
             return;
@@ -428,20 +508,29 @@ impl Machine {
     }
 
     fn confirmed(&mut self, message: Message, out: &mut Outcome) {
-        if let Some(record) = self.record.as_mut().filter(|record| record.phase != Phase::Active) {
+        if let Some(record) = self
+            .record
+            .as_mut()
+            .filter(|record| record.phase != Phase::Active)
+        {
             record.confirms.entry(message.sender).or_insert(message);
             out.persist = true;
         }
     }
 
-    fn aborted(&mut self, message: Message, out: &mut Outcome) {
+    /// An abort by its sender, brought by `peer`.
+    fn aborted(&mut self, message: Message, peer: ParticipantIndex, out: &mut Outcome) {
         let Some(record) = &self.record else { return };
         let sender = message.sender;
-        let Body::Abort { reason, evidence } = &message.body else { return };
+        let Body::Abort { reason, evidence } = &message.body else {
+            return;
+        };
         match record.phase {
             Phase::Proposed | Phase::Running => {
                 let reason = format!("member {sender} aborted: {reason}");
-                let proven = evidence.clone().filter(|evidence| evidence::culprit(evidence, &record.ceremony).is_ok());
+                let proven = evidence
+                    .clone()
+                    .filter(|evidence| evidence::culprit(evidence, &record.ceremony).is_ok());
                 self.give_up(&reason, proven, out);
             }
             Phase::Signed if !record.signs.contains_key(&sender) => {
@@ -453,32 +542,40 @@ impl Machine {
                 self.end(reason, culprit, message, out);
                 self.broadcast(relay, out);
             }
-            Phase::Signed => tracing::error!(member = %sender, "a member aborts although it has signed; ignored"),
-            Phase::Canary | Phase::Active => self.show_signatures(sender, out),
+            Phase::Signed | Phase::Canary | Phase::Active => {
+                tracing::error!(member = %sender, "a member aborts although it has signed; its abort does not count");
+                self.show_signatures(peer, out);
+            }
             Phase::Aborted => {}
         }
     }
 
     /// A message that another member passes on: checked as if it had come from its sender.
-    fn relayed(&mut self, nested: &Nested, out: &mut Outcome) -> Result<(), NotTaken> {
+    fn relayed(
+        &mut self,
+        nested: &Nested,
+        peer: ParticipantIndex,
+        out: &mut Outcome,
+    ) -> Result<(), NotTaken> {
         let Some(record) = &self.record else { return Ok(()) };
         let message = nested.open(&record.ceremony)?;
         match message.body {
             Body::Sign { .. } => self.signed(message, out),
-            Body::Abort { .. } => self.aborted(message, out),
+            Body::Abort { .. } => self.aborted(message, peer, out),
             _ => {}
         }
         Ok(())
     }
 
-    /// Whoever believes in an abort is shown that all members have signed.
+    /// Whoever believes in an abort is shown who else has signed; this node's own signature went to it before.
     fn show_signatures(&self, member: ParticipantIndex, out: &mut Outcome) {
         let Some(record) = &self.record else { return };
-        for message in record.signs.values().filter(|message| message.sender != member) {
-            let body = if message.sender == self.me { message.body.clone() } else { Body::Relay(message.nested()) };
-            let message = Message::new(record.ceremony.id(), self.me, body, self.identity.signing_key());
-            out.send.push((Some(member), message));
-        }
+        let others = record
+            .signs
+            .values()
+            .filter(|message| ![member, self.me].contains(&message.sender));
+        let relays = others.filter_map(|message| self.message_of(Body::Relay(message.nested())));
+        out.send.extend(relays.map(|relay| (Some(member), relay)));
     }
 
     fn check_deadline(&mut self, now_ms: u64, out: &mut Outcome) {
@@ -486,15 +583,24 @@ impl Machine {
             matches!(record.phase, Phase::Proposed | Phase::Running) && now_ms >= record.deadline_ms
         });
         if late {
-            let silent = self.record.as_ref().map_or_else(String::new, |record| silent(record, &self.rounds));
-            self.give_up(&format!("the deadline has passed; not heard from: {silent}"), None, out);
+            let silent = self
+                .record
+                .as_ref()
+                .map_or_else(String::new, |record| silent(record, &self.rounds));
+            self.give_up(
+                &format!("the deadline has passed; not heard from: {silent}"),
+                None,
+                out,
+            );
         }
     }
 
     /// Ends a ceremony that this node has not signed, and tells everybody. The culprit is who the evidence proves.
     pub(super) fn give_up(&mut self, reason: &str, evidence: Option<Evidence>, out: &mut Outcome) {
         let Some(record) = &self.record else { return };
-        let culprit = evidence.as_ref().and_then(|evidence| evidence::culprit(evidence, &record.ceremony).ok());
+        let culprit = evidence
+            .as_ref()
+            .and_then(|evidence| evidence::culprit(evidence, &record.ceremony).ok());
         self.give_up_over(reason, culprit, evidence, out);
     }
 
@@ -506,8 +612,19 @@ impl Machine {
         evidence: Option<Evidence>,
         out: &mut Outcome,
     ) {
-        let signed = self.record.as_ref().is_none_or(|record| record.signs.contains_key(&self.me));
-        if !signed && let Some(message) = self.broadcast(Body::Abort { reason: reason.to_owned(), evidence }, out) {
+        let signed = self
+            .record
+            .as_ref()
+            .is_none_or(|record| record.signs.contains_key(&self.me));
+        if !signed
+            && let Some(message) = self.broadcast(
+                Body::Abort {
+                    reason: reason.to_owned(),
+                    evidence,
+                },
+                out,
+            )
+        {
             self.end(reason.to_owned(), culprit, message, out);
         }
     }
@@ -519,7 +636,9 @@ impl Machine {
         message: Message,
         out: &mut Outcome,
     ) {
-        let Some(record) = self.record.as_mut() else { return };
+        let Some(record) = self.record.as_mut() else {
+            return;
+        };
         tracing::warn!(ceremony = %record.ceremony.id(), ?culprit, reason, "ceremony aborted");
         record.phase = Phase::Aborted;
         record.reason.clone_from(&reason);
@@ -541,7 +660,12 @@ impl Machine {
             return Some(abort.clone());
         }
         let relay = Body::Relay(abort.nested());
-        Some(Message::new(record.ceremony.id(), self.me, relay, self.identity.signing_key()))
+        Some(Message::new(
+            record.ceremony.id(),
+            self.me,
+            relay,
+            self.identity.signing_key(),
+        ))
     }
 
     /// The ceremony that is under way.

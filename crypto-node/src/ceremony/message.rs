@@ -150,7 +150,12 @@ impl Message {
     #[must_use]
     pub fn new(ceremony: CeremonyId, sender: ParticipantIndex, body: Body, key: &SigningKey) -> Self {
         let signature = sign(key, Domain::MemberMessage, &signed_bytes(ceremony, sender, &body));
-        Self { ceremony, sender, body, signature }
+        Self {
+            ceremony,
+            sender,
+            body,
+            signature,
+        }
     }
 
     /// Checks the signature against the identity of the sender's seat.
@@ -188,7 +193,11 @@ impl Nested {
 
 /// The identity key of a seat.
 pub(super) fn identity(ceremony: &Ceremony, index: ParticipantIndex) -> Option<PublicKey> {
-    ceremony.seats().iter().find(|seat| seat.index == index).map(|seat| seat.identity)
+    ceremony
+        .seats()
+        .iter()
+        .find(|seat| seat.index == index)
+        .map(|seat| seat.identity)
 }
 
 fn signed_bytes(ceremony: CeremonyId, sender: ParticipantIndex, body: &Body) -> Vec<u8> {
@@ -222,7 +231,10 @@ impl Canonical for Message {
 impl Canonical for Body {
     fn encode(&self, writer: &mut Writer) {
         match self {
-            Self::Propose { ceremony, deadline_ms } => {
+            Self::Propose {
+                ceremony,
+                deadline_ms,
+            } => {
                 writer.u8(1);
                 writer.put(ceremony);
                 writer.u64(*deadline_ms);
@@ -262,14 +274,26 @@ impl Canonical for Body {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match reader.u8()? {
-            1 => Self::Propose { ceremony: reader.get()?, deadline_ms: reader.u64()? },
+            1 => Self::Propose {
+                ceremony: reader.get()?,
+                deadline_ms: reader.u64()?,
+            },
             2 => Self::Join,
             3 => Self::Round(round(reader)?),
-            4 => Self::Sign { manifest: reader.get()?, signature: reader.get()? },
-            5 => Self::Canary { wrapped: reader.get()?, q: reader.get()? },
+            4 => Self::Sign {
+                manifest: reader.get()?,
+                signature: reader.get()?,
+            },
+            5 => Self::Canary {
+                wrapped: reader.get()?,
+                q: reader.get()?,
+            },
             6 => Self::CanaryShare(reader.get()?),
             7 => Self::Confirm,
-            8 => Self::Abort { reason: reader.str(MAX_REASON)?.to_owned(), evidence: reader.option()? },
+            8 => Self::Abort {
+                reason: reader.str(MAX_REASON)?.to_owned(),
+                evidence: reader.option()?,
+            },
             9 => Self::Relay(nested(reader)?),
             _ => return Err(DecodeError::Invalid("kind of ceremony message")),
         })
@@ -306,7 +330,10 @@ impl Canonical for Evidence {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8()? {
             1 => Ok(Self::Equivocation(equivocation(reader)?)),
-            2 => Ok(Self::BadShare { commitments: round(reader)?, share: round(reader)? }),
+            2 => Ok(Self::BadShare {
+                commitments: round(reader)?,
+                share: round(reader)?,
+            }),
             _ => Err(DecodeError::Invalid("kind of evidence")),
         }
     }
@@ -320,5 +347,11 @@ fn equivocation(reader: &mut Reader<'_>) -> Result<Equivocation, DecodeError> {
     };
     let kind: RoundKind = reader.get()?;
     let (first, second): (Attestation, Attestation) = (reader.get()?, reader.get()?);
-    Ok(Equivocation { sender, recipient, kind, first, second })
+    Ok(Equivocation {
+        sender,
+        recipient,
+        kind,
+        first,
+        second,
+    })
 }

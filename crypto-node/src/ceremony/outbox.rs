@@ -19,12 +19,47 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Messages in the order in which they go, without those that later ones make pointless.
+#[derive(Debug, Default)]
+pub(super) struct Queue(VecDeque<Message>);
+
+impl Queue {
+    /// Adds a message. A newer ceremony makes an older one's messages pointless, an abort its own ceremony's;
+    /// how a ceremony ended is always worth telling.
+    pub(super) fn push(&mut self, message: Message) {
+        if self.0.contains(&message) {
+            return;
+        }
+        let ends = |message: &Message| matches!(message.body, Body::Abort { .. } | Body::Relay(_));
+        let aborts = matches!(message.body, Body::Abort { .. });
+        self.0.retain(|earlier| {
+            let same = earlier.ceremony == message.ceremony;
+            let pointless = if same { aborts } else { !ends(&message) };
+            ends(earlier) || !pointless
+        });
+        if self.0.len() >= MAX_WAITING {
+            self.0.pop_front();
+        }
+        self.0.push_back(message);
+    }
+
+    /// What is to be delivered next.
+    pub(super) fn first(&self) -> Option<&Message> {
+        self.0.front()
+    }
+
+    /// The message was taken.
+    pub(super) fn done(&mut self, message: &Message) {
+        self.0.retain(|waiting| waiting != message);
+    }
+}
+
 /// The messages that wait for one member, and the way to it.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) member: ParticipantIndex,
     client: CeremonyServiceClient<Channel>,
-    waiting: Mutex<VecDeque<Message>>,
+    waiting: Mutex<Queue>,
     changed: Notify,
 }
 
@@ -33,23 +68,17 @@ impl Outbox {
         let client = CeremonyServiceClient::new(channel)
             .max_decoding_message_size(proto::limits::CEREMONY_MESSAGE)
             .max_encoding_message_size(proto::limits::CEREMONY_MESSAGE);
-        Self { member, client, waiting: Mutex::default(), changed: Notify::new() }
+        Self {
+            member,
+            client,
+            waiting: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
-    /// Adds a message; drops what it makes pointless.
+    /// Adds a message.
     pub(super) fn push(&self, message: Message) {
-        let mut waiting = self.lock();
-        let aborts = matches!(message.body, Body::Abort { .. });
-        waiting.retain(|earlier| {
-            let ends = matches!(earlier.body, Body::Abort { .. } | Body::Relay(_));
-            let same = earlier.ceremony == message.ceremony;
-            *earlier != message && (ends || (same && !aborts))
-        });
-        if waiting.len() >= MAX_WAITING {
-            waiting.pop_front();
-        }
-        waiting.push_back(message);
-        drop(waiting);
+        self.lock().push(message);
         self.changed.notify_one();
     }
 
@@ -58,7 +87,7 @@ impl Outbox {
         let mut pause = FIRST_PAUSE;
         loop {
             let changed = self.changed.notified();
-            let Some(message) = self.lock().front().cloned() else {
+            let Some(message) = self.lock().first().cloned() else {
                 changed.await;
                 pause = FIRST_PAUSE;
                 continue;
@@ -83,27 +112,37 @@ impl Outbox {
 
     /// Delivers one message once.
     pub(super) async fn ask(&self, message: &Message) -> Result<Option<Message>, Status> {
-        let request = DeliverRequest { message: message.to_bytes() };
+        let request = DeliverRequest {
+            message: message.to_bytes(),
+        };
         let answered = tokio::time::timeout(TIMEOUT, self.client.clone().deliver(request)).await;
-        let answer = answered.map_err(|_| Status::deadline_exceeded("no answer"))??.into_inner().message;
+        let answer = answered
+            .map_err(|_| Status::deadline_exceeded("no answer"))??
+            .into_inner()
+            .message;
         if answer.is_empty() {
             return Ok(None);
         }
-        Message::from_bytes(&answer).map(Some).map_err(|error| Status::invalid_argument(error.to_string()))
+        Message::from_bytes(&answer)
+            .map(Some)
+            .map_err(|error| Status::invalid_argument(error.to_string()))
     }
 
     fn done(&self, message: &Message) {
-        self.lock().retain(|waiting| waiting != message);
+        self.lock().done(message);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Message>> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether sending the same message again is pointless.
 fn is_final(status: &Status) -> bool {
-    matches!(status.code(), Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented | Code::OutOfRange)
+    matches!(
+        status.code(),
+        Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented | Code::OutOfRange
+    )
 }
 
 /// Waits a little longer each time.

@@ -118,9 +118,16 @@ impl Phase {
     }
 
     fn from_number(number: u8) -> Option<Self> {
-        [Self::Proposed, Self::Running, Self::Signed, Self::Canary, Self::Active, Self::Aborted]
-            .into_iter()
-            .find(|phase| phase.number() == number)
+        [
+            Self::Proposed,
+            Self::Running,
+            Self::Signed,
+            Self::Canary,
+            Self::Active,
+            Self::Aborted,
+        ]
+        .into_iter()
+        .find(|phase| phase.number() == number)
     }
 }
 
@@ -131,7 +138,10 @@ fn write_messages(writer: &mut Writer, messages: &Messages) {
 
 fn read_messages(reader: &mut Reader<'_>) -> Result<Messages, DecodeError> {
     let messages: Vec<Message> = reader.list(MAX_MEMBERS.into())?;
-    Ok(messages.into_iter().map(|message| (message.sender, message)).collect())
+    Ok(messages
+        .into_iter()
+        .map(|message| (message.sender, message))
+        .collect())
 }
 
 impl Canonical for Record {
@@ -160,7 +170,11 @@ impl Canonical for Record {
         let phase = Phase::from_number(reader.u8()?).ok_or(DecodeError::Invalid("ceremony phase"))?;
         let transcript = match reader.bytes(32)? {
             [] => None,
-            digest => Some(digest.try_into().map_err(|_| DecodeError::Invalid("transcript digest"))?),
+            digest => Some(
+                digest
+                    .try_into()
+                    .map_err(|_| DecodeError::Invalid("transcript digest"))?,
+            ),
         };
         Ok(Self {
             ceremony,

@@ -46,6 +46,11 @@ impl Rounds {
         matches!(self.own, Own::Dealt(..))
     }
 
+    /// Whether the member's round-2 message has come.
+    pub(super) fn has_share_of(&self, member: ParticipantIndex) -> bool {
+        self.shares.contains_key(&member)
+    }
+
     /// The members from whom the message that is waited for has come.
     pub(super) fn heard(&self) -> Vec<ParticipantIndex> {
         let received = match self.own {
@@ -75,15 +80,26 @@ impl Rounds {
         message.verify(ceremony).map_err(|_| MessageError::BadSignature)?;
         let second = message.attestation();
         // Of a round that is over, the packed message is what is left to compare with.
-        let kept = (message.kind() == Kind::Round1).then(|| self.packed.get(&sender)).flatten();
+        let kept = (message.kind() == Kind::Round1)
+            .then(|| self.packed.get(&sender))
+            .flatten();
         let earlier = match kept {
             Some(packed) => Some(packed.unpack()?.attestation()),
-            None => self.round(message.kind()).get(&sender).map(SignedMessage::attestation),
+            None => self
+                .round(message.kind())
+                .get(&sender)
+                .map(SignedMessage::attestation),
         };
         if let Some(first) = earlier {
             let (kind, recipient) = (message.kind(), message.recipient());
             let differ = first.payload_digest != second.payload_digest;
-            let evidence = Equivocation { sender, recipient, kind, first, second };
+            let evidence = Equivocation {
+                sender,
+                recipient,
+                kind,
+                first,
+                second,
+            };
             return Ok(differ.then_some(Evidence::Equivocation(evidence)));
         }
         if message.kind() == Kind::Round1 {
@@ -139,7 +155,11 @@ impl Machine {
 
     /// Everybody has joined: commit.
     fn begin(&mut self, rng: &mut (impl RngCore + CryptoRng), out: &mut Outcome) -> Go {
-        let Some(record) = self.record.as_mut().filter(|record| record.is_complete(&record.joins)) else {
+        let Some(record) = self
+            .record
+            .as_mut()
+            .filter(|record| record.is_complete(&record.joins))
+        else {
             return Go::Wait;
         };
         match part1(&record.ceremony, self.identity.signing_key(), rng) {
@@ -160,7 +180,9 @@ impl Machine {
         };
         let n = usize::from(ceremony.threshold().n());
         match std::mem::take(&mut self.rounds.own) {
-            Own::Committed(secret) if self.rounds.commitments.len() == n => self.report(&ceremony, secret, out),
+            Own::Committed(secret) if self.rounds.commitments.len() == n => {
+                self.report(&ceremony, secret, out)
+            }
             Own::Reported(secret, round1) if self.rounds.reports.len() == n => {
                 self.deal(&ceremony, secret, *round1, out);
             }
@@ -177,7 +199,9 @@ impl Machine {
 
     /// All commitments are there: say what they are.
     fn report(&mut self, ceremony: &Ceremony, secret: round1::SecretPackage, out: &mut Outcome) {
-        let messages = std::mem::take(&mut self.rounds.commitments).into_values().collect();
+        let messages = std::mem::take(&mut self.rounds.commitments)
+            .into_values()
+            .collect();
         let collected = Round1::collect(ceremony, messages)
             .and_then(|round1| Ok((round1.report(ceremony, self.identity.signing_key())?, round1)));
         match collected {
@@ -193,7 +217,13 @@ impl Machine {
     }
 
     /// All members report the same: deal.
-    fn deal(&mut self, ceremony: &Ceremony, secret: round1::SecretPackage, round1: Round1, out: &mut Outcome) {
+    fn deal(
+        &mut self,
+        ceremony: &Ceremony,
+        secret: round1::SecretPackage,
+        round1: Round1,
+        out: &mut Outcome,
+    ) {
         let reports = std::mem::take(&mut self.rounds.reports).into_values().collect();
         let dealt = Agreement::reach(ceremony, round1, reports).and_then(|agreement| {
             let (secret, shares) = part2(secret, &agreement, self.identity.signing_key())?;
@@ -216,7 +246,10 @@ impl Machine {
     /// All shares are there: add them up, promise.
     fn finish(&mut self, secret: round2::SecretPackage, agreement: &Agreement, out: &mut Outcome) {
         let shares = std::mem::take(&mut self.rounds.shares);
-        let packed = shares.iter().map(|(dealer, message)| (*dealer, Round::pack(message))).collect();
+        let packed = shares
+            .iter()
+            .map(|(dealer, message)| (*dealer, Round::pack(message)))
+            .collect();
         let (share, manifest) = match part3(secret, agreement, shares.into_values().collect()) {
             Ok(done) => done,
             Err(error) => {
@@ -224,15 +257,23 @@ impl Machine {
                 return self.fail(&error, evidence, out);
             }
         };
-        let Some(record) = self.record.as_mut() else { return };
-        if let Some(liar) = record.signs.values().find(|message| !evidence::signs(message, &manifest)) {
+        let Some(record) = self.record.as_mut() else {
+            return;
+        };
+        if let Some(liar) = record
+            .signs
+            .values()
+            .find(|message| !evidence::signs(message, &manifest))
+        {
             let reason = format!("member {} signed another manifest", liar.sender);
             return self.give_up(&reason, None, out);
         }
         record.phase = Phase::Signed;
         record.manifest = Some(manifest.clone());
-        let body =
-            Body::Sign { manifest: manifest.digest(), signature: manifest.sign(self.identity.signing_key()) };
+        let body = Body::Sign {
+            manifest: manifest.digest(),
+            signature: manifest.sign(self.identity.signing_key()),
+        };
         let sent = self.broadcast(body, out);
         if let (Some(record), Some(message)) = (self.record.as_mut(), sent) {
             record.signs.insert(self.me, message);
@@ -245,8 +286,12 @@ impl Machine {
 
     /// All members have promised: nobody can go back, whatever was said before.
     fn collect_signatures(&mut self, out: &mut Outcome) -> Go {
-        let Some(signed) = self.record.as_ref().and_then(Record::signed_manifest) else { return Go::Wait };
-        let Some(record) = self.record.as_mut() else { return Go::Wait };
+        let Some(signed) = self.record.as_ref().and_then(Record::signed_manifest) else {
+            return Go::Wait;
+        };
+        let Some(record) = self.record.as_mut() else {
+            return Go::Wait;
+        };
         if record.phase == Phase::Aborted {
             tracing::warn!(ceremony = %record.ceremony.id(), "all members have signed: the abort does not count");
             (record.reason, record.culprit, record.abort) = (String::new(), None, None);
@@ -260,14 +305,22 @@ impl Machine {
     /// All members have used the key.
     fn collect_confirmations(&mut self, out: &mut Outcome) -> Go {
         let me = self.me;
-        let Some(record) = self.record.as_mut() else { return Go::Wait };
+        let Some(record) = self.record.as_mut() else {
+            return Go::Wait;
+        };
         // This node's own is among them: it does not use a key that it has not tried.
         if !record.is_complete(&record.confirms) || !record.confirms.contains_key(&me) {
             return Go::Wait;
         }
         record.phase = Phase::Active;
         out.activate = record.signed_manifest();
-        out.journal.push((Step::Active, record.manifest.as_ref().map_or_else(String::new, |m| m.digest().to_string())));
+        out.journal.push((
+            Step::Active,
+            record
+                .manifest
+                .as_ref()
+                .map_or_else(String::new, |m| m.digest().to_string()),
+        ));
         out.persist = true;
         self.set_has_key();
         Go::On
@@ -297,10 +350,20 @@ pub(super) fn silent(record: &Record, rounds: &Rounds) -> String {
         Phase::Proposed => keys(&record.joins),
         _ => rounds.heard(),
     };
-    let silent = record.ceremony.seats().iter().filter(|seat| !heard.contains(&seat.index));
-    silent.map(|seat| format!("{} ({})", seat.name, seat.index)).collect::<Vec<_>>().join(", ")
+    let silent = record
+        .ceremony
+        .seats()
+        .iter()
+        .filter(|seat| !heard.contains(&seat.index));
+    silent
+        .map(|seat| format!("{} ({})", seat.name, seat.index))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn keys(messages: &Messages) -> Vec<ParticipantIndex> {
-    messages.values().map(|message: &Message| message.sender).collect()
+    messages
+        .values()
+        .map(|message: &Message| message.sender)
+        .collect()
 }

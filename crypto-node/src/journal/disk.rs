@@ -49,7 +49,10 @@ impl Disk {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
         file.try_lock().map_err(|error| {
-            io::Error::new(io::ErrorKind::WouldBlock, format!("another process uses {}: {error}", path.display()))
+            io::Error::new(
+                io::ErrorKind::WouldBlock,
+                format!("another process uses {}: {error}", path.display()),
+            )
         })?;
         // The new name is durable before anything in the file counts.
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

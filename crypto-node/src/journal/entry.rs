@@ -142,14 +142,23 @@ impl Canonical for Entry {
                 writer.u8(3);
                 writer.u64(*position);
             }
-            Event::Refusals { count, code, peer, approve_id } => {
+            Event::Refusals {
+                count,
+                code,
+                peer,
+                approve_id,
+            } => {
                 writer.u8(4);
                 writer.u32(*count);
                 writer.str(cut(code, MAX_CODE));
                 writer.fixed(peer);
                 writer.option(approve_id.as_ref());
             }
-            Event::Ceremony { ceremony, step, detail } => {
+            Event::Ceremony {
+                ceremony,
+                step,
+                detail,
+            } => {
                 writer.u8(5);
                 writer.put(ceremony);
                 writer.u8(step.number());
@@ -174,7 +183,9 @@ impl Canonical for Entry {
                 coordinator: reader.fixed()?,
                 repeat: reader.bool()?,
             }),
-            3 => Event::Withheld { position: reader.u64()? },
+            3 => Event::Withheld {
+                position: reader.u64()?,
+            },
             4 => Event::Refusals {
                 count: reader.u32()?,
                 code: reader.str(MAX_CODE)?.to_owned(),
@@ -193,7 +204,11 @@ impl Canonical for Entry {
             }
             _ => return Err(DecodeError::Invalid("journal event")),
         };
-        Ok(Self { position, time_ms, event })
+        Ok(Self {
+            position,
+            time_ms,
+            event,
+        })
     }
 }
 

@@ -24,13 +24,18 @@ pub(super) fn first_head(identity: &[u8; 32]) -> [u8; 32] {
 }
 
 fn next_head(head: &[u8; 32], entry: &[u8]) -> [u8; 32] {
-    Transcript::new(Domain::Journal).append("previous", head).append("entry", entry).digest()
+    Transcript::new(Domain::Journal)
+        .append("previous", head)
+        .append("entry", entry)
+        .digest()
 }
 
 /// Ties the length to its place, so that a changed length is not taken for an incomplete record.
 fn length_check(head: &[u8; 32], length: [u8; 4]) -> [u8; 4] {
-    let [a, b, c, d, ..] =
-        Transcript::new(Domain::Journal).append("previous", head).append("length", &length).digest();
+    let [a, b, c, d, ..] = Transcript::new(Domain::Journal)
+        .append("previous", head)
+        .append("length", &length)
+        .digest();
     [a, b, c, d]
 }
 
@@ -63,10 +68,16 @@ pub(super) fn scan(
         storage.append(MAGIC)?;
         storage.append(identity)?;
         storage.sync()?;
-        return Ok(End { entries: 0, head: first_head(identity) });
+        return Ok(End {
+            entries: 0,
+            head: first_head(identity),
+        });
     }
     let mut offset = FILE_HEADER as u64;
-    let mut end = End { entries: 0, head: first_head(identity) };
+    let mut end = End {
+        entries: 0,
+        head: first_head(identity),
+    };
     loop {
         match read_record(&mut reader, offset, &mut end)? {
             Record::Whole { entry, length } => {
@@ -76,7 +87,10 @@ pub(super) fn scan(
             Record::End => return Ok(end),
             Record::Incomplete => {
                 drop(reader);
-                tracing::warn!(offset, "cut an incomplete last entry off the journal: it was never acknowledged");
+                tracing::warn!(
+                    offset,
+                    "cut an incomplete last entry off the journal: it was never acknowledged"
+                );
                 storage.truncate(offset)?;
                 return Ok(end);
             }
@@ -104,7 +118,11 @@ enum Record {
 
 fn read_record(reader: &mut impl Read, offset: u64, end: &mut End) -> Result<Record, JournalError> {
     let position = end.entries;
-    let damaged = |reason| JournalError::Damaged { offset, position, reason };
+    let damaged = |reason| JournalError::Damaged {
+        offset,
+        position,
+        reason,
+    };
 
     let mut header = [0; RECORD_HEADER];
     match read_up_to(reader, &mut header)? {
@@ -137,7 +155,10 @@ fn read_record(reader: &mut impl Read, offset: u64, end: &mut End) -> Result<Rec
     }
     end.entries += 1;
     end.head = head;
-    Ok(Record::Whole { entry, length: (RECORD_HEADER + size) as u64 })
+    Ok(Record::Whole {
+        entry,
+        length: (RECORD_HEADER + size) as u64,
+    })
 }
 
 /// Fills `target` as far as the file goes.

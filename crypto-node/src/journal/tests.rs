@@ -7,29 +7,32 @@ const NODE: [u8; 32] = [7; 32];
 
 /// A disk that keeps what was synced apart from what was only written.
 #[derive(Default)]
-struct Platter {
+pub(crate) struct Platter {
     written: Vec<u8>,
     synced: usize,
     syncs: usize,
-    broken: bool,
+    pub(crate) broken: bool,
 }
 
 #[derive(Clone, Default)]
-struct FakeDisk {
-    platter: Arc<StdMutex<Platter>>,
+pub(crate) struct FakeDisk {
+    pub(crate) platter: Arc<StdMutex<Platter>>,
     /// When present, each sync waits for a permission.
-    gate: Option<Arc<StdMutex<mpsc::Receiver<()>>>>,
+    pub(crate) gate: Option<Arc<StdMutex<mpsc::Receiver<()>>>>,
 }
 
 impl FakeDisk {
-    fn holding(bytes: &[u8]) -> Self {
+    pub(crate) fn holding(bytes: &[u8]) -> Self {
         let disk = Self::default();
-        *disk.platter.lock().unwrap() =
-            Platter { written: bytes.to_vec(), synced: bytes.len(), ..Platter::default() };
+        *disk.platter.lock().unwrap() = Platter {
+            written: bytes.to_vec(),
+            synced: bytes.len(),
+            ..Platter::default()
+        };
         disk
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.platter.lock().unwrap().written.clone()
     }
 
@@ -59,7 +62,10 @@ impl Storage for FakeDisk {
 
     fn sync(&mut self) -> io::Result<()> {
         if let Some(gate) = &self.gate {
-            gate.lock().unwrap().recv().map_err(|_| io::Error::other("power cut"))?;
+            gate.lock()
+                .unwrap()
+                .recv()
+                .map_err(|_| io::Error::other("power cut"))?;
         }
         let mut platter = self.platter.lock().unwrap();
         if platter.broken {
@@ -93,9 +99,23 @@ fn samples() -> Vec<Event> {
         Event::Started,
         release(1),
         Event::Withheld { position: 1 },
-        Event::Refusals { count: 9, code: "expired".into(), peer: [5; 32], approve_id: None },
-        Event::Refusals { count: 1, code: "expired".into(), peer: [5; 32], approve_id: Some(ApproveId([1; 32])) },
-        Event::Ceremony { ceremony: CeremonyId([6; 32]), step: Step::Aborted, detail: "why".into() },
+        Event::Refusals {
+            count: 9,
+            code: "expired".into(),
+            peer: [5; 32],
+            approve_id: None,
+        },
+        Event::Refusals {
+            count: 1,
+            code: "expired".into(),
+            peer: [5; 32],
+            approve_id: Some(ApproveId([1; 32])),
+        },
+        Event::Ceremony {
+            ceremony: CeremonyId([6; 32]),
+            step: Step::Aborted,
+            detail: "why".into(),
+        },
         release(2),
     ]
 }
@@ -121,7 +141,10 @@ async fn entries_come_back_in_order_with_the_same_head() {
     }
     drop(journal);
     let (journal, seen) = open(&disk).unwrap();
-    assert_eq!(seen.iter().map(|entry| entry.event.clone()).collect::<Vec<_>>(), samples());
+    assert_eq!(
+        seen.iter().map(|entry| entry.event.clone()).collect::<Vec<_>>(),
+        samples()
+    );
     let last = last.unwrap();
     assert_eq!(journal.newest(), (last.position + 1, last.head));
 }
@@ -156,7 +179,12 @@ async fn an_incomplete_last_record_is_cut_at_any_length() {
         let disk = FakeDisk::holding(&bytes[..bytes.len() - missing]);
         let (journal, seen) = open(&disk).unwrap();
         assert_eq!(seen.len(), whole - 1, "{missing} bytes missing");
-        journal.append(6, Event::Started).unwrap().durable().await.unwrap();
+        journal
+            .append(6, Event::Started)
+            .unwrap()
+            .durable()
+            .await
+            .unwrap();
         drop(journal);
         assert_eq!(open(&disk).unwrap().1.len(), whole);
     }
@@ -165,7 +193,10 @@ async fn an_incomplete_last_record_is_cut_at_any_length() {
 #[tokio::test]
 async fn e4_a_kill_between_write_and_sync_loses_only_what_was_never_acknowledged() {
     let (allow, gate) = mpsc::channel();
-    let disk = FakeDisk { gate: Some(Arc::new(StdMutex::new(gate))), ..FakeDisk::default() };
+    let disk = FakeDisk {
+        gate: Some(Arc::new(StdMutex::new(gate))),
+        ..FakeDisk::default()
+    };
     allow.send(()).unwrap(); // for the file header
     let (journal, _) = open(&disk).unwrap();
     allow.send(()).unwrap();
@@ -176,7 +207,10 @@ async fn e4_a_kill_between_write_and_sync_loses_only_what_was_never_acknowledged
         tokio::task::yield_now().await;
     }
     let mut waiting = Box::pin(second.durable());
-    assert!(futures::poll!(&mut waiting).is_pending(), "acknowledged before it was durable");
+    assert!(
+        futures::poll!(&mut waiting).is_pending(),
+        "acknowledged before it was durable"
+    );
     let unsynced = disk.after_power_cut(usize::MAX >> 1).len() - disk.after_power_cut(0).len();
     for torn in 0..unsynced {
         let (_, seen) = open(&FakeDisk::holding(&disk.after_power_cut(torn))).unwrap();
@@ -191,19 +225,30 @@ async fn a_failed_sync_is_final() {
     let disk = FakeDisk::default();
     let (journal, _) = open(&disk).unwrap();
     disk.platter.lock().unwrap().broken = true;
-    assert!(matches!(journal.append(1, release(1)).unwrap().durable().await, Err(JournalError::Stopped)));
+    assert!(matches!(
+        journal.append(1, release(1)).unwrap().durable().await,
+        Err(JournalError::Stopped)
+    ));
     disk.platter.lock().unwrap().broken = false;
-    assert!(matches!(journal.append(1, release(1)), Err(JournalError::Stopped)));
+    assert!(matches!(
+        journal.append(1, release(1)),
+        Err(JournalError::Stopped)
+    ));
     assert!(!journal.is_healthy());
 }
 
 #[tokio::test]
 async fn concurrent_appends_share_a_sync() {
     let (allow, gate) = mpsc::channel();
-    let disk = FakeDisk { gate: Some(Arc::new(StdMutex::new(gate))), ..FakeDisk::default() };
+    let disk = FakeDisk {
+        gate: Some(Arc::new(StdMutex::new(gate))),
+        ..FakeDisk::default()
+    };
     allow.send(()).unwrap();
     let (journal, _) = open(&disk).unwrap();
-    let tickets: Vec<_> = (0..100).map(|number| journal.append(1, release(number)).unwrap()).collect();
+    let tickets: Vec<_> = (0..100)
+        .map(|number| journal.append(1, release(number)).unwrap())
+        .collect();
     for _ in 0..100 {
         allow.send(()).unwrap();
     }
@@ -219,7 +264,10 @@ async fn b7_another_nodes_journal_is_refused() {
     let disk = FakeDisk::holding(&written().await);
     let other = Journal::open(disk, &[8; 32], |_| (), |_| ());
     assert!(matches!(other, Err(JournalError::Foreign(_))));
-    assert!(matches!(open(&FakeDisk::holding(b"not a journal at all")), Err(JournalError::Foreign(_))));
+    assert!(matches!(
+        open(&FakeDisk::holding(b"not a journal at all")),
+        Err(JournalError::Foreign(_))
+    ));
 }
 
 #[tokio::test]
@@ -237,9 +285,16 @@ async fn the_disk_keeps_one_process_at_a_time() {
 
 #[test]
 fn a_long_detail_is_cut_between_characters() {
-    let event =
-        Event::Ceremony { ceremony: CeremonyId([6; 32]), step: Step::Aborted, detail: "é".repeat(MAX_DETAIL) };
-    let entry = Entry { position: 0, time_ms: 0, event };
+    let event = Event::Ceremony {
+        ceremony: CeremonyId([6; 32]),
+        step: Step::Aborted,
+        detail: "é".repeat(MAX_DETAIL),
+    };
+    let entry = Entry {
+        position: 0,
+        time_ms: 0,
+        event,
+    };
     let Event::Ceremony { detail, .. } = Entry::from_bytes(&entry.to_bytes()).unwrap().event else {
         panic!("another event came back");
     };

@@ -1,0 +1,336 @@
+use super::simulation::{Simulation, index};
+use crate::ceremony::evidence::{self, NoEvidence};
+use crate::ceremony::machine::NotTaken;
+use crate::ceremony::message::{Body, Evidence, Message, MessageError, Round};
+use crate::ceremony::record::Phase;
+use ed25519_dalek::SigningKey;
+use rand_core::OsRng;
+use std::collections::BTreeMap;
+use threshold::dkg::{Agreement, Ceremony, Kind, Round1, SignedMessage, part1, part2};
+use threshold::encoding::Canonical;
+
+const LIAR: u16 = 3;
+
+fn key(member: u16) -> SigningKey {
+    SigningKey::from_bytes(&[u8::try_from(member).unwrap(); 32])
+}
+
+/// The newest ceremony's abort at an honest member.
+fn abort_of(committee: &mut Simulation, member: usize) -> (Option<u16>, Option<Evidence>, Ceremony) {
+    let record = committee.machine(member).record().unwrap();
+    assert_eq!(record.phase, Phase::Aborted);
+    let Some(Message {
+        body: Body::Abort { evidence, .. },
+        ..
+    }) = record.abort.clone()
+    else {
+        panic!("no abort is kept");
+    };
+    (
+        record.culprit.map(|culprit| culprit.get()),
+        evidence,
+        record.ceremony.clone(),
+    )
+}
+
+fn assert_named_with_evidence(committee: &mut Simulation) {
+    for member in (1..=committee.members.len()).filter(|member| *member != usize::from(LIAR)) {
+        let (culprit, evidence, ceremony) = abort_of(committee, member);
+        assert_eq!(culprit, Some(LIAR), "at member {member}");
+        let evidence = evidence.expect("nothing that a third party could check");
+        let evidence = Evidence::from_bytes(&evidence.to_bytes()).unwrap();
+        assert_eq!(evidence::culprit(&evidence, &ceremony).unwrap().get(), LIAR);
+    }
+}
+
+#[test]
+fn a5_commitments_that_differ_by_receiver_name_the_dealer() {
+    let mut committee = Simulation::new(5, 11);
+    let mut other = None;
+    let mut ceremony = None;
+    committee.tamper = Some(Box::new(move |from, to, message| {
+        if let Body::Propose {
+            ceremony: proposed, ..
+        } = &message.body
+        {
+            ceremony = Some(proposed.clone());
+        }
+        let is_commitment =
+            matches!(&message.body, Body::Round(round) if round.unpack().unwrap().kind() == Kind::Round1);
+        if from.get() != LIAR || to.get() > 2 || !is_commitment {
+            return message;
+        }
+        // Members 1 and 2 get another polynomial than 4 and 5, as properly signed as the first.
+        let other = other.get_or_insert_with(|| {
+            Round::pack(
+                &part1(ceremony.as_ref().unwrap(), &key(LIAR), &mut OsRng)
+                    .unwrap()
+                    .1,
+            )
+        });
+        Message::new(message.ceremony, from, Body::Round(other.clone()), &key(LIAR))
+    }));
+    committee.run(1, 3);
+    assert_named_with_evidence(&mut committee);
+    committee.tamper = None;
+    committee.run(1, 3);
+    assert!(committee.all_are(Phase::Active), "p7: a new ceremony must work");
+}
+
+/// A share from another polynomial than the one that everybody agreed on, properly signed.
+fn wrong_shares(ceremony: &Ceremony, commitments: &BTreeMap<u16, Round>) -> Vec<SignedMessage> {
+    let (secret, own) = part1(ceremony, &key(LIAR), &mut OsRng).unwrap();
+    let round1 = |own: &SignedMessage| {
+        let own = Round::pack(own).unpack().unwrap();
+        let others = commitments.iter().filter(|(dealer, _)| **dealer != LIAR);
+        let messages = others
+            .map(|(_, round)| round.unpack().unwrap())
+            .chain([own])
+            .collect();
+        Round1::collect(ceremony, messages).unwrap()
+    };
+    let members = 1..=u16::try_from(ceremony.seats().len()).unwrap();
+    let reports = members
+        .map(|member| round1(&own).report(ceremony, &key(member)).unwrap())
+        .collect();
+    let agreement = Agreement::reach(ceremony, round1(&own), reports).unwrap();
+    part2(secret, &agreement, &key(LIAR)).unwrap().1
+}
+
+#[test]
+fn p9_b1_a_wrong_share_to_one_member_names_its_sender() {
+    let mut committee = Simulation::new(4, 5);
+    let mut commitments = BTreeMap::new();
+    let mut ceremony = None;
+    committee.tamper = Some(Box::new(move |from, to, message| {
+        if let Body::Propose {
+            ceremony: proposed, ..
+        } = &message.body
+        {
+            ceremony = Some(proposed.clone());
+        }
+        let Body::Round(round) = &message.body else {
+            return message;
+        };
+        match round.unpack().unwrap().kind() {
+            Kind::Round1 => {
+                commitments.insert(from.get(), round.clone());
+            }
+            Kind::Round2 if from.get() == LIAR && to.get() == 1 => {
+                let shares = wrong_shares(ceremony.as_ref().unwrap(), &commitments);
+                let wrong = shares.iter().find(|share| share.recipient() == Some(to)).unwrap();
+                return Message::new(
+                    message.ceremony,
+                    from,
+                    Body::Round(Round::pack(wrong)),
+                    &key(LIAR),
+                );
+            }
+            Kind::Round2 | Kind::Equality => {}
+        }
+        message
+    }));
+    committee.run(2, 3);
+    assert_named_with_evidence(&mut committee);
+    committee.tamper = None;
+    committee.run(1, 3);
+    committee.common_key();
+}
+
+#[test]
+fn p9_evidence_that_proves_nothing_blames_nobody() {
+    let mut committee = Simulation::new(3, 5);
+    let id = committee.propose(1, 2);
+    committee.settle();
+    let ceremony = committee.machine(1).record().unwrap().ceremony.clone();
+    let (_, commitments) = part1(&ceremony, &key(2), &mut OsRng).unwrap();
+    let round = Round::pack(&commitments);
+    // Member 3 blames member 2 with messages that show no fault.
+    let framed = Evidence::BadShare {
+        commitments: round.clone(),
+        share: round,
+    };
+    assert!(matches!(
+        evidence::culprit(&framed, &ceremony),
+        Err(NoEvidence::Dkg(_))
+    ));
+    let attestation = commitments.attestation();
+    let twice = threshold::dkg::Equivocation {
+        sender: index(2),
+        recipient: None,
+        kind: Kind::Round1,
+        first: attestation,
+        second: attestation,
+    };
+    assert!(evidence::culprit(&Evidence::Equivocation(twice), &ceremony).is_err());
+    let body = Body::Abort {
+        reason: "member 2 cheated".into(),
+        evidence: Some(framed),
+    };
+    let abort = Message::new(id, index(3), body, &key(3));
+    let now_ms = committee.now_ms;
+    let _ = committee
+        .machine(1)
+        .message(index(3), abort, now_ms, &mut OsRng)
+        .unwrap();
+    let record = committee.machine(1).record().unwrap();
+    assert_eq!((record.phase, record.culprit), (Phase::Aborted, None));
+    assert!(record.reason.starts_with("member 3 aborted"), "{}", record.reason);
+}
+
+#[test]
+fn a13_a_sender_that_is_not_the_peer_is_refused() {
+    let mut committee = Simulation::new(4, 5);
+    let id = committee.propose(1, 2);
+    committee.settle();
+    let now_ms = committee.now_ms;
+    // Member 2 delivers what member 3 signed, and what it signed itself in member 3's name.
+    for signer in [3, 2] {
+        let spoofed = Message::new(id, index(3), Body::Join, &key(signer));
+        let refused = committee
+            .machine(1)
+            .message(index(2), spoofed, now_ms, &mut OsRng)
+            .unwrap_err();
+        assert_eq!(refused, NotTaken::Wrong(MessageError::WrongSender));
+    }
+    let forged = Message::new(id, index(3), Body::Join, &key(2));
+    let refused = committee
+        .machine(1)
+        .message(index(3), forged, now_ms, &mut OsRng)
+        .unwrap_err();
+    assert_eq!(refused, NotTaken::Wrong(MessageError::BadSignature));
+    assert!(
+        !committee
+            .machine(1)
+            .record()
+            .unwrap()
+            .joins
+            .contains_key(&index(3))
+    );
+
+    // The same inside: member 2 wraps what member 3 dealt.
+    let ceremony = committee.machine(1).record().unwrap().ceremony.clone();
+    let (_, dealt) = part1(&ceremony, &key(3), &mut OsRng).unwrap();
+    let wrapped = Message::new(id, index(2), Body::Round(Round::pack(&dealt)), &key(2));
+    let refused = committee
+        .machine(1)
+        .message(index(2), wrapped, now_ms, &mut OsRng)
+        .unwrap_err();
+    assert_eq!(refused, NotTaken::Wrong(MessageError::WrongSender));
+}
+
+#[test]
+fn a11_messages_and_proposals_of_a_past_ceremony_start_nothing() {
+    let mut committee = Simulation::new(3, 9);
+    let proposal = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let seen = std::rc::Rc::clone(&proposal);
+    committee.tamper = Some(Box::new(move |_, _, message| {
+        if matches!(message.body, Body::Propose { .. }) {
+            *seen.borrow_mut() = Some(message.clone());
+        }
+        message
+    }));
+    let old = committee.propose(1, 2);
+    committee.settle();
+    let out = committee.machine(2).abort(old).unwrap();
+    let abort = out.send[0].1.clone();
+    let now_ms = committee.now_ms;
+    for member in [1, 3] {
+        let _ = committee
+            .machine(member)
+            .message(index(2), abort.clone(), now_ms, &mut OsRng)
+            .unwrap();
+    }
+    let proposal = proposal.borrow().clone().unwrap();
+    let out = committee
+        .machine(3)
+        .message(index(1), proposal, now_ms, &mut OsRng)
+        .unwrap();
+    assert!(!out.persist, "a past ceremony came back");
+    assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }));
+    assert_eq!(committee.machine(3).live(), None);
+}
+
+#[test]
+fn a12_a_proposal_with_other_members_is_answered_with_an_abort() {
+    let mut committee = Simulation::new(3, 9);
+    let mut seats = committee.seats.clone();
+    seats[1].address = "198.51.100.7:7000".into();
+    let threshold = threshold::committee::Threshold::new(2, 3).unwrap();
+    let ceremony = Ceremony::new([1; 32], threshold, seats).unwrap();
+    let id = ceremony.id();
+    let deadline_ms = committee.now_ms + 1;
+    let proposal = Message::new(
+        id,
+        index(1),
+        Body::Propose {
+            ceremony,
+            deadline_ms,
+        },
+        &key(1),
+    );
+    let now_ms = committee.now_ms;
+    let out = committee
+        .machine(3)
+        .message(index(1), proposal, now_ms, &mut OsRng)
+        .unwrap();
+    let Some(Message {
+        body: Body::Abort { reason, .. },
+        ..
+    }) = out.answer
+    else {
+        panic!("no abort")
+    };
+    assert!(reason.contains("members"), "{reason}");
+    assert_eq!(committee.machine(3).live(), None);
+    let no = committee.machine(3).propose(1, now_ms, &mut OsRng);
+    assert!(no.is_err(), "a threshold of one");
+    assert!(
+        committee.machine(3).propose(4, now_ms, &mut OsRng).is_err(),
+        "more than there are"
+    );
+}
+
+#[test]
+fn p12_cut_and_flipped_messages_are_refused_without_a_panic() {
+    let mut committee = Simulation::new(3, 2);
+    let id = committee.propose(1, 2);
+    committee.settle();
+    let message = Message::new(id, index(2), Body::Join, &key(2));
+    let bytes = message.to_bytes();
+    for at in 0..bytes.len() {
+        assert!(Message::from_bytes(&bytes[..at]).is_err());
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        let Ok(message) = Message::from_bytes(&flipped) else {
+            continue;
+        };
+        let now_ms = committee.now_ms;
+        assert!(
+            committee
+                .machine(1)
+                .message(index(2), message, now_ms, &mut OsRng)
+                .is_err(),
+            "byte {at}"
+        );
+    }
+}
+
+#[test]
+fn all_signatures_together_count_more_than_an_abort() {
+    // Member 3 signs, and tells member 1 alone that it aborts before it had signed.
+    let mut committee = Simulation::new(3, 4);
+    committee.tamper = Some(Box::new(|from, to, message| {
+        if from.get() == LIAR && to.get() == 1 && matches!(message.body, Body::Sign { .. }) {
+            let body = Body::Abort {
+                reason: "never mind".into(),
+                evidence: None,
+            };
+            return Message::new(message.ceremony, from, body, &key(LIAR));
+        }
+        message
+    }));
+    committee.run(1, 2);
+    assert!(committee.members[0].active.is_some(), "{:?}", committee.phases());
+    committee.common_key();
+}

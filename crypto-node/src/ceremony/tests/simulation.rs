@@ -1,0 +1,383 @@
+//! A committee of machines with a network between them, in one thread.
+//!
+//! Messages between two members arrive in order and stay on their way until they are taken, as an outbox keeps
+//! them; what a member had still to send is lost when it crashes, as is everything that was not on its disk.
+
+use crate::ceremony::machine::{Machine, NotTaken, Outcome};
+use crate::ceremony::message::Message;
+use crate::ceremony::outbox::Queue;
+use crate::ceremony::record::{Phase, Record};
+use crate::share::Guard;
+use rand_core::OsRng;
+use service::Identity;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use threshold::committee::{ParticipantIndex, SignedManifest};
+use threshold::dkg::Seat;
+use threshold::encoding::Canonical;
+use threshold::ids::CeremonyId;
+use threshold::name::Name;
+use threshold::secret::KeyShare;
+use threshold::signature::PublicKey;
+
+pub(crate) const WINDOW_MS: u64 = 60_000;
+
+pub(crate) fn index(number: usize) -> ParticipantIndex {
+    ParticipantIndex::new(u16::try_from(number).unwrap()).unwrap()
+}
+
+/// When a member dies while it carries an outcome out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    BeforeStoring,
+    AfterShare,
+    AfterStoring,
+}
+
+#[derive(Default)]
+pub(crate) struct Disk {
+    record: Option<Vec<u8>>,
+    past: BTreeSet<CeremonyId>,
+    shares: BTreeMap<CeremonyId, Vec<u8>>,
+}
+
+pub(crate) struct Member {
+    pub(crate) identity: Identity,
+    pub(crate) machine: Option<Machine>,
+    pub(crate) disk: Disk,
+    pub(crate) active: Option<SignedManifest>,
+}
+
+pub(crate) type Tamper = Box<dyn FnMut(ParticipantIndex, ParticipantIndex, Message) -> Message>;
+
+pub(crate) struct Simulation {
+    pub(crate) members: Vec<Member>,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) now_ms: u64,
+    pub(crate) tamper: Option<Tamper>,
+    /// At which carried-out outcome which member crashes, and how.
+    pub(crate) crash: Option<(u64, usize, Crash)>,
+    pub(crate) carried_out: u64,
+    ways: BTreeMap<(usize, usize), Queue>,
+    canaries: VecDeque<(usize, CeremonyId)>,
+    seed: u64,
+}
+
+impl Simulation {
+    pub(crate) fn new(n: usize, seed: u64) -> Self {
+        let identities: Vec<Identity> = (1..=n)
+            .map(|number| {
+                let byte = u8::try_from(number).unwrap();
+                Identity::from_seed(&format!("node-{number}"), &[byte; 32]).unwrap()
+            })
+            .collect();
+        let seats: Vec<Seat> = identities
+            .iter()
+            .enumerate()
+            .map(|(place, identity)| Seat {
+                index: index(place + 1),
+                name: Name::new(identity.name()).unwrap(),
+                identity: PublicKey::from_bytes(&identity.public_key()).unwrap(),
+                address: format!("127.0.0.1:{}", 7000 + place),
+            })
+            .collect();
+        let members = identities
+            .into_iter()
+            .map(|identity| Member {
+                identity,
+                machine: None,
+                disk: Disk::default(),
+                active: None,
+            })
+            .collect();
+        let mut simulation = Self {
+            members,
+            seats,
+            now_ms: 1_000_000,
+            tamper: None,
+            crash: None,
+            carried_out: 0,
+            ways: BTreeMap::new(),
+            canaries: VecDeque::new(),
+            seed,
+        };
+        (1..=n).for_each(|member| simulation.restart(member));
+        simulation
+    }
+
+    fn member(&mut self, member: usize) -> &mut Member {
+        &mut self.members[member - 1]
+    }
+
+    pub(crate) fn machine(&mut self, member: usize) -> &mut Machine {
+        self.member(member).machine.as_mut().unwrap()
+    }
+
+    pub(crate) fn is_up(&self, member: usize) -> bool {
+        self.members[member - 1].machine.is_some()
+    }
+
+    pub(crate) fn kill(&mut self, member: usize) {
+        self.member(member).machine = None;
+        self.ways.retain(|(from, _), _| *from != member);
+        self.canaries.retain(|(canary, _)| *canary != member);
+    }
+
+    pub(crate) fn restart(&mut self, member: usize) {
+        let seats = self.seats.clone();
+        let me = self.member(member);
+        let record = me
+            .disk
+            .record
+            .as_ref()
+            .map(|bytes| Record::from_bytes(bytes).unwrap());
+        let past = me.disk.past.clone();
+        let identity = me.identity.clone();
+        let mut machine = Machine::new(index(member), identity, seats, record, past, WINDOW_MS);
+        let out = machine.resume(self.now_ms);
+        let me = self.member(member);
+        // As a node loads the key in use when it starts.
+        me.active = machine
+            .record()
+            .filter(|record| record.phase == Phase::Active)
+            .and_then(Record::signed_manifest);
+        me.machine = Some(machine);
+        self.carry_out(member, out);
+    }
+
+    /// Proposes at one member; the others' operators join as soon as they know of it.
+    pub(crate) fn propose(&mut self, member: usize, t: u16) -> CeremonyId {
+        let now_ms = self.now_ms;
+        let (id, out) = self.machine(member).propose(t, now_ms, &mut OsRng).unwrap();
+        self.carry_out(member, out);
+        id
+    }
+
+    pub(crate) fn join_everywhere(&mut self, id: CeremonyId) {
+        for member in 1..=self.members.len() {
+            self.join(member, id);
+        }
+    }
+
+    pub(crate) fn join(&mut self, member: usize, id: CeremonyId) {
+        if !self.is_up(member) {
+            return;
+        }
+        let mut out = Outcome::default();
+        if self.machine(member).join(id, &mut OsRng, &mut out).is_ok() {
+            self.carry_out(member, out);
+        }
+    }
+
+    fn dies(&mut self, member: usize, how: Crash) -> bool {
+        let due = self
+            .crash
+            .is_some_and(|(at, who, when)| at <= self.carried_out && who == member && when == how);
+        if due {
+            self.crash = None;
+            self.kill(member);
+        }
+        due
+    }
+
+    fn carry_out(&mut self, member: usize, out: Outcome) {
+        self.carried_out += 1;
+        if self.dies(member, Crash::BeforeStoring) {
+            return;
+        }
+        let record = self.machine(member).record().cloned();
+        let Some(record) = record else { return };
+        let id = record.ceremony.id();
+        if let Some((share, _)) = &out.share {
+            self.member(member)
+                .disk
+                .shares
+                .insert(id, share.to_secret_bytes().to_vec());
+            if self.dies(member, Crash::AfterShare) {
+                return;
+            }
+        }
+        if out.persist {
+            let disk = &mut self.member(member).disk;
+            disk.record = Some(record.to_bytes());
+            disk.past.insert(id);
+        }
+        if self.dies(member, Crash::AfterStoring) {
+            return;
+        }
+        if out.canary.is_some() {
+            assert!(
+                self.member(member).disk.shares.contains_key(&id),
+                "a promise without a stored share"
+            );
+            self.canaries.push_back((member, id));
+        }
+        if let Some(manifest) = out.activate {
+            self.member(member).active = Some(manifest);
+        }
+        for (to, message) in out.send {
+            self.send(member, to, &message);
+        }
+    }
+
+    fn send(&mut self, from: usize, to: Option<ParticipantIndex>, message: &Message) {
+        for other in (1..=self.members.len()).filter(|other| *other != from) {
+            if to.is_some_and(|to| to != index(other)) {
+                continue;
+            }
+            let message = match &mut self.tamper {
+                Some(tamper) => tamper(index(from), index(other), message.clone()),
+                None => message.clone(),
+            };
+            self.ways.entry((from, other)).or_default().push(message);
+        }
+    }
+
+    fn random(&mut self, below: usize) -> usize {
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.seed >> 33).unwrap() % below
+    }
+
+    /// Delivers one message, or finishes one canary, of those that can be; says whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        let mut ready: Vec<(usize, usize)> = self
+            .ways
+            .iter()
+            .filter(|((_, to), way)| way.first().is_some() && self.is_up(*to))
+            .map(|(way, _)| *way)
+            .collect();
+        while !ready.is_empty() {
+            let (from, to) = ready.swap_remove(self.random(ready.len()));
+            let message = self.ways[&(from, to)].first().unwrap().clone();
+            let now_ms = self.now_ms;
+            match self
+                .machine(to)
+                .message(index(from), message.clone(), now_ms, &mut OsRng)
+            {
+                Ok(out) => {
+                    self.taken(from, to, &message, out);
+                    return true;
+                }
+                Err(NotTaken::Early) => {}
+                Err(NotTaken::Wrong(error)) => panic!("member {to} finds a message of {from} wrong: {error}"),
+            }
+        }
+        let Some((member, id)) = self.canaries.pop_front() else {
+            return false;
+        };
+        let out = self.machine(member).canary_opened(id, &mut OsRng);
+        self.carry_out(member, out);
+        true
+    }
+
+    /// The receiver acknowledges what it has carried out; its answer is not answered.
+    fn taken(&mut self, from: usize, to: usize, message: &Message, mut out: Outcome) {
+        let answer = out.answer.take();
+        self.carry_out(to, out);
+        let Some(way) = self
+            .ways
+            .get_mut(&(from, to))
+            .filter(|_| self.members[to - 1].machine.is_some())
+        else {
+            return;
+        };
+        way.done(message);
+        if let Some(answer) = answer.filter(|_| self.is_up(from)) {
+            let now_ms = self.now_ms;
+            let mut out = self
+                .machine(from)
+                .message(index(to), answer, now_ms, &mut OsRng)
+                .unwrap();
+            out.answer = None;
+            self.carry_out(from, out);
+        }
+    }
+
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..20_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the committee does not come to rest");
+    }
+
+    /// Proposes, joins as the proposal arrives, and runs to rest.
+    pub(crate) fn run(&mut self, proposer: usize, t: u16) -> CeremonyId {
+        let id = self.propose(proposer, t);
+        self.run_on(id);
+        id
+    }
+
+    /// Joins as the proposal arrives, and runs to rest.
+    pub(crate) fn run_on(&mut self, id: CeremonyId) {
+        for _ in 0..20_000 {
+            self.join_everywhere_unjoined(id);
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the committee does not come to rest");
+    }
+
+    fn join_everywhere_unjoined(&mut self, id: CeremonyId) {
+        for member in 1..=self.members.len() {
+            let waits = self.members[member - 1]
+                .machine
+                .as_ref()
+                .and_then(Machine::record)
+                .is_some_and(|record| {
+                    record.phase == Phase::Proposed
+                        && record.ceremony.id() == id
+                        && !record.joins.contains_key(&index(member))
+                });
+            if waits {
+                self.join(member, id);
+            }
+        }
+    }
+
+    pub(crate) fn phases(&self) -> Vec<Option<Phase>> {
+        let phase = |member: &Member| {
+            member
+                .machine
+                .as_ref()
+                .and_then(Machine::record)
+                .map(|record| record.phase)
+        };
+        self.members.iter().map(phase).collect()
+    }
+
+    pub(crate) fn all_are(&self, phase: Phase) -> bool {
+        self.phases().iter().all(|found| *found == Some(phase))
+    }
+
+    /// The one manifest that all members use, each with a share that fits it.
+    pub(crate) fn common_key(&self) -> SignedManifest {
+        let manifests: Vec<&SignedManifest> = self
+            .members
+            .iter()
+            .map(|member| member.active.as_ref().expect("no key in use"))
+            .collect();
+        assert!(
+            manifests.windows(2).all(|pair| pair[0] == pair[1]),
+            "members use different keys"
+        );
+        manifests[0].verify().unwrap();
+        (1..=self.members.len()).for_each(|member| drop(self.share(member)));
+        manifests[0].clone()
+    }
+
+    pub(crate) fn share(&self, member: usize) -> KeyShare {
+        let member = &self.members[member - 1];
+        let manifest = &member.active.as_ref().unwrap().manifest;
+        let id = member.machine.as_ref().unwrap().record().unwrap().ceremony.id();
+        KeyShare::from_secret_bytes(&member.disk.shares[&id], manifest).unwrap()
+    }
+
+    pub(crate) fn guard(&self, member: usize) -> Guard {
+        Guard::new(self.share(member), self.common_key())
+    }
+}
