@@ -48,22 +48,53 @@ impl Client {
         writers: BTreeSet<Name>,
         readers: BTreeSet<Name>,
     ) -> Result<Recorded, Error> {
-        self.apply(Body::CreateDataset { tenant, dataset, owners, writers, readers }).await
+        self.apply(Body::CreateDataset {
+            tenant,
+            dataset,
+            owners,
+            writers,
+            readers,
+        })
+        .await
     }
 
     /// Gives a user a role; by an owner or the tenant's administrator.
     ///
     /// # Errors
     /// As [`Client::apply`].
-    pub async fn grant(&self, tenant: Name, dataset: Name, user: Name, role: Role) -> Result<Recorded, Error> {
-        self.apply(Body::Grant { tenant, dataset, user, role }).await
+    pub async fn grant(
+        &self,
+        tenant: Name,
+        dataset: Name,
+        user: Name,
+        role: Role,
+    ) -> Result<Recorded, Error> {
+        self.apply(Body::Grant {
+            tenant,
+            dataset,
+            user,
+            role,
+        })
+        .await
     }
 
     /// Takes a role away; by an owner or the tenant's administrator.
     ///
     /// # Errors
     /// As [`Client::apply`].
-    pub async fn revoke(&self, tenant: Name, dataset: Name, user: Name, role: Role) -> Result<Recorded, Error> {
-        self.apply(Body::Revoke { tenant, dataset, user, role }).await
+    pub async fn revoke(
+        &self,
+        tenant: Name,
+        dataset: Name,
+        user: Name,
+        role: Role,
+    ) -> Result<Recorded, Error> {
+        self.apply(Body::Revoke {
+            tenant,
+            dataset,
+            user,
+            role,
+        })
+        .await
     }
 }

@@ -9,10 +9,10 @@ use threshold::committee::{Member, ParticipantIndex, SignedManifest};
 use threshold::ids::ManifestDigest;
 use threshold::wrap::CustodyKey;
 
+use crate::Client;
 use crate::connection::{Endorser, request};
 use crate::error::{Error, Fault};
 use crate::profile::Trust;
-use crate::Client;
 
 /// How often, and after what pause, an endorser is asked for a committee that has just been published.
 const PUBLISHED_ATTEMPTS: u32 = 100;
@@ -111,7 +111,9 @@ async fn ask(endorser: &Endorser, trust: &Trust) -> Result<Committee, Error> {
         field: "key_id",
         reason: "no custody key is pinned; generate one first".into(),
     })?;
-    let message = GetCommitteeRequest { key_id: key_id.as_bytes().to_vec() };
+    let message = GetCommitteeRequest {
+        key_id: key_id.as_bytes().to_vec(),
+    };
     let answer = match endorser.rpc().get_committee(request(message)).await {
         Ok(answer) => answer.into_inner(),
         Err(status) if status.code() == tonic::Code::NotFound => {
@@ -122,9 +124,15 @@ async fn ask(endorser: &Endorser, trust: &Trust) -> Result<Committee, Error> {
     let lied = |what: String| Fault::new(endorser.party(), "committee", what, &answer.manifest);
     let signed: SignedManifest =
         field::parse("manifest", &answer.manifest).map_err(|error| lied(format!("gave a bad {error}")))?;
-    signed.verify().map_err(|error| lied(format!("gave a committee manifest that does not verify: {error}")))?;
+    signed
+        .verify()
+        .map_err(|error| lied(format!("gave a committee manifest that does not verify: {error}")))?;
     if signed.manifest.key_id() != key_id {
-        return Err(lied(format!("gave the committee of key {} instead of {key_id}", signed.manifest.key_id())).into());
+        return Err(lied(format!(
+            "gave the committee of key {} instead of {key_id}",
+            signed.manifest.key_id()
+        ))
+        .into());
     }
     check_identities(&signed, trust).map_err(lied)?;
     Ok(Committee::new(signed))
@@ -135,7 +143,10 @@ fn check_identities(signed: &SignedManifest, trust: &Trust) -> Result<(), String
     for member in signed.manifest.members() {
         let pinned = trust.nodes.iter().find(|(name, _)| *name == member.name);
         if pinned.is_some_and(|(_, identity)| *identity != member.identity) {
-            return Err(format!("gave a committee in which {} has another identity key than the profile's", member.name));
+            return Err(format!(
+                "gave a committee in which {} has another identity key than the profile's",
+                member.name
+            ));
         }
     }
     Ok(())

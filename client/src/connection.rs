@@ -35,7 +35,10 @@ impl Endorser {
         let rpc = LedgerServiceClient::new(channel(pinned, identity)?)
             .max_decoding_message_size(limits::LEDGER_PAGE)
             .max_encoding_message_size(limits::LEDGER_REQUEST);
-        Ok(Self { organisation: pinned.name.clone(), rpc })
+        Ok(Self {
+            organisation: pinned.name.clone(),
+            rpc,
+        })
     }
 
     pub(crate) fn party(&self) -> Party {
@@ -57,7 +60,10 @@ impl Coordinator {
         let rpc = CoordinatorServiceClient::new(channel(pinned, identity)?)
             .max_decoding_message_size(limits::COORDINATOR_ANSWER)
             .max_encoding_message_size(limits::REENCRYPT_REQUEST);
-        Ok(Self { name: pinned.name.clone(), rpc })
+        Ok(Self {
+            name: pinned.name.clone(),
+            rpc,
+        })
     }
 
     pub(crate) fn name(&self) -> &threshold::name::Name {
@@ -91,17 +97,36 @@ pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether asking again, or asking someone else, may help.
 pub(crate) fn is_passing(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled | Code::Aborted)
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Cancelled
+            | Code::Aborted
+    )
 }
 
 fn channel(pinned: &Pinned, identity: &Identity) -> Result<Channel, Error> {
-    tls::connect(&pinned.address, pinned.identity.to_bytes(), identity, &tls::ChannelLimits::default())
-        .map_err(|error| Error::Profile { field: "address", reason: format!("{}: {error}", pinned.address) })
+    tls::connect(
+        &pinned.address,
+        pinned.identity.to_bytes(),
+        identity,
+        &tls::ChannelLimits::default(),
+    )
+    .map_err(|error| Error::Profile {
+        field: "address",
+        reason: format!("{}: {error}", pinned.address),
+    })
 }
 
 /// The stable name that an endorser gives a refusal beside the status.
 pub(crate) fn refusal_code(status: &Status) -> &str {
-    status.metadata().get("refusal-code").and_then(|code| code.to_str().ok()).unwrap_or_default()
+    status
+        .metadata()
+        .get("refusal-code")
+        .and_then(|code| code.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn unavailable(party: Party, status: &Status) -> Error {

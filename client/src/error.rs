@@ -78,7 +78,12 @@ impl Error {
     pub const fn is_no(&self) -> bool {
         matches!(
             self,
-            Self::Denied { .. } | Self::Rejected { .. } | Self::NotFound(_) | Self::Forbidden(_) | Self::Lied(_) | Self::Object(_)
+            Self::Denied { .. }
+                | Self::Rejected { .. }
+                | Self::NotFound(_)
+                | Self::Forbidden(_)
+                | Self::Lied(_)
+                | Self::Object(_)
         )
     }
 
@@ -149,7 +154,12 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(party: Party, check: &'static str, what: impl Into<String>, evidence: &[u8]) -> Self {
-        Self { party, what: what.into(), check, evidence: evidence.to_vec() }
+        Self {
+            party,
+            what: what.into(),
+            check,
+            evidence: evidence.to_vec(),
+        }
     }
 }
 

@@ -42,9 +42,9 @@ pub use crate::log::{EndorserStatus, Line, Proven, VerifiedLog};
 pub use crate::profile::{
     ApprovalProfile, DaemonProfile, EndorserProfile, NodeProfile, OrganisationProfile, Profile,
 };
+pub use crate::read::{Document, ReadReport, ReadRequest};
 pub use crate::status::{CoordinatorStatus, NodeHealth};
 pub use crate::submit::Recorded;
-pub use crate::read::{Document, ReadReport, ReadRequest};
 pub use crate::write::{WriteReport, WriteRequest};
 
 use crate::connection::{Coordinator, Endorser};
@@ -80,10 +80,16 @@ impl Client {
     /// A profile that does not parse, or no endorser with the genesis of the pinned chain.
     pub async fn connect(profile: Profile, identity: Arc<Identity>) -> Result<Self, Error> {
         let trust = profile.trust()?;
-        let endorsers =
-            trust.endorsers.iter().map(|pinned| Endorser::new(pinned, &identity)).collect::<Result<Vec<_>, _>>()?;
-        let coordinators =
-            trust.coordinators.iter().map(|pinned| Coordinator::new(pinned, &identity)).collect::<Result<_, _>>()?;
+        let endorsers = trust
+            .endorsers
+            .iter()
+            .map(|pinned| Endorser::new(pinned, &identity))
+            .collect::<Result<Vec<_>, _>>()?;
+        let coordinators = trust
+            .coordinators
+            .iter()
+            .map(|pinned| Coordinator::new(pinned, &identity))
+            .collect::<Result<_, _>>()?;
         let public_key = PublicKey::from_bytes(&identity.public_key())
             .map_err(|error| Error::Request(format!("the identity's key: {error}")))?;
         let genesis = log::genesis(&endorsers, &trust).await?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use golden_record::merkle::Frontier;
 use golden_record::{Body, Entry, EntryProof, FinalityEvidence, Genesis, Header, Outcome, TxId};
 use proto::field;
-use proto::ledger::{GetStatusRequest, GetStatusResponse, GetTransactionRequest, ListTransactionsRequest, LogEntry};
+use proto::ledger::{
+    GetStatusRequest, GetStatusResponse, GetTransactionRequest, ListTransactionsRequest, LogEntry,
+};
 use threshold::encoding::Canonical;
 use threshold::name::Name;
 use tonic::Code;
@@ -14,6 +16,9 @@ use crate::Client;
 use crate::connection::{Endorser, refusal_code, request};
 use crate::error::{Error, Fault};
 use crate::profile::Trust;
+
+#[cfg(test)]
+mod tests;
 
 /// The longest page that an endorser gives.
 const PAGE: u32 = 1_000;
@@ -128,7 +133,12 @@ impl Client {
         let mut last = Error::Request("the profile names no endorser".into());
         for endorser in &self.0.endorsers {
             match self.prove_at(endorser, tx_id).await {
-                Ok((line, proof)) => return Ok(Proven { line, proof: proof.to_bytes() }),
+                Ok((line, proof)) => {
+                    return Ok(Proven {
+                        line,
+                        proof: proof.to_bytes(),
+                    });
+                }
                 Err(error) => last = error,
             }
         }
@@ -138,14 +148,18 @@ impl Client {
     /// How every endorser is doing, by its organisation.
     pub async fn endorser_statuses(&self) -> Vec<(Name, Result<EndorserStatus, Error>)> {
         let asked = self.0.endorsers.iter().map(|endorser| async move {
-            (endorser.organisation.clone(), self.endorser_status(endorser).await)
+            (
+                endorser.organisation.clone(),
+                self.endorser_status(endorser).await,
+            )
         });
         futures::future::join_all(asked).await
     }
 
     async fn endorser_status(&self, endorser: &Endorser) -> Result<EndorserStatus, Error> {
         let status = status(endorser).await?;
-        let lied = |what: &str, evidence: &[u8]| Error::from(Fault::new(endorser.party(), "status", what, evidence));
+        let lied =
+            |what: &str, evidence: &[u8]| Error::from(Fault::new(endorser.party(), "status", what, evidence));
         let header: Header = field::parse("header", &status.header)
             .map_err(|error| lied(&format!("gave a bad {error}"), &status.header))?;
         if header.chain_id != self.0.trust.chain_id {
@@ -157,13 +171,25 @@ impl Client {
         } else {
             let evidence: FinalityEvidence = field::parse("evidence", &status.evidence)
                 .map_err(|error| lied(&format!("gave a bad {error}"), &status.evidence))?;
-            evidence
-                .verify(&self.0.genesis)
-                .map_err(|error| lied(&format!("gave evidence that does not hold: {error}"), &status.evidence))?;
+            evidence.verify(&self.0.genesis).map_err(|error| {
+                lied(
+                    &format!("gave evidence that does not hold: {error}"),
+                    &status.evidence,
+                )
+            })?;
             evidence.block_hash() == header.hash()
         };
-        let GetStatusResponse { peers_connected, pending, .. } = status;
-        Ok(EndorserStatus { header, peers_connected, pending, newest_is_proven })
+        let GetStatusResponse {
+            peers_connected,
+            pending,
+            ..
+        } = status;
+        Ok(EndorserStatus {
+            header,
+            peers_connected,
+            pending,
+            newest_is_proven,
+        })
     }
 
     async fn verified_log_of(&self, endorser: &Endorser) -> Result<VerifiedLog, Error> {
@@ -173,25 +199,18 @@ impl Client {
             return Err(Error::NotFound("entry in its log yet".into()));
         };
         let (_, proof) = self.prove_at(endorser, &newest.entry.transaction.tx_id()).await?;
-        let header = proof.headers.first().ok_or_else(|| lied("gave a proof without a header".into()))?;
-        let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        if header.log_size != count {
-            return Err(lied(format!("gave {count} entries of a log of {}", header.log_size)));
-        }
-        let mut frontier = Frontier::new();
-        for line in &lines {
-            frontier
-                .push(line.entry.leaf_hash(), |_, _, _| {})
-                .ok_or_else(|| lied("gave a log that is too long".into()))?;
-        }
-        if frontier.root() != header.log_root {
-            return Err(lied("gave entries that do not hash to the root that the validators have signed".into()));
-        }
+        let header = proof
+            .headers
+            .first()
+            .ok_or_else(|| lied("gave a proof without a header".into()))?
+            .clone();
+        check_root(&lines, &header).map_err(lied)?;
+        let (signatures, validators) = (proof.evidence.signatures.len(), self.0.genesis.validators().len());
         Ok(VerifiedLog {
-            header: header.clone(),
-            signatures: proof.evidence.signatures.len(),
-            validators: self.0.genesis.validators().len(),
             lines,
+            header,
+            signatures,
+            validators,
         })
     }
 
@@ -236,7 +255,10 @@ impl Client {
     async fn prove_at(&self, endorser: &Endorser, tx_id: &TxId) -> Result<(Line, EntryProof), Error> {
         let answer = proof(endorser, tx_id).await?;
         let lied = |what: String| Error::from(Fault::new(endorser.party(), "proof", what, &answer.proof));
-        let entry = answer.entry.clone().ok_or_else(|| lied("answered without the entry".into()))?;
+        let entry = answer
+            .entry
+            .clone()
+            .ok_or_else(|| lied("answered without the entry".into()))?;
         let mut line = line(endorser, entry)?;
         if line.entry.transaction.tx_id() != *tx_id {
             return Err(lied("gave another transaction than was asked for".into()));
@@ -254,9 +276,30 @@ impl Client {
     }
 }
 
+/// The entries are all those, and in the order, that a proven header binds.
+fn check_root(lines: &[Line], header: &Header) -> Result<(), String> {
+    let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+    if header.log_size != count {
+        return Err(format!("gave {count} entries of a log of {}", header.log_size));
+    }
+    let mut frontier = Frontier::new();
+    for line in lines {
+        frontier
+            .push(line.entry.leaf_hash(), |_, _, _| {})
+            .ok_or("gave a log that is too long")?;
+    }
+    if frontier.root() != header.log_root {
+        return Err("gave entries that do not hash to the root that the validators have signed".into());
+    }
+    Ok(())
+}
+
 /// A transaction with its proof, asked for again while the evidence is still on its way.
 async fn proof(endorser: &Endorser, tx_id: &TxId) -> Result<proto::ledger::GetTransactionResponse, Error> {
-    let message = GetTransactionRequest { tx_id: tx_id.as_bytes().to_vec(), with_proof: true };
+    let message = GetTransactionRequest {
+        tx_id: tx_id.as_bytes().to_vec(),
+        with_proof: true,
+    };
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -269,21 +312,36 @@ async fn proof(endorser: &Endorser, tx_id: &TxId) -> Result<proto::ledger::GetTr
             Err(status) if refusal_code(&status) == "no_evidence_yet" && attempt < PROOF_ATTEMPTS => {
                 tokio::time::sleep(PROOF_PAUSE).await;
             }
-            Err(status) if status.code() == Code::PermissionDenied => return Err(Error::Forbidden(endorser.party())),
+            Err(status) if status.code() == Code::PermissionDenied => {
+                return Err(Error::Forbidden(endorser.party()));
+            }
             Err(status) => return Err(endorser.failed(&status)),
         }
     }
 }
 
 fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
-    let decoded: Entry = field::parse("entry", &entry.entry)
-        .map_err(|error| Fault::new(endorser.party(), "entry", format!("gave a bad {error}"), &entry.entry))?;
-    Ok(Line { index: entry.index, height: entry.height, time_ms: entry.time_ms, entry: decoded })
+    let decoded: Entry = field::parse("entry", &entry.entry).map_err(|error| {
+        Fault::new(
+            endorser.party(),
+            "entry",
+            format!("gave a bad {error}"),
+            &entry.entry,
+        )
+    })?;
+    Ok(Line {
+        index: entry.index,
+        height: entry.height,
+        time_ms: entry.time_ms,
+        entry: decoded,
+    })
 }
 
 async fn status(endorser: &Endorser) -> Result<GetStatusResponse, Error> {
     let answer = endorser.rpc().get_status(request(GetStatusRequest {})).await;
-    answer.map(tonic::Response::into_inner).map_err(|status| endorser.failed(&status))
+    answer
+        .map(tonic::Response::into_inner)
+        .map_err(|status| endorser.failed(&status))
 }
 
 /// The genesis of the pinned chain, from the first endorser that has it.
@@ -304,7 +362,11 @@ async fn genesis_of(endorser: &Endorser, trust: &Trust) -> Result<Genesis, Error
     let genesis: Genesis =
         field::parse("genesis", &bytes).map_err(|error| lied(format!("gave a bad {error}")))?;
     if genesis.chain_id() != trust.chain_id {
-        return Err(lied(format!("is on chain {} instead of {}", genesis.chain_id(), trust.chain_id)));
+        return Err(lied(format!(
+            "is on chain {} instead of {}",
+            genesis.chain_id(),
+            trust.chain_id
+        )));
     }
     Ok(genesis)
 }

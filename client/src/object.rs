@@ -31,10 +31,16 @@ impl ObjectStore {
     /// Puts a complete object in its place.
     pub(crate) fn keep(&self, object: NewObject, id: &ObjectId) -> Result<(), Error> {
         let doing = || format!("writing to {}", self.0.display());
-        let file = object.0.into_inner().map_err(|error| Error::io(doing())(error.into_error()))?;
+        let file = object
+            .0
+            .into_inner()
+            .map_err(|error| Error::io(doing())(error.into_error()))?;
         file.as_file().sync_all().map_err(Error::io(doing()))?;
-        file.persist_noclobber(self.place(id)).map_err(|error| Error::io(doing())(error.error))?;
-        File::open(&self.0).and_then(|directory| directory.sync_all()).map_err(Error::io(doing()))
+        file.persist_noclobber(self.place(id))
+            .map_err(|error| Error::io(doing())(error.error))?;
+        File::open(&self.0)
+            .and_then(|directory| directory.sync_all())
+            .map_err(Error::io(doing()))
     }
 
     /// An object's encrypted bytes.
@@ -42,7 +48,10 @@ impl ObjectStore {
         let place = self.place(id);
         let file = File::open(&place).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::Object(format!("it is not at {}", place.display())),
-            _ => Error::Io { doing: format!("reading {}", place.display()), source: error },
+            _ => Error::Io {
+                doing: format!("reading {}", place.display()),
+                source: error,
+            },
         })?;
         Ok(BufReader::new(file))
     }
@@ -57,7 +66,9 @@ impl ObjectStore {
 pub(crate) fn new_id(rng: &mut (impl RngCore + CryptoRng)) -> Result<ObjectId, Error> {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);
-    hex::encode(bytes).parse().map_err(|error: envelope::Error| Error::Object(error.to_string()))
+    hex::encode(bytes)
+        .parse()
+        .map_err(|error: envelope::Error| Error::Object(error.to_string()))
 }
 
 /// An object being written.

@@ -125,15 +125,43 @@ impl Profile {
     pub(crate) fn trust(&self) -> Result<Trust, Error> {
         let installation = name("installation", &self.installation)?;
         let chain_id: ChainId = self.chain_id.parse().map_err(|e| bad("chain_id", e))?;
-        let organisations = self.approval.organisations.iter().map(trusted).collect::<Result<Vec<_>, _>>()?;
-        let policy: Policy = self.approval.policy.parse().map_err(|e| bad("approval.policy", e))?;
-        let bundle =
-            TrustBundle::new(self.approval.version, chain_id, installation.clone(), organisations, policy)
-                .map_err(|e| bad("approval", e))?;
-        let key_id = self.key_id.as_deref().map(str::parse).transpose().map_err(|e| bad("key_id", e))?;
-        let endorsers = self.endorsers.iter().map(|e| pinned("endorsers", &e.organisation, &e.identity, &e.address));
-        let coordinators = self.coordinators.iter().map(|c| pinned("coordinators", &c.name, &c.identity, &c.address));
-        let nodes = self.nodes.iter().map(|n| Ok((name("nodes.name", &n.name)?, key("nodes.identity", &n.identity)?)));
+        let organisations = self
+            .approval
+            .organisations
+            .iter()
+            .map(trusted)
+            .collect::<Result<Vec<_>, _>>()?;
+        let policy: Policy = self
+            .approval
+            .policy
+            .parse()
+            .map_err(|e| bad("approval.policy", e))?;
+        let bundle = TrustBundle::new(
+            self.approval.version,
+            chain_id,
+            installation.clone(),
+            organisations,
+            policy,
+        )
+        .map_err(|e| bad("approval", e))?;
+        let key_id = self
+            .key_id
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|e| bad("key_id", e))?;
+        let endorsers = self
+            .endorsers
+            .iter()
+            .map(|e| pinned("endorsers", &e.organisation, &e.identity, &e.address));
+        let coordinators = self
+            .coordinators
+            .iter()
+            .map(|c| pinned("coordinators", &c.name, &c.identity, &c.address));
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|n| Ok((name("nodes.name", &n.name)?, key("nodes.identity", &n.identity)?)));
         Ok(Trust {
             bundle,
             key_id,
@@ -153,7 +181,11 @@ fn trusted(organisation: &OrganisationProfile) -> Result<TrustedOrganisation, Er
 }
 
 fn pinned(field: &'static str, who: &str, identity: &str, address: &str) -> Result<Pinned, Error> {
-    Ok(Pinned { name: name(field, who)?, identity: key(field, identity)?, address: address.to_owned() })
+    Ok(Pinned {
+        name: name(field, who)?,
+        identity: key(field, identity)?,
+        address: address.to_owned(),
+    })
 }
 
 fn name(field: &'static str, text: &str) -> Result<Name, Error> {
@@ -165,5 +197,8 @@ fn key(field: &'static str, text: &str) -> Result<PublicKey, Error> {
 }
 
 fn bad(field: &'static str, reason: impl std::fmt::Display) -> Error {
-    Error::Profile { field, reason: reason.to_string() }
+    Error::Profile {
+        field,
+        reason: reason.to_string(),
+    }
 }

@@ -87,7 +87,10 @@ impl Client {
         let committee = self.committee().await?;
         let version = match asked.version {
             Some(version) => version,
-            None => match self.latest_version(&asked.tenant, &asked.dataset, &asked.document).await {
+            None => match self
+                .latest_version(&asked.tenant, &asked.dataset, &asked.document)
+                .await
+            {
                 // Whether there is such a document is for the ledger to say, on the record.
                 Err(Error::NotFound(_)) => 1,
                 found => found?,
@@ -96,12 +99,22 @@ impl Client {
         let label = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
         let reader = ReaderKey::generate(&mut OsRng);
         let request = self.read_request(asked, version, &reader);
-        let ApprovedRead { approved, certificates, document, recorded, mut faults } =
-            self.request_approvals(&request, &label).await?;
+        let ApprovedRead {
+            approved,
+            certificates,
+            document,
+            recorded,
+            mut faults,
+        } = self.request_approvals(&request, &label).await?;
         let approval_time = started.elapsed();
         let wrapped = &document.wrapped_key;
-        let Released { reencryption, released_by, faults: more } =
-            self.release(&committee, &approved, &certificates, wrapped).await?;
+        let Released {
+            reencryption,
+            released_by,
+            faults: more,
+        } = self
+            .release(&committee, &approved, &certificates, wrapped)
+            .await?;
         faults.extend(more);
         let data_key = open(&reader, &reencryption, wrapped)
             .map_err(|_| Error::Object("its wrapped key does not open; its writer made it so".into()))?;
@@ -120,11 +133,22 @@ impl Client {
             label,
         };
         let encrypted = self.encrypted(&material, &document)?;
-        Ok(Document { report, material, record: document, encrypted })
+        Ok(Document {
+            report,
+            material,
+            record: document,
+            encrypted,
+        })
     }
 
     /// The label of a document version in this installation.
-    pub(crate) fn label(&self, tenant: &Name, dataset: &Name, document: &DocumentName, version: u64) -> Label {
+    pub(crate) fn label(
+        &self,
+        tenant: &Name,
+        dataset: &Name,
+        document: &DocumentName,
+        version: u64,
+    ) -> Label {
         Label {
             installation: self.0.trust.installation.clone(),
             tenant: tenant.clone(),
@@ -147,15 +171,28 @@ impl Client {
             purpose: asked.purpose.clone(),
         };
         let key = self.0.identity.signing_key();
-        Transaction::sign_read(self.0.trust.chain_id, key, reader, nonce, now_ms() + LIFETIME_MS, body)
+        Transaction::sign_read(
+            self.0.trust.chain_id,
+            key,
+            reader,
+            nonce,
+            now_ms() + LIFETIME_MS,
+            body,
+        )
     }
 
-    fn encrypted(&self, material: &Material, document: &DocumentVersion) -> Result<Box<dyn Read + Send>, Error> {
+    fn encrypted(
+        &self,
+        material: &Material,
+        document: &DocumentVersion,
+    ) -> Result<Box<dyn Read + Send>, Error> {
         match (&material.location, &document.inline) {
             (Location::OnChain, Some(inline)) => Ok(Box::new(Cursor::new(inline.clone()))),
             (Location::OnChain, None) => Err(Error::Object("it should be on the chain and is not".into())),
             (Location::Local { id }, _) => Ok(Box::new(self.0.objects.open(id)?)),
-            _ => Err(Error::Object("it is in a kind of place that this version does not know".into())),
+            _ => Err(Error::Object(
+                "it is in a kind of place that this version does not know".into(),
+            )),
         }
     }
 }
@@ -175,13 +212,21 @@ impl Document {
     pub fn copy_to(self, out: &mut impl Write) -> Result<ReadReport, Error> {
         let bad = |error: envelope::Error| Error::Object(error.to_string());
         let context = object_context(&self.report.label);
-        let mut decryptor = Decryptor::new(self.encrypted, &self.material.object_key, &context).map_err(bad)?;
+        let mut decryptor =
+            Decryptor::new(self.encrypted, &self.material.object_key, &context).map_err(bad)?;
         std::io::copy(&mut decryptor, out).map_err(|error| match envelope::Error::of(&error) {
             Some(ours) => Error::Object(ours.to_string()),
-            None => Error::Io { doing: "decrypting the document".into(), source: error },
+            None => Error::Io {
+                doing: "decrypting the document".into(),
+                source: error,
+            },
         })?;
-        let opened = decryptor.finish(Some(Checksum::from_bytes(self.record.checksum))).map_err(bad)?;
-        if opened.encrypted_bytes != self.record.size || opened.plaintext_bytes != self.material.metadata.size() {
+        let opened = decryptor
+            .finish(Some(Checksum::from_bytes(self.record.checksum)))
+            .map_err(bad)?;
+        if opened.encrypted_bytes != self.record.size
+            || opened.plaintext_bytes != self.material.metadata.size()
+        {
             return Err(Error::Object("it does not have the recorded size".into()));
         }
         Ok(self.report)

@@ -40,11 +40,20 @@ impl Client {
         certificates: &[Vec<u8>],
         wrapped: &WrappedKey,
     ) -> Result<Released, Error> {
-        let message = ReencryptRequest { wrapped_key: wrapped.to_bytes(), certificates: certificates.to_vec() };
+        let message = ReencryptRequest {
+            wrapped_key: wrapped.to_bytes(),
+            certificates: certificates.to_vec(),
+        };
         let mut last = Error::Request("the profile names no coordinator".into());
         for coordinator in &self.0.coordinators {
             match coordinator.rpc().reencrypt(request(message.clone())).await {
-                Ok(answer) => match check(&coordinator.party(), committee, approved, wrapped, &answer.into_inner()) {
+                Ok(answer) => match check(
+                    &coordinator.party(),
+                    committee,
+                    approved,
+                    wrapped,
+                    &answer.into_inner(),
+                ) {
                     Ok(released) => return Ok(released),
                     Err(error) => last = error,
                 },
@@ -65,35 +74,60 @@ fn check(
 ) -> Result<Released, Error> {
     let lied = |check, what: &str| Error::from(Fault::new(party.clone(), check, what, &[]));
     if answer.manifest_digest != committee.digest().as_bytes() {
-        return Err(lied("manifest", "answered for another committee than the one on the chain"));
+        return Err(lied(
+            "manifest",
+            "answered for another committee than the one on the chain",
+        ));
     }
     let mut faults = reported(answer);
     let (shares, statements) = decode(answer).map_err(|what| lied("answer", &what))?;
     let manifest = &committee.signed().manifest;
     let context = Context::new(manifest, wrapped, approved.approve_id(), &approved.q())
         .map_err(|error| Error::Request(error.to_string()))?;
-    let stated = stated(&shares, &statements, committee, approved).map_err(|what| lied("statement", &what))?;
+    let stated =
+        stated(&shares, &statements, committee, approved).map_err(|what| lied("statement", &what))?;
     let (verified, culprits) = verify_shares(&context, &shares, &mut OsRng);
     for culprit in culprits {
         // The node has signed for this very share, so it is the node's fault and not the coordinator's.
-        let Some(member) = committee.member(culprit.index) else { continue };
-        let evidence = shares.iter().find(|share| share.index() == culprit.index).map(Canonical::to_bytes);
+        let Some(member) = committee.member(culprit.index) else {
+            continue;
+        };
+        let evidence = shares
+            .iter()
+            .find(|share| share.index() == culprit.index)
+            .map(Canonical::to_bytes);
         let party = Party::CryptoNode(culprit.index.get(), member.name.clone());
         let what = "signed for a share whose proof does not hold";
-        faults.push(Fault::new(party, "share_proof", what, &evidence.unwrap_or_default()));
+        faults.push(Fault::new(
+            party,
+            "share_proof",
+            what,
+            &evidence.unwrap_or_default(),
+        ));
     }
     let needed = manifest.threshold();
     let Some(used) = verified.get(..usize::from(needed.t())) else {
         let needed = format!("{} shares hold where the key needs {needed}", verified.len());
         return Err(Error::TooFew { needed, faults });
     };
-    let released_by = stated.into_iter().filter(|(index, _)| used.iter().any(|share| share.index().get() == *index));
+    let released_by = stated
+        .into_iter()
+        .filter(|(index, _)| used.iter().any(|share| share.index().get() == *index));
     let reencryption = combine(&context, used).map_err(|error| lied("combination", &error.to_string()))?;
     // With more shares than needed there is more than one right combination.
     if shares.len() == used.len() && answer.combined != reencryption.to_bytes() {
-        faults.push(Fault::new(party.clone(), "combination", "gave a combination that is not that of its shares", &answer.combined));
+        faults.push(Fault::new(
+            party.clone(),
+            "combination",
+            "gave a combination that is not that of its shares",
+            &answer.combined,
+        ));
     }
-    Ok(Released { released_by: released_by.collect(), reencryption, faults })
+    Ok(Released {
+        released_by: released_by.collect(),
+        reencryption,
+        faults,
+    })
 }
 
 fn decode(answer: &ReencryptResponse) -> Result<(Vec<ReencryptionShare>, Vec<ReleaseStatement>), String> {
@@ -118,7 +152,9 @@ fn stated(
     let mut seen = BTreeSet::new();
     let mut nodes = Vec::new();
     for (share, statement) in shares.iter().zip(statements) {
-        let member = committee.member(share.index()).ok_or("gave a share of a node that is not in the committee")?;
+        let member = committee
+            .member(share.index())
+            .ok_or("gave a share of a node that is not in the committee")?;
         if !seen.insert(share.index()) {
             return Err(format!("gave two shares of {}", member.name));
         }
@@ -132,7 +168,10 @@ fn stated(
             && statement.q == approved.q()
             && statement.share_digest == share.digest();
         if !about_this {
-            return Err(format!("gave a statement of {} about another release", member.name));
+            return Err(format!(
+                "gave a statement of {} about another release",
+                member.name
+            ));
         }
         nodes.push((share.index().get(), member.name.clone()));
     }
@@ -153,7 +192,12 @@ fn reported(answer: &ReencryptResponse) -> Vec<Fault> {
                 FaultKind::Invalid => "reported_invalid",
             };
             let what = format!("failed, as the coordinator reports: {}", fault.detail);
-            Some(Fault::new(Party::CryptoNode(index, name), check, what, &fault.evidence))
+            Some(Fault::new(
+                Party::CryptoNode(index, name),
+                check,
+                what,
+                &fault.evidence,
+            ))
         })
         .collect()
 }

@@ -34,15 +34,20 @@ pub struct NodeHealth {
 impl Client {
     /// How every coordinator is doing, by its name.
     pub async fn coordinator_statuses(&self) -> Vec<(Name, Result<CoordinatorStatus, Error>)> {
-        let asked = self.0.coordinators.iter().map(|coordinator| async move {
-            (coordinator.name().clone(), status(coordinator).await)
-        });
+        let asked = self
+            .0
+            .coordinators
+            .iter()
+            .map(|coordinator| async move { (coordinator.name().clone(), status(coordinator).await) });
         futures::future::join_all(asked).await
     }
 }
 
 async fn status(coordinator: &Coordinator) -> Result<CoordinatorStatus, Error> {
-    let answer = coordinator.rpc().get_coordinator_status(request(GetCoordinatorStatusRequest {})).await;
+    let answer = coordinator
+        .rpc()
+        .get_coordinator_status(request(GetCoordinatorStatusRequest {}))
+        .await;
     let answer = answer.map_err(|status| coordinator.failed(&status))?.into_inner();
     let nodes = answer.nodes.into_iter().map(|node| NodeHealth {
         index: node.index,
@@ -51,5 +56,8 @@ async fn status(coordinator: &Coordinator) -> Result<CoordinatorStatus, Error> {
         latency_seconds: node.latency_seconds,
         invalid_answers: node.invalid_answers_total,
     });
-    Ok(CoordinatorStatus { nodes: nodes.collect(), receipts_pending: answer.receipts_pending })
+    Ok(CoordinatorStatus {
+        nodes: nodes.collect(),
+        receipts_pending: answer.receipts_pending,
+    })
 }

@@ -7,8 +7,8 @@ use rand_core::{OsRng, RngCore};
 use threshold::encoding::Canonical;
 use tonic::Code;
 
-use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, is_passing, request};
-use crate::error::{Error, Fault};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, is_passing, request};
+use crate::error::{Error, Fault, Party};
 use crate::{Client, now_ms};
 
 /// How long a transaction may wait for its block.
@@ -36,7 +36,13 @@ impl Client {
         let mut nonce = [0; 16];
         OsRng.fill_bytes(&mut nonce);
         let expires_ms = now_ms() + LIFETIME_MS;
-        Transaction::sign(self.0.trust.chain_id, self.0.identity.signing_key(), nonce, expires_ms, body)
+        Transaction::sign(
+            self.0.trust.chain_id,
+            self.0.identity.signing_key(),
+            nonce,
+            expires_ms,
+            body,
+        )
     }
 
     /// Submits a transaction to one endorser after the other until one has it final, and answers with its outcome,
@@ -62,11 +68,28 @@ impl Client {
         // Not always the same one first: endorsers share the work of many clients.
         let start = usize::from(transaction.nonce.first().copied().unwrap_or(0));
         let count = self.0.endorsers.len();
-        for endorser in self.0.endorsers.iter().cycle().skip(start % count.max(1)).take(count) {
-            let message = SubmitRequest { transaction: bytes.clone() };
+        for endorser in self
+            .0
+            .endorsers
+            .iter()
+            .cycle()
+            .skip(start % count.max(1))
+            .take(count)
+        {
+            let message = SubmitRequest {
+                transaction: bytes.clone(),
+            };
             match endorser.rpc().submit(request(message)).await {
-                Ok(answer) => return recorded(endorser, transaction, answer.into_inner().entry),
-                Err(status) if status.code() == Code::PermissionDenied => last = Error::Forbidden(endorser.party()),
+                Ok(answer) => {
+                    return Ok(recorded(
+                        &endorser.party(),
+                        transaction,
+                        answer.into_inner().entry,
+                    )?);
+                }
+                Err(status) if status.code() == Code::PermissionDenied => {
+                    last = Error::Forbidden(endorser.party())
+                }
                 Err(status) if is_passing(status.code()) => last = endorser.failed(&status),
                 Err(status) => return Err(endorser.failed(&status)),
             }
@@ -82,7 +105,10 @@ impl Client {
         let transaction = self.transaction(body);
         let recorded = self.submit(&transaction).await?;
         match recorded.entry.outcome {
-            Outcome::Rejected(reason) => Err(Error::Rejected { reason, tx_id: recorded.tx_id }),
+            Outcome::Rejected(reason) => Err(Error::Rejected {
+                reason,
+                tx_id: recorded.tx_id,
+            }),
             _ => Ok(recorded),
         }
     }
@@ -90,17 +116,31 @@ impl Client {
 
 /// An endorser's answer about a transaction; it must be about this one.
 pub(crate) fn recorded(
-    endorser: &Endorser,
+    party: &Party,
     transaction: &Transaction,
     answer: Option<LogEntry>,
-) -> Result<Recorded, Error> {
-    let line = answer
-        .ok_or_else(|| Fault::new(endorser.party(), "entry", "answered without the entry that was asked for", &[]))?;
-    let lied = |what: String| Fault::new(endorser.party(), "entry", what, &line.entry);
-    let entry: Entry = field::parse("entry", &line.entry).map_err(|error| lied(format!("gave a bad {error}")))?;
+) -> Result<Recorded, Fault> {
+    let missing = || {
+        Fault::new(
+            party.clone(),
+            "entry",
+            "answered without the entry that was asked for",
+            &[],
+        )
+    };
+    let line = answer.ok_or_else(missing)?;
+    let lied = |what: String| Fault::new(party.clone(), "entry", what, &line.entry);
+    let entry: Entry =
+        field::parse("entry", &line.entry).map_err(|error| lied(format!("gave a bad {error}")))?;
     if entry.transaction != *transaction {
-        return Err(lied("gave the entry of another transaction".into()).into());
+        return Err(lied("gave the entry of another transaction".into()));
     }
     let tx_id = transaction.tx_id();
-    Ok(Recorded { tx_id, index: line.index, height: line.height, time_ms: line.time_ms, entry })
+    Ok(Recorded {
+        tx_id,
+        index: line.index,
+        height: line.height,
+        time_ms: line.time_ms,
+        entry,
+    })
 }

@@ -78,9 +78,16 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Rejected`] with the ledger's reason; [`Error::Io`] of the content or the object store.
-    pub async fn write(&self, asked: &WriteRequest, content: &mut (impl Read + Send)) -> Result<WriteReport, Error> {
+    pub async fn write(
+        &self,
+        asked: &WriteRequest,
+        content: &mut (impl Read + Send),
+    ) -> Result<WriteReport, Error> {
         let committee = self.committee().await?;
-        let version = match self.latest_version(&asked.tenant, &asked.dataset, &asked.document).await {
+        let version = match self
+            .latest_version(&asked.tenant, &asked.dataset, &asked.document)
+            .await
+        {
             Ok(latest) => latest + 1,
             Err(Error::NotFound(_)) => 1,
             Err(error) => return Err(error),
@@ -88,7 +95,11 @@ impl Client {
         let label = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
         let sealed = self.seal(&label, content)?;
         let metadata = Metadata::new(&asked.name, sealed.size, &asked.content_type).map_err(unfit)?;
-        let material = Material { object_key: sealed.object_key, location: sealed.location, metadata };
+        let material = Material {
+            object_key: sealed.object_key,
+            location: sealed.location,
+            metadata,
+        };
         let data_key = DataKey::generate(&mut OsRng);
         let blob = material.seal(&data_key, &label, &mut OsRng).map_err(unfit)?;
         let wrapped = wrap(committee.custody_key(), &label, &data_key, &mut OsRng)
@@ -159,7 +170,10 @@ impl Client {
             .endorsers
             .iter()
             .map(|endorser| async move {
-                (endorser, self.get_document(endorser, tenant, dataset, document, 0).await)
+                (
+                    endorser,
+                    self.get_document(endorser, tenant, dataset, document, 0).await,
+                )
             })
             .collect();
         let enough = self.0.endorsers.len() - self.tolerated();
@@ -177,7 +191,10 @@ impl Client {
         versions.sort_unstable_by(|a, b| b.cmp(a));
         match (versions.first(), versions.get(self.tolerated())) {
             (Some(highest), Some(confirmed)) => Ok((*highest, *confirmed)),
-            _ => Err(Error::TooFew { needed: "the latest version of the document".into(), faults }),
+            _ => Err(Error::TooFew {
+                needed: "the latest version of the document".into(),
+                faults,
+            }),
         }
     }
 
@@ -195,7 +212,10 @@ impl Client {
     ) -> Result<DocumentVersion, Error> {
         let mut last = Error::Request("the profile names no endorser".into());
         for endorser in &self.0.endorsers {
-            match self.get_document(endorser, tenant, dataset, document, version).await {
+            match self
+                .get_document(endorser, tenant, dataset, document, version)
+                .await
+            {
                 Ok(found) => return Ok(found),
                 Err(error) => last = error,
             }
@@ -230,7 +250,12 @@ impl Client {
         let lied = |what: String| Error::from(Fault::new(endorser.party(), "document", what, &answer));
         let found: DocumentVersion =
             field::parse("document", &answer).map_err(|error| lied(format!("gave a bad {error}")))?;
-        let expected = self.label(tenant, dataset, document, if version == 0 { found.version } else { version });
+        let expected = self.label(
+            tenant,
+            dataset,
+            document,
+            if version == 0 { found.version } else { version },
+        );
         if *found.wrapped_key.label() != expected || found.label(&self.0.trust.installation) != expected {
             return Err(lied("gave another document than was asked for".into()));
         }
@@ -245,9 +270,14 @@ impl Client {
         let context = object_context(label);
         let reading = || Error::io("reading the content");
         let mut head = Zeroizing::new(Vec::with_capacity(ON_CHAIN + 1));
-        content.by_ref().take(ON_CHAIN as u64 + 1).read_to_end(&mut head).map_err(reading())?;
+        content
+            .by_ref()
+            .take(ON_CHAIN as u64 + 1)
+            .read_to_end(&mut head)
+            .map_err(reading())?;
         if head.len() <= ON_CHAIN {
-            let (encrypted, checksum) = encrypt_to_vec(&object_key, &context, &head, &mut OsRng).map_err(unfit)?;
+            let (encrypted, checksum) =
+                encrypt_to_vec(&object_key, &context, &head, &mut OsRng).map_err(unfit)?;
             return Ok(Sealed {
                 object_key,
                 location: Location::OnChain,
@@ -260,7 +290,9 @@ impl Client {
         let id = crate::object::new_id(&mut OsRng)?;
         let object = self.0.objects.create()?;
         let mut encryptor = Encryptor::new(object, &object_key, &context, &mut OsRng).map_err(unfit)?;
-        encryptor.write_all(&head).map_err(Error::io("encrypting the content"))?;
+        encryptor
+            .write_all(&head)
+            .map_err(Error::io("encrypting the content"))?;
         std::io::copy(content, &mut encryptor).map_err(reading())?;
         let finished = encryptor.finish().map_err(unfit)?;
         self.0.objects.keep(finished.writer, &id)?;
@@ -277,8 +309,10 @@ impl Client {
 
 fn unfit(error: envelope::Error) -> Error {
     match error {
-        envelope::Error::Io(source) => Error::Io { doing: "writing the encrypted object".into(), source },
+        envelope::Error::Io(source) => Error::Io {
+            doing: "writing the encrypted object".into(),
+            source,
+        },
         other => Error::Request(other.to_string()),
     }
 }
-

@@ -9,7 +9,7 @@ mod measure;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use self::load::Load;
 use self::measure::{Latencies, cores};
@@ -39,7 +39,10 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
     let commits = load.commits(SINGLE).await;
     say("reads, one at a time");
     let single = load.reads(1, SINGLE).await;
-    say(&format!("reads, {} at a time, for {} s", arguments.readers, arguments.seconds));
+    say(&format!(
+        "reads, {} at a time, for {} s",
+        arguments.readers, arguments.seconds
+    ));
     let window = Duration::from_secs(arguments.seconds);
     let many = load.reads(arguments.readers, window).await;
     if arguments.transactions > 0 {
@@ -50,35 +53,53 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
     let memory = Memory::of(&cluster)?;
     drop(progress);
     let errors = commits.errors() + single.errors() + many.errors();
-    let value = json!({
-        "single_p50_ms": single.percentile_ms(50.0),
-        "single_p99_ms": single.percentile_ms(99.0),
-        "single_reads": single.count(),
-        "commit_p50_ms": commits.percentile_ms(50.0),
-        "commit_p99_ms": commits.percentile_ms(99.0),
-        "single_to_commit": ratio(&single, &commits),
-        "reads_per_second": many.per_second(window),
-        "p50_ms": many.percentile_ms(50.0),
-        "p99_ms": many.percentile_ms(99.0),
-        "reads": many.count(),
-        "errors": errors,
-        "first_error": many.first_error().or(single.first_error()).or(commits.first_error()),
-        "wrapped_key_bytes": load.wrapped_key_bytes(),
-        "crypto_node_rss_mb": memory.node,
-        "endorser_rss_mb": memory.endorser,
-        "coordinator_rss_mb": memory.coordinator,
-        "readers": arguments.readers,
-        "seconds": arguments.seconds,
-        "log_size": load.log_size().await?,
-        "cores": cores(),
-        "optimised": !cfg!(debug_assertions),
-    });
+    let figures = [
+        ("single_p50_ms", json!(single.percentile_ms(50.0))),
+        ("single_p99_ms", json!(single.percentile_ms(99.0))),
+        ("single_reads", json!(single.count())),
+        ("commit_p50_ms", json!(commits.percentile_ms(50.0))),
+        ("commit_p99_ms", json!(commits.percentile_ms(99.0))),
+        ("single_to_commit", json!(ratio(&single, &commits))),
+        ("reads_per_second", json!(many.per_second(window))),
+        ("p50_ms", json!(many.percentile_ms(50.0))),
+        ("p99_ms", json!(many.percentile_ms(99.0))),
+        ("reads", json!(many.count())),
+        ("errors", json!(errors)),
+        (
+            "first_error",
+            json!(
+                many.first_error()
+                    .or(single.first_error())
+                    .or(commits.first_error())
+            ),
+        ),
+        ("wrapped_key_bytes", json!(load.wrapped_key_bytes())),
+        ("crypto_node_rss_mb", json!(memory.node)),
+        ("endorser_rss_mb", json!(memory.endorser)),
+        ("coordinator_rss_mb", json!(memory.coordinator)),
+        ("readers", json!(arguments.readers)),
+        ("seconds", json!(arguments.seconds)),
+        ("log_size", json!(load.log_size().await?)),
+        ("cores", json!(cores())),
+        ("optimised", json!(!cfg!(debug_assertions))),
+    ];
     cluster.shutdown().await?;
-    output.result(&value, &text(&value))?;
+    let text: Vec<String> = figures
+        .iter()
+        .map(|(name, figure)| format!("{name:20} {figure}"))
+        .collect();
+    let value: Map<String, Value> = figures
+        .into_iter()
+        .map(|(name, figure)| (name.to_owned(), figure))
+        .collect();
+    output.result(&Value::Object(value), &text.join("\n"))?;
     if errors == 0 {
         return Ok(());
     }
-    Err(Failure::error(format!("{errors} operations failed"), "see first_error in the output"))
+    Err(Failure::error(
+        format!("{errors} operations failed"),
+        "see first_error in the output",
+    ))
 }
 
 /// The largest of each kind of process, in units of 10^6 bytes.
@@ -92,7 +113,10 @@ impl Memory {
     fn of(cluster: &Cluster) -> Outcome<Self> {
         let layout = cluster.layout();
         let largest = |seats: &[crate::cluster::Seat]| -> Outcome<f64> {
-            let sizes = seats.iter().map(|seat| cluster.rss(&seat.name)).collect::<Outcome<Vec<u64>>>()?;
+            let sizes = seats
+                .iter()
+                .map(|seat| cluster.rss(&seat.name))
+                .collect::<Outcome<Vec<u64>>>()?;
             Ok(measure::megabytes(sizes.into_iter().max().unwrap_or(0)))
         };
         Ok(Self {
@@ -105,9 +129,4 @@ impl Memory {
 
 fn ratio(single: &Latencies, commits: &Latencies) -> f64 {
     measure::rounded(single.percentile_ms(50.0) / commits.percentile_ms(50.0).max(0.001))
-}
-
-fn text(value: &Value) -> String {
-    let Value::Object(figures) = value else { return String::new() };
-    figures.iter().map(|(name, figure)| format!("{name:20} {figure}")).collect::<Vec<_>>().join("\n")
 }

@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Keys that no one holds alone: wrap, approve on a ledger, re-encrypt by quorum, prove it.
 #[derive(Debug, Parser)]
 #[command(name = "quorate", version, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 done; 1 an error; 2 the answer is no (denied, rejected, invalid).\n\
-    Start with `quorate demo`, then `quorate dev`.")]
+#[command(
+    after_help = "Exit status: 0 done; 1 an error; 2 the answer is no (denied, rejected, invalid).\n\
+    Start with `quorate demo`, then `quorate dev`."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -325,7 +327,6 @@ impl DaemonKind {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

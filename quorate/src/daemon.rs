@@ -21,7 +21,9 @@ pub(crate) fn run(arguments: &DaemonArgs) -> Outcome {
             DaemonKind::LedgerEndorser => {
                 ledger_endorser::run(load(&arguments.config, "LEDGER_ENDORSER")?, stop).await?;
             }
-            DaemonKind::Coordinator => coordinator::run(load(&arguments.config, "COORDINATOR")?, stop).await?,
+            DaemonKind::Coordinator => {
+                coordinator::run(load(&arguments.config, "COORDINATOR")?, stop).await?
+            }
         }
         Ok(())
     })

@@ -39,10 +39,16 @@ pub(crate) async fn run(output: Output, keep: bool) -> Outcome {
     let mut story = Story::new(output);
     let told = tell(&mut story, &place).await;
     if keep || told.is_err() {
-        output.message(&format!("the cluster's files are in {}", directory.keep().display()));
+        output.message(&format!(
+            "the cluster's files are in {}",
+            directory.keep().display()
+        ));
     }
     told?;
-    story.end(&format!("all of it held, in {:.0} seconds", started.elapsed().as_secs_f64()))
+    story.end(&format!(
+        "all of it held, in {:.0} seconds",
+        started.elapsed().as_secs_f64()
+    ))
 }
 
 async fn tell(story: &mut Story, place: &Path) -> Outcome {
@@ -63,7 +69,11 @@ async fn start(story: &mut Story, place: &Path) -> Outcome<Cluster> {
     let say = |what: &str| progress.say(what);
     let mut cluster = Cluster::prepare(place, &say)?;
     cluster.start_all(&say).await?;
-    let ports: Vec<String> = cluster.layout().seats().map(|(_, seat)| seat.listen.port().to_string()).collect();
+    let ports: Vec<String> = cluster
+        .layout()
+        .seats()
+        .map(|(_, seat)| seat.listen.port().to_string())
+        .collect();
     story.step(
         "A cluster starts",
         &format!(
@@ -99,12 +109,16 @@ async fn administer(story: &mut Story, cluster: &Cluster) -> Outcome<People> {
     let mut clients = Vec::new();
     for user in ["alice", "bob", "mallory"] {
         let key = identity(user)?;
-        admin.create_user(name(TENANT)?, name(user)?, public(&key)).await?;
+        admin
+            .create_user(name(TENANT)?, name(user)?, public(&key))
+            .await?;
         clients.push(cluster.client(key).await?);
     }
     let alice = name("alice")?;
     let (owners, writers, readers) = ([alice.clone()].into(), [alice].into(), [name("bob")?].into());
-    admin.create_dataset(name(TENANT)?, name(DATASET)?, owners, writers, readers).await?;
+    admin
+        .create_dataset(name(TENANT)?, name(DATASET)?, owners, writers, readers)
+        .await?;
     story.step(
         "A tenant, three users and a dataset are recorded",
         &format!(
@@ -167,7 +181,11 @@ async fn read(story: &mut Story, bob: &Client, file: &Path, place: &Path) -> Out
 
 async fn refuse(story: &mut Story, mallory: &Client) -> Outcome {
     let refusal = mallory.read(&request("mallory", "curiosity")?).await;
-    let Err(Error::Denied { reason: reason @ DenialReason::NotAReader, tx_id }) = refusal else {
+    let Err(Error::Denied {
+        reason: reason @ DenialReason::NotAReader,
+        tx_id,
+    }) = refusal
+    else {
         return Err(broken("the ledger denies a read by somebody who is not a reader"));
     };
     story.step(
@@ -180,7 +198,11 @@ async fn refuse(story: &mut Story, mallory: &Client) -> Outcome {
 
 async fn fail_some(story: &mut Story, cluster: &mut Cluster, report: &ReadReport) -> Outcome {
     // Two that have just served bob, so that others must take their place.
-    let mut nodes: Vec<String> = report.released_by.iter().map(|(_, name)| name.to_string()).collect();
+    let mut nodes: Vec<String> = report
+        .released_by
+        .iter()
+        .map(|(_, name)| name.to_string())
+        .collect();
     nodes.truncate(2);
     let endorser = report.approved_by.first().map(|name| format!("endorser-{name}"));
     let stopped: Vec<String> = nodes.into_iter().chain(endorser).collect();
@@ -189,7 +211,11 @@ async fn fail_some(story: &mut Story, cluster: &mut Cluster, report: &ReadReport
     }
     story.step(
         "Two crypto nodes and an endorser stop",
-        &format!("{} are gone; {} processes run on.", stopped.join(", "), cluster.running().count()),
+        &format!(
+            "{} are gone; {} processes run on.",
+            stopped.join(", "),
+            cluster.running().count()
+        ),
         "each of the two quorums has lost all that it can lose.",
     )
 }
@@ -213,7 +239,11 @@ async fn read_again(story: &mut Story, bob: &Client, file: &Path, place: &Path) 
 async fn log(story: &mut Story, cluster: &Cluster, written: &WriteReport, report: &ReadReport) -> Outcome {
     let auditor = cluster.client(cluster.auditor()?).await?;
     let log = auditor.await_receipt(&report.approve_id).await?;
-    let on_record = |wanted| log.lines.iter().any(|line| line.entry.transaction.tx_id() == wanted);
+    let on_record = |wanted| {
+        log.lines
+            .iter()
+            .any(|line| line.entry.transaction.tx_id() == wanted)
+    };
     if !on_record(written.tx_id) || !on_record(report.approve_id) {
         return Err(broken("the write and the read are in the log"));
     }
@@ -254,7 +284,11 @@ fn request(user: &str, purpose: &str) -> Outcome<ReadRequest> {
 }
 
 fn same(original: &Path, copy: &Path) -> Outcome {
-    if fs::read(original)? == fs::read(copy)? { Ok(()) } else { Err(broken("a read gives what was written")) }
+    if fs::read(original)? == fs::read(copy)? {
+        Ok(())
+    } else {
+        Err(broken("a read gives what was written"))
+    }
 }
 
 fn broken(promise: &str) -> Failure {
@@ -278,5 +312,9 @@ fn name(text: &str) -> Outcome<Name> {
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

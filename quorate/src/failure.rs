@@ -27,12 +27,22 @@ pub struct Failure {
 impl Failure {
     /// The machinery failed.
     pub fn error(message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Error, message: message.into(), next: next.into(), code: "error".into() }
+        Self {
+            verdict: Verdict::Error,
+            message: message.into(),
+            next: next.into(),
+            code: "error".into(),
+        }
     }
 
     /// The answer is no.
     pub fn no(code: impl Into<String>, message: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { verdict: Verdict::No, message: message.into(), next: next.into(), code: code.into() }
+        Self {
+            verdict: Verdict::No,
+            message: message.into(),
+            next: next.into(),
+            code: code.into(),
+        }
     }
 
     /// The same failure, in a context.

@@ -16,9 +16,15 @@ impl Home {
         if let Some(directory) = env::var_os("QUORATE_HOME").filter(|value| !value.is_empty()) {
             return Ok(Self(PathBuf::from(directory)));
         }
-        env::var_os("HOME").filter(|value| !value.is_empty()).map(|home| Self(Path::new(&home).join(".quorate"))).ok_or_else(
-            || Failure::error("there is no home directory", "set QUORATE_HOME to a directory of yours"),
-        )
+        env::var_os("HOME")
+            .filter(|value| !value.is_empty())
+            .map(|home| Self(Path::new(&home).join(".quorate")))
+            .ok_or_else(|| {
+                Failure::error(
+                    "there is no home directory",
+                    "set QUORATE_HOME to a directory of yours",
+                )
+            })
     }
 
     /// A home at a given place.
@@ -61,10 +67,14 @@ impl Home {
 /// Creates a directory that only its owner can enter.
 pub(crate) fn private_directory(path: &Path) -> Outcome {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-        Failure::error(
-            format!("cannot create {}: {error}", path.display()),
-            "check that the disk has room and that the directory above it is yours",
-        )
-    })
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| {
+            Failure::error(
+                format!("cannot create {}: {error}", path.display()),
+                "check that the disk has room and that the directory above it is yours",
+            )
+        })
 }

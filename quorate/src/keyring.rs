@@ -63,7 +63,10 @@ impl Keyring {
     /// The keyring of a home.
     #[must_use]
     pub fn of(home: &Home) -> Self {
-        Self { keys: home.keys(), passphrase: home.passphrase() }
+        Self {
+            keys: home.keys(),
+            passphrase: home.passphrase(),
+        }
     }
 
     /// Makes a key; refuses to replace one.
@@ -101,7 +104,10 @@ impl Keyring {
         let identity = Identity::load(&path, &self.unseal()?).map_err(|error| {
             Failure::error(
                 format!("the key of {owner} does not open: {error}"),
-                format!("{} must hold the passphrase that the key was sealed with", self.passphrase.display()),
+                format!(
+                    "{} must hold the passphrase that the key was sealed with",
+                    self.passphrase.display()
+                ),
             )
         })?;
         Ok(Arc::new(identity))
@@ -117,7 +123,9 @@ impl Keyring {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        identity.save(&self.unseal()?, &path).map_err(anyhow::Error::from)?;
+        identity
+            .save(&self.unseal()?, &path)
+            .map_err(anyhow::Error::from)?;
         Ok(())
     }
 
@@ -128,7 +136,13 @@ impl Keyring {
             .into_iter()
             .flatten()
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".key").map(str::to_owned))
+            .filter_map(|entry| {
+                entry
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".key")
+                    .map(str::to_owned)
+            })
             .collect();
         users.sort();
         users
@@ -182,8 +196,12 @@ pub(crate) fn passphrase(path: &Path) -> Outcome<Passphrase> {
 
 fn advice(owner: &Owner) -> String {
     match owner {
-        Owner::Admin | Owner::Auditor => "run `quorate dev`, which makes one for a local cluster, or bring the key file here".to_owned(),
-        Owner::TenantAdmin(tenant) => format!("run `quorate tenant create {tenant}`, or bring the key file here"),
+        Owner::Admin | Owner::Auditor => {
+            "run `quorate dev`, which makes one for a local cluster, or bring the key file here".to_owned()
+        }
+        Owner::TenantAdmin(tenant) => {
+            format!("run `quorate tenant create {tenant}`, or bring the key file here")
+        }
         Owner::User(tenant, user) => {
             format!("run `quorate user create {tenant} {user}`, or choose another with --as")
         }

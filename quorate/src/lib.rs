@@ -43,7 +43,11 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             );
             // Nothing sensible is left to do when the terminal is gone.
             let _ = error.print();
-            return if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if asked {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
     };
     let output = Output::new(cli.global.json);

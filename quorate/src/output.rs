@@ -30,7 +30,11 @@ impl Output {
 
     /// One result: the value with `--json`, else the text.
     pub fn result(self, value: &Value, text: &str) -> Outcome {
-        if self.json { self.line(&pretty(value)) } else { self.line(text) }
+        if self.json {
+            self.line(&pretty(value))
+        } else {
+            self.line(text)
+        }
     }
 
     /// Rows: a JSON array of objects, else a table.
@@ -114,7 +118,9 @@ impl Drop for Progress {
 /// A table as text.
 pub(crate) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().copied());
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
@@ -125,7 +131,13 @@ pub(crate) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
 /// Text from the ledger or a peer, made harmless for a terminal: control characters are escaped.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
         .collect()
 }
 

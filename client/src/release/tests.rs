@@ -45,7 +45,13 @@ impl Scene {
     }
 
     fn context(&self) -> Context<'_> {
-        Context::new(self.nodes.manifest(), &self.wrapped, APPROVE_ID, &self.reader.public()).unwrap()
+        Context::new(
+            self.nodes.manifest(),
+            &self.wrapped,
+            APPROVE_ID,
+            &self.reader.public(),
+        )
+        .unwrap()
     }
 
     /// What these nodes and an honest coordinator answer.
@@ -64,7 +70,10 @@ impl Scene {
         let combined = combine(&context, verified.get(..3).unwrap()).unwrap();
         ReencryptResponse {
             manifest_digest: self.committee.digest().as_bytes().to_vec(),
-            statements: shares.iter().map(|share| self.state(share, share.index()).to_bytes()).collect(),
+            statements: shares
+                .iter()
+                .map(|share| self.state(share, share.index()).to_bytes())
+                .collect(),
             shares: shares.iter().map(Canonical::to_bytes).collect(),
             combined: combined.to_bytes(),
             faults: Vec::new(),
@@ -90,7 +99,13 @@ impl Scene {
     }
 
     fn check(&self) -> Result<Released, Error> {
-        check(&coordinator(), &self.committee, &self.approved, &self.wrapped, &self.answer)
+        check(
+            &coordinator(),
+            &self.committee,
+            &self.approved,
+            &self.wrapped,
+            &self.answer,
+        )
     }
 
     /// The check by which the coordinator was caught.
@@ -142,7 +157,14 @@ fn approve(wrapped: &WrappedKey, reader: &ReaderKey) -> Approved {
 fn an_honest_answer_opens() {
     let scene = Scene::new();
     let released = scene.check().unwrap();
-    assert_eq!(released.released_by.iter().map(|(seat, _)| *seat).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(
+        released
+            .released_by
+            .iter()
+            .map(|(seat, _)| *seat)
+            .collect::<Vec<_>>(),
+        [1, 3, 4]
+    );
     assert!(released.faults.is_empty());
     let data_key = open(&scene.reader, &released.reencryption, &scene.wrapped).unwrap();
     assert_eq!(data_key.expose(), &[9; 32]);
@@ -208,16 +230,28 @@ fn c8_p9_a_node_that_signs_for_a_bad_share_is_named_with_evidence() {
     scene.answer = scene.honest(&[1, 2, 3, 4]);
     // A share for another read: well formed, and its proof does not hold in this one.
     let other = ReaderKey::generate(&mut TestRng::new("other reader"));
-    let context =
-        Context::new(scene.nodes.manifest(), &scene.wrapped, APPROVE_ID, &other.public()).unwrap();
+    let context = Context::new(
+        scene.nodes.manifest(),
+        &scene.wrapped,
+        APPROVE_ID,
+        &other.public(),
+    )
+    .unwrap();
     let index = ParticipantIndex::new(2).unwrap();
-    let bad = reencrypt(scene.nodes.share(index).unwrap(), &context, &mut TestRng::new("bad")).unwrap();
+    let bad = reencrypt(
+        scene.nodes.share(index).unwrap(),
+        &context,
+        &mut TestRng::new("bad"),
+    )
+    .unwrap();
     scene.answer.shares[1] = bad.to_bytes();
     scene.answer.statements[1] = scene.state(&bad, index).to_bytes();
 
     let released = scene.check().unwrap();
     assert!(open(&scene.reader, &released.reencryption, &scene.wrapped).is_ok());
-    let [fault] = released.faults.as_slice() else { panic!("one fault: {:?}", released.faults) };
+    let [fault] = released.faults.as_slice() else {
+        panic!("one fault: {:?}", released.faults)
+    };
     assert_eq!(fault.party, Party::CryptoNode(2, "node-2".parse().unwrap()));
     assert_eq!((fault.check, &fault.evidence), ("share_proof", &bad.to_bytes()));
     assert!(released.released_by.iter().all(|(seat, _)| *seat != 2));
@@ -237,5 +271,8 @@ fn a_wrong_combination_is_named_and_not_used() {
     scene.answer.combined = scene.honest(&[1, 2, 5]).shares[0].get(..66).unwrap().to_vec();
     let released = scene.check().unwrap();
     assert!(open(&scene.reader, &released.reencryption, &scene.wrapped).is_ok());
-    assert_eq!(released.faults.first().map(|fault| fault.check), Some("combination"));
+    assert_eq!(
+        released.faults.first().map(|fault| fault.check),
+        Some("combination")
+    );
 }

@@ -39,14 +39,18 @@ impl Load {
         let [organisation, ..] = ORGANISATIONS;
         let chief = cluster.client(cluster.admin(organisation)?).await?;
         let (admin, user) = (identity("admin")?, identity("user")?);
-        chief.create_tenant(name(TENANT)?, PublicKey::of(admin.signing_key())).await?;
+        chief
+            .create_tenant(name(TENANT)?, PublicKey::of(admin.signing_key()))
+            .await?;
         let admin = cluster.client(admin).await?;
         let key = PublicKey::of(user.signing_key());
         admin.create_user(name(TENANT)?, name("user")?, key).await?;
         let idle = PublicKey::of(identity("idle")?.signing_key());
         admin.create_user(name(TENANT)?, name("idle")?, idle).await?;
         let all = || Ok::<_, crate::Failure>([name("user")?].into());
-        admin.create_dataset(name(TENANT)?, name(DATASET)?, all()?, all()?, all()?).await?;
+        admin
+            .create_dataset(name(TENANT)?, name(DATASET)?, all()?, all()?, all()?)
+            .await?;
         let mut readers = Vec::new();
         for _ in 0..CONNECTIONS {
             readers.push(cluster.client(Arc::clone(&user)).await?);
@@ -61,7 +65,12 @@ impl Load {
         let writer = cluster.client(user).await?;
         let written = writer.write(&request, &mut Cursor::new(CONTENT)).await?;
         let wrapped_key_bytes = written.wrapped_key_bytes;
-        Ok(Self { admin, readers, wrapped_key_bytes, next: Arc::default() })
+        Ok(Self {
+            admin,
+            readers,
+            wrapped_key_bytes,
+            next: Arc::default(),
+        })
     }
 
     pub(super) fn wrapped_key_bytes(&self) -> usize {
@@ -101,7 +110,10 @@ impl Load {
         let left = AtomicU64::new(transactions);
         let workers = (0..submitters).map(|_| async {
             let mut results = Vec::new();
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok() {
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1))
+                .is_ok()
+            {
                 let started = Instant::now();
                 results.push(self.commit().await.map(|()| started.elapsed()));
             }
@@ -113,7 +125,12 @@ impl Load {
     /// How long the log has become.
     pub(super) async fn log_size(&self) -> Outcome<u64> {
         let statuses = self.admin.endorser_statuses().await;
-        Ok(statuses.into_iter().filter_map(|(_, status)| status.ok()).map(|s| s.header.log_size).max().unwrap_or(0))
+        Ok(statuses
+            .into_iter()
+            .filter_map(|(_, status)| status.ok())
+            .map(|s| s.header.log_size)
+            .max()
+            .unwrap_or(0))
     }
 
     /// One small transaction: a role granted or revoked in turn. Applied or not, it is recorded.
@@ -127,12 +144,26 @@ impl Load {
         let role = Role::Reader;
         let grant = self.next.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         let body = if grant {
-            Body::Grant { tenant, dataset, user, role }
+            Body::Grant {
+                tenant,
+                dataset,
+                user,
+                role,
+            }
         } else {
-            Body::Revoke { tenant, dataset, user, role }
+            Body::Revoke {
+                tenant,
+                dataset,
+                user,
+                role,
+            }
         };
         let transaction = self.admin.transaction(body);
-        self.admin.submit(&transaction).await.map(|_| ()).map_err(|error| failed(&error))
+        self.admin
+            .submit(&transaction)
+            .await
+            .map(|_| ())
+            .map_err(|error| failed(&error))
     }
 }
 

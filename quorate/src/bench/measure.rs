@@ -40,10 +40,16 @@ impl Latencies {
     }
 
     /// The smallest time within which `percent` of the operations were done (nearest rank).
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100 percent of a length")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 100 percent of a length"
+    )]
     pub(super) fn percentile_ms(&self, percent: f64) -> f64 {
         let rank = (self.sorted.len() as f64 * percent / 100.0).ceil().max(1.0) as usize;
-        self.sorted.get(rank - 1).map_or(0.0, |time| rounded(time.as_secs_f64() * 1000.0))
+        self.sorted
+            .get(rank - 1)
+            .map_or(0.0, |time| rounded(time.as_secs_f64() * 1000.0))
     }
 
     pub(super) fn per_second(&self, window: Duration) -> f64 {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use proto::custody::{CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest, ProposeKeyGenerationRequest};
+use proto::custody::{
+    CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest, ProposeKeyGenerationRequest,
+};
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 use tokio::time::{Instant, sleep};
@@ -38,7 +40,14 @@ impl Cluster {
     fn operators(&self) -> Outcome<Vec<Operator>> {
         let nodes = self.profile.nodes.iter();
         nodes
-            .map(|node| operator::connect(&node.name, &node.address, &node.identity, &*self.operator(&node.name)?))
+            .map(|node| {
+                operator::connect(
+                    &node.name,
+                    &node.address,
+                    &node.identity,
+                    &*self.operator(&node.name)?,
+                )
+            })
             .collect()
     }
 
@@ -84,10 +93,19 @@ async fn up(operator: &mut Operator) -> Outcome<GetNodeStatusResponse> {
 /// Proposes at the first node, joins at every node as its own operator, waits for all to be done.
 async fn generate(operators: &mut [Operator]) -> Outcome<SignedManifest> {
     let Some(first) = operators.first_mut() else {
-        return Err(Failure::error("the cluster has no crypto nodes", "run `quorate dev --reset`"));
+        return Err(Failure::error(
+            "the cluster has no crypto nodes",
+            "run `quorate dev --reset`",
+        ));
     };
-    let message = ProposeKeyGenerationRequest { threshold: THRESHOLD.into() };
-    let proposed = first.rpc.propose_key_generation(message).await.map_err(|status| first.failed(&status))?;
+    let message = ProposeKeyGenerationRequest {
+        threshold: THRESHOLD.into(),
+    };
+    let proposed = first
+        .rpc
+        .propose_key_generation(message)
+        .await
+        .map_err(|status| first.failed(&status))?;
     let ceremony_id = proposed.into_inner().ceremony_id;
     for operator in operators.iter_mut() {
         join(operator, &ceremony_id).await?;
@@ -96,7 +114,10 @@ async fn generate(operators: &mut [Operator]) -> Outcome<SignedManifest> {
         done(operator, &ceremony_id).await?;
     }
     active(operators).await?.ok_or_else(|| {
-        Failure::error("the crypto nodes do not hold one and the same key", "run `quorate dev --reset`")
+        Failure::error(
+            "the crypto nodes do not hold one and the same key",
+            "run `quorate dev --reset`",
+        )
     })
 }
 
@@ -107,7 +128,9 @@ async fn join(operator: &mut Operator, ceremony_id: &[u8]) -> Outcome {
         let ceremony = operator.status().await?.ceremony;
         let known = ceremony.is_some_and(|ceremony| ceremony.ceremony_id == ceremony_id);
         if known {
-            let message = JoinCeremonyRequest { ceremony_id: ceremony_id.to_vec() };
+            let message = JoinCeremonyRequest {
+                ceremony_id: ceremony_id.to_vec(),
+            };
             return match operator.rpc.join_ceremony(message).await {
                 Ok(_) => Ok(()),
                 Err(status) => Err(operator.failed(&status)),
@@ -124,25 +147,38 @@ async fn done(operator: &mut Operator, ceremony_id: &[u8]) -> Outcome {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let status = operator.status().await?;
-        let ceremony = status.ceremony.filter(|ceremony| ceremony.ceremony_id == ceremony_id);
+        let ceremony = status
+            .ceremony
+            .filter(|ceremony| ceremony.ceremony_id == ceremony_id);
         match ceremony.as_ref().map(|ceremony| ceremony.phase()) {
             Some(CeremonyPhase::Done) if !status.manifest.is_empty() => return Ok(()),
             Some(CeremonyPhase::Aborted) => {
                 let reason = ceremony.map(|ceremony| ceremony.reason).unwrap_or_default();
-                return Err(late(operator, &format!("has aborted the key generation: {reason}")));
+                return Err(late(
+                    operator,
+                    &format!("has aborted the key generation: {reason}"),
+                ));
             }
-            _ if Instant::now() > deadline => return Err(late(operator, "has not finished the key generation")),
+            _ if Instant::now() > deadline => {
+                return Err(late(operator, "has not finished the key generation"));
+            }
             _ => sleep(PAUSE).await,
         }
     }
 }
 
 fn late(operator: &Operator, what: &str) -> Failure {
-    Failure::error(format!("crypto node {} {what}", operator.name()), "read its log in the cluster's directory")
+    Failure::error(
+        format!("crypto node {} {what}", operator.name()),
+        "read its log in the cluster's directory",
+    )
 }
 
 fn decode(bytes: &[u8]) -> Outcome<SignedManifest> {
     SignedManifest::from_bytes(bytes).map_err(|error| {
-        Failure::error(format!("the committee manifest does not decode: {error}"), "run `quorate dev --reset`")
+        Failure::error(
+            format!("the committee manifest does not decode: {error}"),
+            "run `quorate dev --reset`",
+        )
     })
 }

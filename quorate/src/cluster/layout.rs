@@ -55,24 +55,44 @@ impl Layout {
         let wanted = usize::from(NODES) * 2 + ORGANISATIONS.len() * 3 + 2;
         let mut free = ports::free(wanted)?.into_iter();
         let mut next = || {
-            free.next().ok_or_else(|| Failure::error("ports ran out", "run the command again"))
+            free.next()
+                .ok_or_else(|| Failure::error("ports ran out", "run the command again"))
         };
         let mut seat = |name: String, engine: bool| -> Outcome<Seat> {
             let consensus = if engine { Some(next()?) } else { None };
-            Ok(Seat { name, listen: next()?, operations: next()?, consensus })
+            Ok(Seat {
+                name,
+                listen: next()?,
+                operations: next()?,
+                consensus,
+            })
         };
-        let nodes = (1..=NODES).map(|i| seat(format!("crypto-{i}"), false)).collect::<Outcome<_>>()?;
-        let endorsers =
-            ORGANISATIONS.iter().map(|name| seat(format!("endorser-{name}"), true)).collect::<Outcome<_>>()?;
+        let nodes = (1..=NODES)
+            .map(|i| seat(format!("crypto-{i}"), false))
+            .collect::<Outcome<_>>()?;
+        let endorsers = ORGANISATIONS
+            .iter()
+            .map(|name| seat(format!("endorser-{name}"), true))
+            .collect::<Outcome<_>>()?;
         let coordinator = seat(COORDINATOR.to_owned(), false)?;
-        Ok(Self { created_ms, nodes, endorsers, coordinator })
+        Ok(Self {
+            created_ms,
+            nodes,
+            endorsers,
+            coordinator,
+        })
     }
 
     /// All daemons: endorsers first, so that the ledger is there when the others look for it.
     pub fn seats(&self) -> impl Iterator<Item = (DaemonKind, &Seat)> {
-        let endorsers = self.endorsers.iter().map(|seat| (DaemonKind::LedgerEndorser, seat));
+        let endorsers = self
+            .endorsers
+            .iter()
+            .map(|seat| (DaemonKind::LedgerEndorser, seat));
         let nodes = self.nodes.iter().map(|seat| (DaemonKind::CryptoNode, seat));
-        endorsers.chain(nodes).chain(std::iter::once((DaemonKind::Coordinator, &self.coordinator)))
+        endorsers
+            .chain(nodes)
+            .chain(std::iter::once((DaemonKind::Coordinator, &self.coordinator)))
     }
 
     /// One daemon by its name.

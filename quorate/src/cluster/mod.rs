@@ -86,7 +86,14 @@ impl Cluster {
             )
         })?;
         let profile = provision::profile(&paths, &layout)?;
-        Ok(Self { program: program()?, paths, layout, profile, running: BTreeMap::new(), _lock: lock })
+        Ok(Self {
+            program: program()?,
+            paths,
+            layout,
+            profile,
+            running: BTreeMap::new(),
+            _lock: lock,
+        })
     }
 
     /// Starts every daemon that is not running and waits for all.
@@ -102,7 +109,11 @@ impl Cluster {
             say(&format!("waiting for {name}"));
             // Crypto nodes and the coordinator are ready only when there is a key.
             let kind = self.layout.seat(name)?.0;
-            let wanted = if kind == DaemonKind::LedgerEndorser { Condition::Ready } else { Condition::Alive };
+            let wanted = if kind == DaemonKind::LedgerEndorser {
+                Condition::Ready
+            } else {
+                Condition::Alive
+            };
             self.wait_for(name, wanted).await?;
         }
         Ok(())
@@ -144,7 +155,10 @@ impl Cluster {
 
     /// Resident memory of one daemon, in bytes.
     pub fn rss(&self, name: &str) -> Outcome<u64> {
-        self.running.get(name).ok_or_else(|| not_running(name))?.resident()
+        self.running
+            .get(name)
+            .ok_or_else(|| not_running(name))?
+            .resident()
     }
 
     /// The process id of one daemon.
@@ -159,8 +173,15 @@ impl Cluster {
 
     /// The first daemon that has ended by itself, with its last words.
     pub fn ended(&mut self) -> Option<(String, String)> {
-        let ended = self.running.iter_mut().find_map(|(name, process)| process.ended().map(|_| name.clone()))?;
-        let words = self.running.remove(&ended).map(|process| process.last_words()).unwrap_or_default();
+        let ended = self
+            .running
+            .iter_mut()
+            .find_map(|(name, process)| process.ended().map(|_| name.clone()))?;
+        let words = self
+            .running
+            .remove(&ended)
+            .map(|process| process.last_words())
+            .unwrap_or_default();
         Some((ended, words))
     }
 
@@ -204,15 +225,25 @@ impl Cluster {
 
     fn person(&self, sealed: &Path) -> Outcome<Arc<Identity>> {
         let passphrase = keyring::passphrase(&self.paths.people().join("passphrase"))?;
-        Ok(Arc::new(Identity::load(sealed, &passphrase).map_err(anyhow::Error::from)?))
+        Ok(Arc::new(
+            Identity::load(sealed, &passphrase).map_err(anyhow::Error::from)?,
+        ))
     }
 
     fn spawn(&mut self, name: &str) -> Outcome {
         let (kind, _) = self.layout.seat(name)?;
         if self.running.contains_key(name) {
-            return Err(Failure::error(format!("{name} is running already"), "stop it first"));
+            return Err(Failure::error(
+                format!("{name} is running already"),
+                "stop it first",
+            ));
         }
-        let process = Process::start(&self.program, kind, &self.paths.config(name), &self.paths.log(name))?;
+        let process = Process::start(
+            &self.program,
+            kind,
+            &self.paths.config(name),
+            &self.paths.log(name),
+        )?;
         self.running.insert(name.to_owned(), process);
         Ok(())
     }
@@ -271,8 +302,15 @@ fn program() -> Outcome<PathBuf> {
         return Ok(current);
     }
     // Test programs are in target/PROFILE/deps.
-    let beside = current.ancestors().skip(1).take(2).map(|directory| directory.join("quorate"));
+    let beside = current
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join("quorate"));
     beside.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::error("the program `quorate` has not been built", "run `cargo build` first")
+        Failure::error(
+            "the program `quorate` has not been built",
+            "run `cargo build` first",
+        )
     })
 }

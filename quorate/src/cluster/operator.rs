@@ -23,7 +23,10 @@ pub(crate) fn connect(name: &str, address: &str, key: &str, identity: &Identity)
         .map_err(|error| Failure::error(format!("identity of {name}: {error}"), advice))?;
     let channel = tls::connect(address, pinned, identity, &ChannelLimits::default())
         .map_err(|error| Failure::error(format!("address of {name}: {error}"), advice))?;
-    Ok(Operator { name: name.to_owned(), rpc: OperatorServiceClient::new(channel) })
+    Ok(Operator {
+        name: name.to_owned(),
+        rpc: OperatorServiceClient::new(channel),
+    })
 }
 
 impl Operator {
@@ -33,7 +36,9 @@ impl Operator {
 
     pub(crate) async fn status(&mut self) -> Outcome<GetNodeStatusResponse> {
         let answer = self.rpc.get_node_status(GetNodeStatusRequest {}).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| self.failed(&status))
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| self.failed(&status))
     }
 
     pub(crate) fn failed(&self, status: &Status) -> Failure {

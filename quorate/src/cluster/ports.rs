@@ -32,5 +32,7 @@ pub(super) fn free(count: usize) -> Outcome<Vec<SocketAddr>> {
             "stop other programs on this machine and try again",
         ));
     }
-    held.iter().map(|listener| listener.local_addr().map_err(Failure::from)).collect()
+    held.iter()
+        .map(|listener| listener.local_addr().map_err(Failure::from))
+        .collect()
 }

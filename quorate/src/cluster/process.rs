@@ -38,7 +38,10 @@ impl Process {
                     "check that the program is there and may be executed",
                 )
             })?;
-        Ok(Self { child, log: log.to_owned() })
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+        })
     }
 
     /// The process id.
@@ -85,7 +88,10 @@ impl Process {
             .and_then(|rest| rest.split_whitespace().next())
             .and_then(|number| number.parse::<u64>().ok());
         kilobytes.map(|count| count * 1024).ok_or_else(|| {
-            Failure::error("the process's memory is not in /proc", "this figure needs Linux; read the log of the daemon")
+            Failure::error(
+                "the process's memory is not in /proc",
+                "this figure needs Linux; read the log of the daemon",
+            )
         })
     }
 }

@@ -42,10 +42,16 @@ pub(super) fn provision(paths: &Paths) -> Outcome {
     let genesis = genesis(paths, &layout, &keys)?;
     write_atomically(&paths.genesis(), &genesis.to_bytes(), Secrecy::Public)?;
     for (seat, organisation) in layout.endorsers.iter().zip(ORGANISATIONS) {
-        write_toml(&paths.config(&seat.name), &endorser(paths, &layout, &keys, seat, organisation))?;
+        write_toml(
+            &paths.config(&seat.name),
+            &endorser(paths, &layout, &keys, seat, organisation),
+        )?;
     }
     for seat in &layout.nodes {
-        write_toml(&paths.config(&seat.name), &node(paths, &layout, &keys, seat, genesis.chain_id()))?;
+        write_toml(
+            &paths.config(&seat.name),
+            &node(paths, &layout, &keys, seat, genesis.chain_id()),
+        )?;
     }
     write_toml(&paths.config(COORDINATOR), &coordinator(paths, &layout, &keys))?;
     write_toml(&paths.layout(), &layout)
@@ -59,17 +65,25 @@ pub(super) fn profile(paths: &Paths, layout: &Layout) -> Outcome<Profile> {
         name: parts.organisation.to_string(),
         root: hex::encode(&parts.ca_certificate),
     });
-    let endorsers = layout.endorsers.iter().zip(&keys.endorsers).map(|(seat, parts)| EndorserProfile {
-        organisation: parts.organisation.to_string(),
-        identity: hex::encode(parts.identity),
-        address: seat.listen.to_string(),
-    });
-    let nodes = layout.nodes.iter().zip(&keys.nodes).map(|(seat, (identity, _))| NodeProfile {
-        name: seat.name.clone(),
-        identity: hex::encode(identity),
-        address: seat.listen.to_string(),
-        operator_key: Some(paths.operator(&seat.name)),
-    });
+    let endorsers = layout
+        .endorsers
+        .iter()
+        .zip(&keys.endorsers)
+        .map(|(seat, parts)| EndorserProfile {
+            organisation: parts.organisation.to_string(),
+            identity: hex::encode(parts.identity),
+            address: seat.listen.to_string(),
+        });
+    let nodes = layout
+        .nodes
+        .iter()
+        .zip(&keys.nodes)
+        .map(|(seat, (identity, _))| NodeProfile {
+            name: seat.name.clone(),
+            identity: hex::encode(identity),
+            address: seat.listen.to_string(),
+            operator_key: Some(paths.operator(&seat.name)),
+        });
     Ok(Profile {
         installation: INSTALLATION.into(),
         chain_id: genesis.chain_id().to_string(),
@@ -99,7 +113,10 @@ pub(super) fn pin_key(paths: &Paths, key_id: &KeyId) -> Outcome {
 fn make_keys(paths: &Paths, layout: &Layout) -> Outcome<Keys> {
     let mut nodes = Vec::new();
     for seat in &layout.nodes {
-        nodes.push((daemon_identity(paths, seat)?, person(paths, &paths.operator(&seat.name))?));
+        nodes.push((
+            daemon_identity(paths, seat)?,
+            person(paths, &paths.operator(&seat.name))?,
+        ));
     }
     let mut endorsers = Vec::new();
     for (seat, organisation) in layout.endorsers.iter().zip(ORGANISATIONS) {
@@ -111,7 +128,11 @@ fn make_keys(paths: &Paths, layout: &Layout) -> Outcome<Keys> {
         person(paths, &paths.admin(organisation))?;
     }
     person(paths, &paths.auditor())?;
-    Ok(Keys { nodes, endorsers, coordinator: daemon_identity(paths, &layout.coordinator)? })
+    Ok(Keys {
+        nodes,
+        endorsers,
+        coordinator: daemon_identity(paths, &layout.coordinator)?,
+    })
 }
 
 /// The same public keys, from an existing cluster's configurations.
@@ -123,10 +144,15 @@ fn known_keys(paths: &Paths, layout: &Layout) -> Outcome<Keys> {
         Ok(key)
     };
     let nodes = layout.nodes.iter().map(|seat| {
-        Ok((public(&paths.identity(&seat.name))?, public(&paths.operator(&seat.name))?))
+        Ok((
+            public(&paths.identity(&seat.name))?,
+            public(&paths.operator(&seat.name))?,
+        ))
     });
-    let endorsers =
-        layout.endorsers.iter().map(|seat| Ok(public_parts(&paths.keys(&seat.name)).map_err(anyhow::Error::from)?));
+    let endorsers = layout
+        .endorsers
+        .iter()
+        .map(|seat| Ok(public_parts(&paths.keys(&seat.name)).map_err(anyhow::Error::from)?));
     Ok(Keys {
         nodes: nodes.collect::<Outcome<_>>()?,
         endorsers: endorsers.collect::<Outcome<_>>()?,
@@ -143,20 +169,32 @@ fn daemon_identity(paths: &Paths, seat: &Seat) -> Outcome<[u8; 32]> {
 
 fn person(paths: &Paths, path: &Path) -> Outcome<[u8; 32]> {
     let passphrase = keyring::passphrase(&paths.people().join("passphrase"))?;
-    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
     new_identity(&name, &passphrase, path)
 }
 
 /// A sealed identity, and its public key beside it.
 fn new_identity(name: &str, passphrase: &service::Passphrase, path: &Path) -> Outcome<[u8; 32]> {
-    let key = Identity::create(name, passphrase, path).map_err(anyhow::Error::from)?.public_key();
-    write_atomically(&path.with_extension("pub"), hex::encode(key).as_bytes(), Secrecy::Public)?;
+    let key = Identity::create(name, passphrase, path)
+        .map_err(anyhow::Error::from)?
+        .public_key();
+    write_atomically(
+        &path.with_extension("pub"),
+        hex::encode(key).as_bytes(),
+        Secrecy::Public,
+    )?;
     Ok(key)
 }
 
 fn genesis(paths: &Paths, layout: &Layout, keys: &Keys) -> Outcome<Genesis> {
     let public = |path: &Path| -> Outcome<PublicKey> {
-        parse("public key", fs::read_to_string(path.with_extension("pub"))?.trim())
+        parse(
+            "public key",
+            fs::read_to_string(path.with_extension("pub"))?.trim(),
+        )
     };
     let organisations = keys.endorsers.iter().map(|parts| {
         Ok(Organisation {
@@ -177,7 +215,13 @@ fn genesis(paths: &Paths, layout: &Layout, keys: &Keys) -> Outcome<Genesis> {
     Ok(genesis.map_err(anyhow::Error::from)?)
 }
 
-fn endorser(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, organisation: &str) -> ledger_endorser::Config {
+fn endorser(
+    paths: &Paths,
+    layout: &Layout,
+    keys: &Keys,
+    seat: &Seat,
+    organisation: &str,
+) -> ledger_endorser::Config {
     let peers: BTreeMap<String, String> = layout
         .endorsers
         .iter()
@@ -202,16 +246,27 @@ fn endorser(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, organisati
 }
 
 fn node(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, chain_id: ChainId) -> crypto_node::Config {
-    let members = layout.nodes.iter().zip(&keys.nodes).map(|(other, (identity, _))| node_config::MemberConfig {
-        name: other.name.clone(),
-        identity: hex::encode(identity),
-        address: other.listen.to_string(),
-    });
-    let own = layout.nodes.iter().zip(&keys.nodes).filter(|(other, _)| other.name == seat.name);
-    let organisations = keys.endorsers.iter().map(|parts| node_config::OrganisationConfig {
-        name: parts.organisation.to_string(),
-        root: approval::pem::encode(&parts.ca_certificate),
-    });
+    let members = layout
+        .nodes
+        .iter()
+        .zip(&keys.nodes)
+        .map(|(other, (identity, _))| node_config::MemberConfig {
+            name: other.name.clone(),
+            identity: hex::encode(identity),
+            address: other.listen.to_string(),
+        });
+    let own = layout
+        .nodes
+        .iter()
+        .zip(&keys.nodes)
+        .filter(|(other, _)| other.name == seat.name);
+    let organisations = keys
+        .endorsers
+        .iter()
+        .map(|parts| node_config::OrganisationConfig {
+            name: parts.organisation.to_string(),
+            root: approval::pem::encode(&parts.ca_certificate),
+        });
     crypto_node::Config {
         name: seat.name.clone(),
         installation: INSTALLATION.into(),
@@ -234,16 +289,25 @@ fn node(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, chain_id: Chai
 }
 
 fn coordinator(paths: &Paths, layout: &Layout, keys: &Keys) -> coordinator::Config {
-    let nodes = layout.nodes.iter().zip(&keys.nodes).map(|(seat, (identity, _))| coordinator::NodeConfig {
-        name: seat.name.clone(),
-        identity: hex::encode(identity),
-        address: seat.listen.to_string(),
-    });
-    let endorsers = layout.endorsers.iter().zip(&keys.endorsers).map(|(seat, parts)| coordinator::EndorserConfig {
-        organisation: parts.organisation.to_string(),
-        identity: hex::encode(parts.identity),
-        address: seat.listen.to_string(),
-    });
+    let nodes = layout
+        .nodes
+        .iter()
+        .zip(&keys.nodes)
+        .map(|(seat, (identity, _))| coordinator::NodeConfig {
+            name: seat.name.clone(),
+            identity: hex::encode(identity),
+            address: seat.listen.to_string(),
+        });
+    let endorsers =
+        layout
+            .endorsers
+            .iter()
+            .zip(&keys.endorsers)
+            .map(|(seat, parts)| coordinator::EndorserConfig {
+                organisation: parts.organisation.to_string(),
+                identity: hex::encode(parts.identity),
+                address: seat.listen.to_string(),
+            });
     coordinator::Config {
         listen: layout.coordinator.listen,
         operations: layout.coordinator.operations,
@@ -264,12 +328,23 @@ pub(super) fn clear(paths: &Paths) -> Outcome {
         if name == "lock" {
             continue;
         }
-        let ours = ["people", "objects", "genesis", "cluster.toml", "key-id", COORDINATOR].contains(&name.as_str())
+        let ours = [
+            "people",
+            "objects",
+            "genesis",
+            "cluster.toml",
+            "key-id",
+            COORDINATOR,
+        ]
+        .contains(&name.as_str())
             || name.starts_with("crypto-")
             || name.starts_with("endorser-");
         if !ours {
             return Err(Failure::error(
-                format!("{} is not the directory of a cluster: it has {name}", paths.root().display()),
+                format!(
+                    "{} is not the directory of a cluster: it has {name}",
+                    paths.root().display()
+                ),
                 "choose an empty or new directory with --dir",
             ));
         }

@@ -22,7 +22,10 @@ pub(super) enum Condition {
 
 /// Asks once.
 pub(super) async fn is(seat: &Seat, wanted: Condition) -> bool {
-    matches!(tokio::time::timeout(PATIENCE, ask(seat, wanted)).await, Ok(Ok(true)))
+    matches!(
+        tokio::time::timeout(PATIENCE, ask(seat, wanted)).await,
+        Ok(Ok(true))
+    )
 }
 
 async fn ask(seat: &Seat, wanted: Condition) -> std::io::Result<bool> {
@@ -31,7 +34,10 @@ async fn ask(seat: &Seat, wanted: Condition) -> std::io::Result<bool> {
         Condition::Ready => "/readyz",
     };
     let mut stream = TcpStream::connect(seat.operations).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", seat.operations);
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        seat.operations
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut head = [0; 12];
     stream.read_exact(&mut head).await?;

@@ -21,7 +21,11 @@ pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Outcome
     let client = context.client_as(&Owner::Admin).await?;
     let key = new_key(context, &Owner::TenantAdmin(tenant.clone()))?;
     let recorded = client.create_tenant(name, public(&key)).await?;
-    done(context, &recorded, &format!("tenant {tenant} created; its administrator's key is in the keyring"))
+    done(
+        context,
+        &recorded,
+        &format!("tenant {tenant} created; its administrator's key is in the keyring"),
+    )
 }
 
 pub(super) async fn user(context: &Context, command: UserCommand) -> Outcome {
@@ -30,15 +34,25 @@ pub(super) async fn user(context: &Context, command: UserCommand) -> Outcome {
     let client = context.client_as(&Owner::TenantAdmin(tenant.clone())).await?;
     let key = new_key(context, &Owner::User(tenant.clone(), user.clone()))?;
     let recorded = client.create_user(tenant_name, user_name, public(&key)).await?;
-    done(context, &recorded, &format!("user {user} of tenant {tenant} created; the key is in the keyring"))
+    done(
+        context,
+        &recorded,
+        &format!("user {user} of tenant {tenant} created; the key is in the keyring"),
+    )
 }
 
 pub(super) async fn dataset(context: &Context, command: DatasetCommand) -> Outcome {
-    let DatasetCommand::Create { dataset, owner, writer, reader } = command;
+    let DatasetCommand::Create {
+        dataset,
+        owner,
+        writer,
+        reader,
+    } = command;
     let (tenant, name) = parse_dataset(&dataset)?;
     let client = context.client_as(&Owner::TenantAdmin(tenant.to_string())).await?;
-    let recorded =
-        client.create_dataset(tenant, name, names(&owner)?, names(&writer)?, names(&reader)?).await?;
+    let recorded = client
+        .create_dataset(tenant, name, names(&owner)?, names(&writer)?, names(&reader)?)
+        .await?;
     done(context, &recorded, &format!("dataset {dataset} created"))
 }
 
@@ -46,14 +60,25 @@ pub(super) async fn grant(context: &Context, arguments: &GrantArgs) -> Outcome {
     let (client, tenant, dataset, user) = permission(context, arguments).await?;
     let role = role(arguments.role);
     let recorded = client.grant(tenant, dataset, user, role).await?;
-    done(context, &recorded, &format!("{} is now a {role} of {}", arguments.user, arguments.dataset))
+    done(
+        context,
+        &recorded,
+        &format!("{} is now a {role} of {}", arguments.user, arguments.dataset),
+    )
 }
 
 pub(super) async fn revoke(context: &Context, arguments: &GrantArgs) -> Outcome {
     let (client, tenant, dataset, user) = permission(context, arguments).await?;
     let role = role(arguments.role);
     let recorded = client.revoke(tenant, dataset, user, role).await?;
-    done(context, &recorded, &format!("{} is no longer a {role} of {}", arguments.user, arguments.dataset))
+    done(
+        context,
+        &recorded,
+        &format!(
+            "{} is no longer a {role} of {}",
+            arguments.user, arguments.dataset
+        ),
+    )
 }
 
 async fn permission(context: &Context, arguments: &GrantArgs) -> Outcome<(Client, Name, Name, Name)> {
@@ -69,7 +94,11 @@ async fn permission(context: &Context, arguments: &GrantArgs) -> Outcome<(Client
 /// The key made for this name earlier, when an earlier attempt got no further, or a new one.
 fn new_key(context: &Context, owner: &Owner) -> Outcome<Arc<Identity>> {
     let keyring = context.keyring();
-    if keyring.has(owner) { keyring.open(owner) } else { keyring.create(owner) }
+    if keyring.has(owner) {
+        keyring.open(owner)
+    } else {
+        keyring.create(owner)
+    }
 }
 
 fn public(identity: &Identity) -> PublicKey {
@@ -96,5 +125,8 @@ fn done(context: &Context, recorded: &Recorded, text: &str) -> Outcome {
         "height": recorded.height,
         "time_ms": recorded.time_ms,
     });
-    context.output.result(&value, &format!("{text} (log entry {}, {})", recorded.index, recorded.tx_id))
+    context.output.result(
+        &value,
+        &format!("{text} (log entry {}, {})", recorded.index, recorded.tx_id),
+    )
 }

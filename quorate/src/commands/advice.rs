@@ -11,7 +11,10 @@ impl From<Error> for Failure {
         if error.is_no() {
             Self::no(error.code(), error.to_string(), next)
         } else {
-            Self { code: error.code().into(), ..Self::error(error.to_string(), next) }
+            Self {
+                code: error.code().into(),
+                ..Self::error(error.to_string(), next)
+            }
         }
     }
 }
@@ -20,9 +23,12 @@ fn next(error: &Error) -> String {
     match error {
         Error::Denied { reason, .. } => denied(*reason).into(),
         Error::Rejected { reason, .. } => rejected(*reason).into(),
-        Error::NotFound(_) => "check the spelling, and that it has been created; `quorate audit log` lists what was".into(),
+        Error::NotFound(_) => {
+            "check the spelling, and that it has been created; `quorate audit log` lists what was".into()
+        }
         Error::Forbidden(_) => {
-            "use the key of somebody whom it concerns: a user or administrator of that tenant, or an auditor".into()
+            "use the key of somebody whom it concerns: a user or administrator of that tenant, or an auditor"
+                .into()
         }
         Error::Lied(fault) => lied(fault),
         Error::TooFew { .. } => format!("bring back those that are named, then try again; {GENERAL_ADVICE}"),

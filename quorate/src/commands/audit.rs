@@ -50,7 +50,11 @@ pub(crate) fn print(output: Output, log: &VerifiedLog, reads: bool, last: Option
     }
     let rows: Vec<Vec<String>> = lines.iter().map(log_line::LogLine::row).collect();
     let values: Vec<Value> = lines.iter().map(log_line::LogLine::value).collect();
-    output.table(&["entry", "time", "what", "outcome", "transaction"], &rows, &values)
+    output.table(
+        &["entry", "time", "what", "outcome", "transaction"],
+        &rows,
+        &values,
+    )
 }
 
 /// What was verified, in one sentence.

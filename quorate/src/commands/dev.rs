@@ -39,10 +39,16 @@ pub(super) async fn run(context: &Context, arguments: &DevArgs) -> Outcome {
 
 fn introduce(context: &Context, cluster: &Cluster) -> Outcome {
     let layout = cluster.layout();
-    let seats: Vec<_> = layout.seats().map(|(_, seat)| (seat.name.as_str(), seat.listen.to_string())).collect();
+    let seats: Vec<_> = layout
+        .seats()
+        .map(|(_, seat)| (seat.name.as_str(), seat.listen.to_string()))
+        .collect();
     let profile = context.profile_path().display().to_string();
     let data = cluster.paths().root().display().to_string();
-    let addresses: Vec<String> = seats.iter().map(|(name, address)| format!("  {name:16} {address}")).collect();
+    let addresses: Vec<String> = seats
+        .iter()
+        .map(|(name, address)| format!("  {name:16} {address}"))
+        .collect();
     let value = json!({
         "profile": profile, "directory": data,
         "daemons": seats.iter().map(|(name, address)| json!({"name": name, "address": address})).collect::<Vec<_>>(),
@@ -75,7 +81,10 @@ async fn watch(cluster: &mut Cluster) -> Outcome {
         if let Some((name, words)) = cluster.ended() {
             return Err(Failure::error(
                 format!("{name} has ended by itself; its last words:\n{words}"),
-                format!("read {} and run `quorate dev` again", cluster.paths().log(&name).display()),
+                format!(
+                    "read {} and run `quorate dev` again",
+                    cluster.paths().log(&name).display()
+                ),
             ));
         }
     }
@@ -110,7 +119,11 @@ fn ask(output: Output, what: &str) -> Outcome {
     if answer.trim() == "reset" {
         return Ok(());
     }
-    Err(Failure::no("not_confirmed", "nothing was deleted", "type exactly `reset` to delete"))
+    Err(Failure::no(
+        "not_confirmed",
+        "nothing was deleted",
+        "type exactly `reset` to delete",
+    ))
 }
 
 /// Daemons run with paths of the configuration files, wherever they are started.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use client::{Client, Document, Fault, ReadReport, ReadRequest, WriteRequest};
 use serde_json::{Value, json};
-use threshold::encoding::Canonical;
 use tempfile::NamedTempFile;
+use threshold::encoding::Canonical;
 
 use super::{Context, parse_document};
 use crate::cli::{InspectArgs, ReadArgs, WriteArgs};
@@ -18,10 +18,17 @@ use crate::output;
 pub(super) async fn write(context: &Context, arguments: &WriteArgs) -> Outcome {
     let (tenant, dataset, document) = parse_document(&arguments.document)?;
     let user = context.user(&tenant, arguments.signer.as_deref())?;
-    let client = context.client_as(&Owner::User(tenant.to_string(), user.to_string())).await?;
+    let client = context
+        .client_as(&Owner::User(tenant.to_string(), user.to_string()))
+        .await?;
     let (mut content, name) = source(&arguments.file)?;
-    let request =
-        WriteRequest { tenant, dataset, document, name, content_type: arguments.content_type.clone() };
+    let request = WriteRequest {
+        tenant,
+        dataset,
+        document,
+        name,
+        content_type: arguments.content_type.clone(),
+    };
     let progress = context.output.progress("encrypting and recording");
     let report = client.write(&request, &mut content).await?;
     drop(progress);
@@ -49,7 +56,11 @@ pub(super) async fn write(context: &Context, arguments: &WriteArgs) -> Outcome {
 
 pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
     let (tenant, dataset, document) = parse_document(&arguments.document)?;
-    if let Some(path) = arguments.output.as_deref().filter(|path| path.exists() && !arguments.force) {
+    if let Some(path) = arguments
+        .output
+        .as_deref()
+        .filter(|path| path.exists() && !arguments.force)
+    {
         return Err(Failure::error(
             format!("{} exists already", path.display()),
             "choose another file with --output, or replace it with --force",
@@ -62,9 +73,18 @@ pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
         ));
     }
     let user = context.user(&tenant, arguments.signer.as_deref())?;
-    let client = context.client_as(&Owner::User(tenant.to_string(), user.to_string())).await?;
+    let client = context
+        .client_as(&Owner::User(tenant.to_string(), user.to_string()))
+        .await?;
     let (version, purpose) = (arguments.version, arguments.purpose.clone());
-    let request = ReadRequest { tenant, dataset, document, version, user, purpose };
+    let request = ReadRequest {
+        tenant,
+        dataset,
+        document,
+        version,
+        user,
+        purpose,
+    };
     let report = match &arguments.output {
         None => to_stdout(&client, &request).await?,
         Some(path) => to_file(context, &client, &request, path, arguments.force).await?,
@@ -85,9 +105,15 @@ pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
 pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outcome {
     let (tenant, dataset, document) = parse_document(&arguments.document)?;
     let client = context.client(Some(&tenant)).await?;
-    let found = client.document(&tenant, &dataset, &document, arguments.version.unwrap_or(0)).await?;
+    let found = client
+        .document(&tenant, &dataset, &document, arguments.version.unwrap_or(0))
+        .await?;
     let wrapped = &found.wrapped_key;
-    let place = if found.inline.is_some() { "on the chain" } else { "in the writer's object store" };
+    let place = if found.inline.is_some() {
+        "on the chain"
+    } else {
+        "in the writer's object store"
+    };
     let rows = [
         ("document", arguments.document.clone()),
         ("version", found.version.to_string()),
@@ -99,7 +125,10 @@ pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outco
         ("checksum (SHA-256)", hex::encode(found.checksum)),
         ("write id", wrapped.write_id().to_string()),
         ("custody key id", wrapped.key_id().to_string()),
-        ("wrapped key", format!("{} bytes, its proof verified", wrapped.to_bytes().len())),
+        (
+            "wrapped key",
+            format!("{} bytes, its proof verified", wrapped.to_bytes().len()),
+        ),
         ("label", wrapped.label().to_string()),
     ];
     if context.output.is_json() {
@@ -113,7 +142,10 @@ pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outco
         });
         return context.output.result(&value, "");
     }
-    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
     context.output.table(&["", ""], &rows, &[])
 }
 
@@ -133,7 +165,10 @@ async fn to_file(
     path: &Path,
     force: bool,
 ) -> Outcome<ReadReport> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(folder).map_err(|error| {
         Failure::error(
             format!("cannot write to {}: {error}", folder.display()),
@@ -145,7 +180,11 @@ async fn to_file(
     progress.say("decrypting");
     let report = document.copy_to(&mut file)?;
     file.as_file().sync_all()?;
-    let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    let kept = if force {
+        file.persist(path)
+    } else {
+        file.persist_noclobber(path)
+    };
     kept.map_err(|error| Failure::from(error.error).while_doing(&format!("writing {}", path.display())))?;
     Ok(report)
 }
@@ -155,26 +194,40 @@ fn source(path: &Path) -> Outcome<(Box<dyn Read + Send>, String)> {
         return Ok((Box::new(io::stdin()), "stdin".to_owned()));
     }
     let file = File::open(path).map_err(|error| {
-        Failure::error(format!("cannot read {}: {error}", path.display()), "check the path, or use - for standard input")
+        Failure::error(
+            format!("cannot read {}: {error}", path.display()),
+            "check the path, or use - for standard input",
+        )
     })?;
-    let name = PathBuf::from(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = PathBuf::from(path)
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     Ok((Box::new(file), name.unwrap_or_else(|| "document".to_owned())))
 }
 
 /// Misbehaviour that a read survived is still said.
 fn warn(context: &Context, faults: &[Fault]) {
     for fault in faults {
-        context.output.message(&format!("warning: {}", output::printable(&fault.to_string())));
+        context
+            .output
+            .message(&format!("warning: {}", output::printable(&fault.to_string())));
     }
 }
 
 fn names<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
-    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+    names
+        .into_iter()
+        .map(|name| name.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn report_value(report: &ReadReport) -> Value {
-    let nodes: Vec<Value> =
-        report.released_by.iter().map(|(index, name)| json!({ "index": index, "name": name.as_str() })).collect();
+    let nodes: Vec<Value> = report
+        .released_by
+        .iter()
+        .map(|(index, name)| json!({ "index": index, "name": name.as_str() }))
+        .collect();
     let faults: Vec<Value> = report
         .faults
         .iter()

@@ -39,7 +39,13 @@ impl LogLine {
     }
 
     pub(crate) fn headline(&self) -> String {
-        format!("entry {} at {}: {} ({})", self.index, timestamp(self.time_ms), self.verdict(), self.tx_id)
+        format!(
+            "entry {} at {}: {} ({})",
+            self.index,
+            timestamp(self.time_ms),
+            self.verdict(),
+            self.tx_id
+        )
     }
 
     pub(crate) fn row(&self) -> Vec<String> {
@@ -78,27 +84,72 @@ fn describe(body: &Body) -> String {
     match body {
         Body::PublishCommittee { manifest } => {
             let manifest = &manifest.manifest;
-            format!("committee of key {}: {}", short(&manifest.key_id().to_string()), manifest.threshold())
+            format!(
+                "committee of key {}: {}",
+                short(&manifest.key_id().to_string()),
+                manifest.threshold()
+            )
         }
         Body::CreateTenant { tenant, .. } => format!("tenant {tenant}"),
         Body::CreateUser { tenant, user, .. } => format!("user {user} of {tenant}"),
         Body::CreateDataset { tenant, dataset, .. } => format!("dataset {tenant}/{dataset}"),
-        Body::Grant { tenant, dataset, user, role } => format!("{user} becomes {role} of {tenant}/{dataset}"),
-        Body::Revoke { tenant, dataset, user, role } => format!("{user} is no longer {role} of {tenant}/{dataset}"),
-        Body::SetDatasetActive { tenant, dataset, active } => {
-            format!("dataset {tenant}/{dataset} {}", if *active { "activated" } else { "deactivated" })
+        Body::Grant {
+            tenant,
+            dataset,
+            user,
+            role,
+        } => format!("{user} becomes {role} of {tenant}/{dataset}"),
+        Body::Revoke {
+            tenant,
+            dataset,
+            user,
+            role,
+        } => format!("{user} is no longer {role} of {tenant}/{dataset}"),
+        Body::SetDatasetActive {
+            tenant,
+            dataset,
+            active,
+        } => {
+            format!(
+                "dataset {tenant}/{dataset} {}",
+                if *active { "activated" } else { "deactivated" }
+            )
         }
-        Body::WriteDocument { tenant, dataset, document, version, .. } => {
+        Body::WriteDocument {
+            tenant,
+            dataset,
+            document,
+            version,
+            ..
+        } => {
             format!("write {tenant}/{dataset}/{document} version {version}")
         }
-        Body::RequestRead { tenant, dataset, document, version, user, purpose, .. } => {
-            let why = if purpose.is_empty() { String::new() } else { format!(" for: {purpose}") };
+        Body::RequestRead {
+            tenant,
+            dataset,
+            document,
+            version,
+            user,
+            purpose,
+            ..
+        } => {
+            let why = if purpose.is_empty() {
+                String::new()
+            } else {
+                format!(" for: {purpose}")
+            };
             format!("{user} asks to read {tenant}/{dataset}/{document} version {version}{why}")
         }
         Body::RecordReleases { releases } => {
             let released: Vec<String> = releases
                 .iter()
-                .map(|release| format!("node {} for {}", release.index, short(&release.approve_id.to_string())))
+                .map(|release| {
+                    format!(
+                        "node {} for {}",
+                        release.index,
+                        short(&release.approve_id.to_string())
+                    )
+                })
                 .collect();
             format!("released: {}", released.join(", "))
         }

@@ -37,7 +37,12 @@ impl Context {
     pub(crate) fn new(global: &Global) -> Outcome<Self> {
         let home = Home::find()?;
         let profile = global.profile.clone().unwrap_or_else(|| home.profile());
-        Ok(Self { output: Output::new(global.json), home, no_input: global.no_input, profile })
+        Ok(Self {
+            output: Output::new(global.json),
+            home,
+            no_input: global.no_input,
+            profile,
+        })
     }
 
     pub(crate) fn profile(&self) -> Outcome<Profile> {
@@ -68,7 +73,12 @@ impl Context {
         let mut owners = vec![Owner::Auditor, Owner::Admin];
         if let Some(tenant) = tenant {
             owners.push(Owner::TenantAdmin(tenant.to_string()));
-            owners.extend(keyring.users(tenant.as_str()).into_iter().map(|user| Owner::User(tenant.to_string(), user)));
+            owners.extend(
+                keyring
+                    .users(tenant.as_str())
+                    .into_iter()
+                    .map(|user| Owner::User(tenant.to_string(), user)),
+            );
         }
         let identity = match owners.iter().find(|owner| keyring.has(owner)) {
             Some(owner) => keyring.open(owner)?,
@@ -92,7 +102,10 @@ impl Context {
             (Some(last), false) => {
                 users.push(last);
                 Err(Failure::error(
-                    format!("the keyring has several users of tenant {tenant}: {}", users.join(", ")),
+                    format!(
+                        "the keyring has several users of tenant {tenant}: {}",
+                        users.join(", ")
+                    ),
                     "say who you are with --as USER",
                 ))
             }
@@ -126,13 +139,16 @@ pub(crate) fn parse<T: FromStr>(what: &str, text: &str) -> Outcome<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error| Failure::error(format!("{what} {text:?}: {error}"), "correct the name"))
+    text.parse()
+        .map_err(|error| Failure::error(format!("{what} {text:?}: {error}"), "correct the name"))
 }
 
 /// `TENANT/DATASET`
 pub(crate) fn parse_dataset(text: &str) -> Outcome<(Name, Name)> {
     match text.split_once('/') {
-        Some((tenant, dataset)) if !dataset.contains('/') => Ok((parse("tenant", tenant)?, parse("dataset", dataset)?)),
+        Some((tenant, dataset)) if !dataset.contains('/') => {
+            Ok((parse("tenant", tenant)?, parse("dataset", dataset)?))
+        }
         _ => Err(Failure::error(
             format!("{text:?} does not name a dataset"),
             "write it as TENANT/DATASET, for example acme/reports",
@@ -144,9 +160,11 @@ pub(crate) fn parse_dataset(text: &str) -> Outcome<(Name, Name)> {
 pub(crate) fn parse_document(text: &str) -> Outcome<(Name, Name, DocumentName)> {
     let mut parts = text.splitn(3, '/');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(tenant), Some(dataset), Some(document)) => {
-            Ok((parse("tenant", tenant)?, parse("dataset", dataset)?, parse("document", document)?))
-        }
+        (Some(tenant), Some(dataset), Some(document)) => Ok((
+            parse("tenant", tenant)?,
+            parse("dataset", dataset)?,
+            parse("document", document)?,
+        )),
         _ => Err(Failure::error(
             format!("{text:?} does not name a document"),
             "write it as TENANT/DATASET/DOCUMENT, for example acme/reports/2026/q3.pdf",

@@ -1,7 +1,8 @@
 //! The operator of a crypto node: status, and consent to ceremonies.
 
 use proto::custody::{
-    AbortCeremonyRequest, CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest, ProposeKeyGenerationRequest,
+    AbortCeremonyRequest, CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest,
+    ProposeKeyGenerationRequest,
 };
 use serde_json::json;
 use service::identity::Identity;
@@ -19,25 +20,46 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
         NodeCommand::Status(node) => status(context, &node).await,
         NodeCommand::Propose { node, threshold } => {
             let mut operator = connect(context, &node)?;
-            let message = ProposeKeyGenerationRequest { threshold: threshold.into() };
-            let answer = operator.rpc.propose_key_generation(message).await.map_err(|s| operator.failed(&s))?;
+            let message = ProposeKeyGenerationRequest {
+                threshold: threshold.into(),
+            };
+            let answer = operator
+                .rpc
+                .propose_key_generation(message)
+                .await
+                .map_err(|s| operator.failed(&s))?;
             let id = hex::encode(answer.into_inner().ceremony_id);
-            let text = format!("ceremony {id} proposed; every operator joins with `quorate node join --node NAME`");
+            let text =
+                format!("ceremony {id} proposed; every operator joins with `quorate node join --node NAME`");
             context.output.result(&json!({ "ceremony_id": id }), &text)
         }
         NodeCommand::Join { node, ceremony } => {
             let mut operator = connect(context, &node)?;
             let ceremony_id = ceremony_id(&mut operator, ceremony).await?;
             let id = hex::encode(&ceremony_id);
-            operator.rpc.join_ceremony(JoinCeremonyRequest { ceremony_id }).await.map_err(|s| operator.failed(&s))?;
-            context.output.result(&json!({ "ceremony_id": id, "joined": true }), &format!("joined {id}"))
+            operator
+                .rpc
+                .join_ceremony(JoinCeremonyRequest { ceremony_id })
+                .await
+                .map_err(|s| operator.failed(&s))?;
+            context.output.result(
+                &json!({ "ceremony_id": id, "joined": true }),
+                &format!("joined {id}"),
+            )
         }
         NodeCommand::Abort { node, ceremony } => {
             let mut operator = connect(context, &node)?;
             let ceremony_id = ceremony_id(&mut operator, ceremony).await?;
             let id = hex::encode(&ceremony_id);
-            operator.rpc.abort_ceremony(AbortCeremonyRequest { ceremony_id }).await.map_err(|s| operator.failed(&s))?;
-            context.output.result(&json!({ "ceremony_id": id, "aborted": true }), &format!("aborted {id}"))
+            operator
+                .rpc
+                .abort_ceremony(AbortCeremonyRequest { ceremony_id })
+                .await
+                .map_err(|s| operator.failed(&s))?;
+            context.output.result(
+                &json!({ "ceremony_id": id, "aborted": true }),
+                &format!("aborted {id}"),
+            )
         }
     }
 }
@@ -45,7 +67,9 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
 async fn status(context: &Context, node: &NodeArgs) -> Outcome {
     let mut operator = connect(context, node)?;
     let status = operator.status().await?;
-    let key = SignedManifest::from_bytes(&status.manifest).ok().map(|signed| signed.manifest);
+    let key = SignedManifest::from_bytes(&status.manifest)
+        .ok()
+        .map(|signed| signed.manifest);
     let key_id = key.as_ref().map(|manifest| manifest.key_id().to_string());
     let ceremony = status.ceremony.as_ref();
     let phase = ceremony.map(|ceremony| phase(ceremony.phase()));
@@ -80,12 +104,22 @@ fn describe(status: &GetNodeStatusResponse, key_id: Option<&str>, phase: Option<
     let mut lines = vec![
         format!("node      {} (seat {})", status.name, status.index),
         format!("key       {}", key_id.unwrap_or("none yet")),
-        format!("journal   {} entries, head {}", status.journal_entries, hex::encode(&status.journal_head)),
+        format!(
+            "journal   {} entries, head {}",
+            status.journal_entries,
+            hex::encode(&status.journal_head)
+        ),
     ];
     if let (Some(ceremony), Some(phase)) = (&status.ceremony, phase) {
-        lines.push(format!("ceremony  {} {phase}", hex::encode(&ceremony.ceremony_id)));
+        lines.push(format!(
+            "ceremony  {} {phase}",
+            hex::encode(&ceremony.ceremony_id)
+        ));
         if !ceremony.reason.is_empty() {
-            lines.push(format!("          {}", crate::output::printable(&ceremony.reason)));
+            lines.push(format!(
+                "          {}",
+                crate::output::printable(&ceremony.reason)
+            ));
         }
         for member in &ceremony.members {
             let tick = |done| if done { "[x]" } else { "[ ]" };
@@ -116,13 +150,17 @@ fn phase(phase: CeremonyPhase) -> &'static str {
 
 fn connect(context: &Context, node: &NodeArgs) -> Outcome<Operator> {
     let profile = context.profile()?;
-    let found = profile.nodes.iter().find(|known| known.name == node.node).ok_or_else(|| {
-        let names: Vec<&str> = profile.nodes.iter().map(|known| known.name.as_str()).collect();
-        Failure::error(
-            format!("the profile has no crypto node {}", node.node),
-            format!("use one of: {}", names.join(", ")),
-        )
-    })?;
+    let found = profile
+        .nodes
+        .iter()
+        .find(|known| known.name == node.node)
+        .ok_or_else(|| {
+            let names: Vec<&str> = profile.nodes.iter().map(|known| known.name.as_str()).collect();
+            Failure::error(
+                format!("the profile has no crypto node {}", node.node),
+                format!("use one of: {}", names.join(", ")),
+            )
+        })?;
     let key = found.operator_key.as_ref().ok_or_else(|| {
         Failure::error(
             format!("the profile names no operator key for {}", node.node),
@@ -138,11 +176,17 @@ fn connect(context: &Context, node: &NodeArgs) -> Outcome<Operator> {
 async fn ceremony_id(operator: &mut Operator, given: Option<String>) -> Outcome<Vec<u8>> {
     if let Some(text) = given {
         return hex::decode(&text).map_err(|_| {
-            Failure::error(format!("{text:?} is not a ceremony's id"), "copy it from `quorate node status`")
+            Failure::error(
+                format!("{text:?} is not a ceremony's id"),
+                "copy it from `quorate node status`",
+            )
         });
     }
     let ceremony = operator.status().await?.ceremony;
     ceremony.map(|ceremony| ceremony.ceremony_id).ok_or_else(|| {
-        Failure::error("the node knows of no ceremony", "propose one with `quorate node propose`")
+        Failure::error(
+            "the node knows of no ceremony",
+            "propose one with `quorate node propose`",
+        )
     })
 }

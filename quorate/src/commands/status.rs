@@ -11,7 +11,10 @@ use crate::output::{printable, timestamp};
 pub(super) async fn run(context: &Context) -> Outcome {
     let client = context.client(None).await?;
     let progress = context.output.progress("asking endorsers and coordinators");
-    let (endorsers, coordinators) = (client.endorser_statuses().await, client.coordinator_statuses().await);
+    let (endorsers, coordinators) = (
+        client.endorser_statuses().await,
+        client.coordinator_statuses().await,
+    );
     drop(progress);
     let mut lines = Lines::default();
     for (organisation, status) in &endorsers {
@@ -20,12 +23,17 @@ pub(super) async fn run(context: &Context) -> Outcome {
     for (name, status) in &coordinators {
         lines.coordinator(name, status);
     }
-    context.output.table(&["who", "", "condition"], &lines.rows, &lines.values)?;
+    context
+        .output
+        .table(&["who", "", "condition"], &lines.rows, &lines.values)?;
     if lines.down == 0 {
         return Ok(());
     }
     Err(Failure::error(
-        format!("{} of the cluster's members do not answer as they should", lines.down),
+        format!(
+            "{} of the cluster's members do not answer as they should",
+            lines.down
+        ),
         "restart those that are named above, or read their logs; the others go on meanwhile",
     ))
 }
@@ -99,7 +107,8 @@ impl Lines {
 
     fn down(&mut self, who: String, kind: &str, reason: &str) {
         self.down += 1;
-        self.values.push(json!({ "who": who, "kind": kind, "up": false, "reason": reason }));
+        self.values
+            .push(json!({ "who": who, "kind": kind, "up": false, "reason": reason }));
         self.rows.push(vec![who, "DOWN".to_owned(), reason.to_owned()]);
     }
 }

@@ -13,7 +13,10 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, steps: Vec::new() }
+        Self {
+            output,
+            steps: Vec::new(),
+        }
     }
 
     pub(super) fn output(&self) -> Output {
@@ -23,7 +26,8 @@ impl Story {
     /// One step: what happened, and what it proves.
     pub(super) fn step(&mut self, title: &str, happened: &str, proves: &str) -> Outcome {
         let number = self.steps.len() + 1;
-        self.steps.push(json!({ "step": number, "title": title, "happened": happened, "proves": proves }));
+        self.steps
+            .push(json!({ "step": number, "title": title, "happened": happened, "proves": proves }));
         if self.output.is_json() {
             return Ok(());
         }

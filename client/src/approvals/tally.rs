@@ -1,0 +1,273 @@
+//! What the endorsers have answered so far, and whether it is enough. No I/O; the time is an argument.
+
+use approval::{ApprovalFields, Approved, Limits, Policy, TrustBundle};
+use golden_record::{Body, DenialReason, DocumentVersion, Outcome, Transaction};
+use proto::field;
+use proto::ledger::{Approval, RequestReadResponse};
+use threshold::encoding::Canonical;
+use threshold::ids::{BlockHash, KeyId};
+use threshold::label::Label;
+use threshold::name::Name;
+
+use super::ApprovedRead;
+use crate::error::{Error, Fault, Party};
+use crate::submit::{Recorded, recorded};
+
+#[cfg(test)]
+mod tests;
+
+/// The block that certificates name: known once they have been looked at one by one.
+type Block = Option<(u64, BlockHash)>;
+
+/// Approvals that agree on the document and, once they have been looked at one by one, on the block.
+struct Group {
+    document: Vec<u8>,
+    block: Block,
+    approvals: Vec<(Name, Vec<u8>)>,
+    recorded: Recorded,
+}
+
+/// The answers to one read request.
+pub(super) struct Tally<'a> {
+    bundle: &'a TrustBundle,
+    key_id: Option<KeyId>,
+    tolerated: usize,
+    transaction: &'a Transaction,
+    label: &'a Label,
+    groups: Vec<Group>,
+    denials: Vec<(Name, DenialReason)>,
+    faults: Vec<Fault>,
+    unavailable: Vec<Fault>,
+    /// Some certificates did not hold together, so all are looked at one by one from then on.
+    suspicious: bool,
+}
+
+impl<'a> Tally<'a> {
+    /// Of a request for the document `label`, where up to `tolerated` endorsers may lie.
+    pub(super) fn new(
+        bundle: &'a TrustBundle,
+        key_id: Option<KeyId>,
+        tolerated: usize,
+        transaction: &'a Transaction,
+        label: &'a Label,
+    ) -> Self {
+        let (groups, denials, faults, unavailable, suspicious) = Default::default();
+        Self {
+            bundle,
+            key_id,
+            tolerated,
+            transaction,
+            label,
+            groups,
+            denials,
+            faults,
+            unavailable,
+            suspicious,
+        }
+    }
+
+    /// Sorts one answer to the others that agree with it.
+    pub(super) fn take(&mut self, organisation: &Name, answer: RequestReadResponse) {
+        let party = Party::Endorser(organisation.clone());
+        let recorded = match recorded(&party, self.transaction, answer.entry) {
+            Ok(recorded) => recorded,
+            Err(fault) => return self.faults.push(fault),
+        };
+        match (&recorded.entry.outcome, answer.approval) {
+            (Outcome::Denied(reason), _) => self.denials.push((organisation.clone(), *reason)),
+            (
+                Outcome::Approved { .. },
+                Some(Approval {
+                    certificate,
+                    document,
+                }),
+            ) => {
+                self.add(organisation.clone(), certificate, &document, None, &recorded);
+            }
+            (Outcome::Approved { .. }, None) => {
+                let what = "recorded an approval and gave no certificate";
+                self.faults.push(Fault::new(party, "certificate", what, &[]));
+            }
+            (other, _) => {
+                let what = format!("recorded a read request as {other}");
+                self.faults
+                    .push(Fault::new(party, "outcome", what, &recorded.entry.to_bytes()));
+            }
+        }
+    }
+
+    /// An endorser that gave no answer.
+    pub(super) fn unavailable(&mut self, party: Party, error: &Error) {
+        self.unavailable
+            .push(Fault::new(party, "no_answer", error.to_string(), &[]));
+    }
+
+    /// The end of it, if there is one already.
+    pub(super) fn verdict(&mut self, now_ms: u64) -> Option<Result<ApprovedRead, Error>> {
+        // One endorser beyond those that may lie: at least one honest one says no.
+        if self.denials.len() > self.tolerated
+            && let Some((_, reason)) = self.denials.first()
+        {
+            return Some(Err(Error::Denied {
+                reason: *reason,
+                tx_id: self.transaction.tx_id(),
+            }));
+        }
+        self.satisfied(now_ms).map(Ok)
+    }
+
+    /// The error when nobody is left to answer.
+    pub(super) fn too_few(mut self) -> Error {
+        for (name, reason) in &self.denials {
+            let what = format!("denied the read: {reason}");
+            self.faults
+                .push(Fault::new(Party::Endorser(name.clone()), "denied", what, &[]));
+        }
+        self.faults.append(&mut self.unavailable);
+        let needed = format!(
+            "the policy {} is not satisfied by those that approved",
+            self.bundle.policy()
+        );
+        Error::TooFew {
+            needed,
+            faults: self.faults,
+        }
+    }
+
+    /// The first group whose organisations satisfy the policy and whose certificates hold.
+    fn satisfied(&mut self, now_ms: u64) -> Option<ApprovedRead> {
+        let policy = self.bundle.policy();
+        if self.suspicious {
+            self.split_all(now_ms);
+        }
+        while let Some(ready) = self.groups.iter().position(|group| group.satisfies(policy)) {
+            let group = self.groups.swap_remove(ready);
+            match self.check(&group, now_ms) {
+                Ok((approved, document)) => {
+                    return Some(ApprovedRead {
+                        approved,
+                        certificates: group
+                            .approvals
+                            .into_iter()
+                            .map(|(_, certificate)| certificate)
+                            .collect(),
+                        document,
+                        recorded: group.recorded,
+                        faults: std::mem::take(&mut self.faults),
+                    });
+                }
+                Err(why) => self.split(group, now_ms, &why),
+            }
+        }
+        None
+    }
+
+    /// What a crypto node checks, and that it is what this client asked for.
+    fn check(&self, group: &Group, now_ms: u64) -> Result<(Approved, DocumentVersion), String> {
+        let document: DocumentVersion =
+            field::parse("document", &group.document).map_err(|error| format!("bad {error}"))?;
+        let wrapped = &document.wrapped_key;
+        let certificates: Vec<&[u8]> = group
+            .approvals
+            .iter()
+            .map(|(_, certificate)| certificate.as_slice())
+            .collect();
+        let approved = approval::check(&certificates, wrapped, self.bundle, now_ms, &Limits::default())
+            .map_err(|refusal| refusal.to_string())?;
+        self.check_fields(approved.fields())?;
+        if self.key_id.is_some_and(|pinned| pinned != wrapped.key_id()) {
+            return Err("the data key is wrapped under another custody key than the pinned one".into());
+        }
+        Ok((approved, document))
+    }
+
+    /// Looks at those that have come since.
+    fn split_all(&mut self, now_ms: u64) {
+        let groups = std::mem::take(&mut self.groups);
+        let (unseen, seen): (Vec<Group>, _) = groups.into_iter().partition(|group| group.block.is_none());
+        self.groups = seen;
+        for group in unseen {
+            self.split(group, now_ms, "the document is not the certified one");
+        }
+    }
+
+    /// Approvals that do not hold together: each certificate by itself shows whose fault that is, and those that
+    /// hold are sorted by the block that they name.
+    fn split(&mut self, group: Group, now_ms: u64, why: &str) {
+        self.suspicious = true;
+        let document: Option<DocumentVersion> = field::parse("document", &group.document).ok();
+        let write_id = document.map(|found| found.wrapped_key.write_id());
+        for (name, certificate) in group.approvals {
+            match self.check_alone(&name, &certificate, now_ms) {
+                // Looked at one by one before, or with a document that is not the certified one.
+                Ok(fields) if group.block.is_some() || write_id != Some(fields.write_id) => {
+                    self.blame(name, why, &certificate);
+                }
+                Ok(fields) => {
+                    let block = Some((fields.height, fields.block_hash));
+                    self.add(name, certificate, &group.document, block, &group.recorded);
+                }
+                Err(why) => self.blame(name, &why, &certificate),
+            }
+        }
+    }
+
+    fn check_alone(&self, name: &Name, certificate: &[u8], now_ms: u64) -> Result<ApprovalFields, String> {
+        let (issuer, fields) =
+            approval::check_certificate(certificate, self.bundle, now_ms, &Limits::default())
+                .map_err(|fault| fault.to_string())?;
+        if issuer != *name {
+            return Err(format!("the certificate is {issuer}'s"));
+        }
+        self.check_fields(&fields)?;
+        Ok(fields)
+    }
+
+    /// Certified is this very request.
+    fn check_fields(&self, fields: &ApprovalFields) -> Result<(), String> {
+        let same_key = matches!(&self.transaction.body, Body::RequestRead { q, .. } if *q == fields.q);
+        if fields.approve_id != self.transaction.tx_id() {
+            return Err("the certificate approves another request".into());
+        }
+        if !same_key {
+            return Err("the certificate is for another reader's key".into());
+        }
+        if fields.label != *self.label {
+            return Err(format!("the certificate is for {}", fields.label));
+        }
+        Ok(())
+    }
+
+    /// Puts an approval with those that agree with it.
+    fn add(&mut self, name: Name, certificate: Vec<u8>, document: &[u8], block: Block, recorded: &Recorded) {
+        let same = self
+            .groups
+            .iter_mut()
+            .find(|group| group.document == document && group.block == block);
+        match same {
+            Some(group) => group.approvals.push((name, certificate)),
+            None => self.groups.push(Group {
+                document: document.to_vec(),
+                block,
+                approvals: vec![(name, certificate)],
+                recorded: recorded.clone(),
+            }),
+        }
+    }
+
+    fn blame(&mut self, name: Name, why: &str, certificate: &[u8]) {
+        let what = format!("gave an approval that does not hold: {why}");
+        self.faults.push(Fault::new(
+            Party::Endorser(name),
+            "certificate",
+            what,
+            certificate,
+        ));
+    }
+}
+
+impl Group {
+    fn satisfies(&self, policy: &Policy) -> bool {
+        policy.evaluate(&self.approvals.iter().map(|(name, _)| name.clone()).collect())
+    }
+}

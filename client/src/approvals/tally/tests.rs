@@ -1,0 +1,335 @@
+//! Endorsers of which one lies.
+
+use approval::{Authority, TrustedOrganisation};
+use ed25519_dalek::SigningKey;
+use golden_record::Entry;
+use proto::ledger::LogEntry;
+use threshold::ids::{ApproveId, ChainId};
+use threshold::reencrypt::ReaderKey;
+use threshold::secret::DataKey;
+use threshold::testing::{TestCommittee, TestRng, label};
+use threshold::wrap::{WrappedKey, wrap};
+
+use super::*;
+
+const NOW_MS: u64 = 1_800_000_000_000;
+const CHAIN: ChainId = ChainId([1; 32]);
+const HEIGHT: u64 = 5;
+
+/// Four organisations, three of which must approve; a read request; what each answers.
+struct Scene {
+    authorities: Vec<(Name, Authority)>,
+    bundle: TrustBundle,
+    label: Label,
+    key_id: KeyId,
+    request: Transaction,
+    document: DocumentVersion,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut rng = TestRng::new("tally");
+        let committee = TestCommittee::generate(2, 3, &mut rng).unwrap();
+        let label = label("contract", 1).unwrap();
+        let key = committee.manifest().custody_key();
+        let wrapped = wrap(key, &label, &DataKey::from_bytes([9; 32]), &mut rng).unwrap();
+        let authorities: Vec<(Name, Authority)> = ["north", "east", "south", "west"]
+            .into_iter()
+            .zip(1..)
+            .map(authority)
+            .collect();
+        let trusted = authorities
+            .iter()
+            .map(|(name, authority)| TrustedOrganisation::new(name.clone(), authority.root_der()).unwrap())
+            .collect();
+        let policy = "OUTOF(3, north, east, south, west)".parse().unwrap();
+        let bundle = TrustBundle::new(1, CHAIN, label.installation.clone(), trusted, policy).unwrap();
+        let request = request(&label, &ReaderKey::generate(&mut rng));
+        Self {
+            authorities,
+            bundle,
+            key_id: key.key_id(),
+            request,
+            document: document(&label, wrapped),
+            label,
+        }
+    }
+
+    fn tally(&self) -> Tally<'_> {
+        Tally::new(&self.bundle, Some(self.key_id), 1, &self.request, &self.label)
+    }
+
+    fn fields(&self) -> ApprovalFields {
+        let Body::RequestRead { q, .. } = &self.request.body else {
+            panic!("a read request")
+        };
+        ApprovalFields {
+            approve_id: self.request.tx_id(),
+            write_id: self.document.wrapped_key.write_id(),
+            q: *q,
+            key_id: self.document.wrapped_key.key_id(),
+            label: self.label.clone(),
+            chain_id: CHAIN,
+            height: HEIGHT,
+            block_hash: BlockHash([2; 32]),
+            policy_version: 1,
+        }
+    }
+
+    fn entry(&self, outcome: Outcome) -> LogEntry {
+        let entry = Entry {
+            transaction: self.request.clone(),
+            outcome,
+        };
+        LogEntry {
+            index: 3,
+            height: HEIGHT,
+            entry: entry.to_bytes(),
+            time_ms: NOW_MS,
+        }
+    }
+
+    fn approved(&self) -> LogEntry {
+        let write_id = self.document.wrapped_key.write_id();
+        self.entry(Outcome::Approved {
+            write_id,
+            key_id: self.key_id,
+        })
+    }
+
+    /// An answer with a certificate of these fields by this organisation's CA.
+    fn answer(&self, organisation: usize, fields: &ApprovalFields) -> RequestReadResponse {
+        let certificate = self.authorities[organisation]
+            .1
+            .issue(fields, NOW_MS, 60)
+            .unwrap();
+        let approval = Approval {
+            certificate,
+            document: self.document.to_bytes(),
+        };
+        RequestReadResponse {
+            entry: Some(self.approved()),
+            approval: Some(approval),
+        }
+    }
+
+    fn name(&self, organisation: usize) -> &Name {
+        &self.authorities[organisation].0
+    }
+
+    /// The liar answers first, then the three honest ones: the read is approved and the liar named.
+    fn survives(&self, lie: RequestReadResponse, check: &str) {
+        let mut tally = self.tally();
+        tally.take(self.name(0), lie);
+        assert!(tally.verdict(NOW_MS).is_none());
+        let honest = self.fields();
+        for organisation in 1..4 {
+            assert!(tally.verdict(NOW_MS).is_none(), "approved by too few");
+            tally.take(self.name(organisation), self.answer(organisation, &honest));
+        }
+        let read = tally.verdict(NOW_MS).unwrap().unwrap();
+        assert_eq!(read.certificates.len(), 3);
+        assert_eq!(read.document, self.document);
+        let [fault] = read.faults.as_slice() else {
+            panic!("one fault: {:?}", read.faults)
+        };
+        assert_eq!(fault.party, Party::Endorser(self.name(0).clone()));
+        assert_eq!(fault.check, check);
+    }
+}
+
+fn authority((name, seed): (&str, u8)) -> (Name, Authority) {
+    let name: Name = name.parse().unwrap();
+    let root = Authority::generate(&name, &[seed; 32], NOW_MS).unwrap();
+    (name, Authority::from_seed(&[seed; 32], &root).unwrap())
+}
+
+fn request(label: &Label, reader: &ReaderKey) -> Transaction {
+    let body = Body::RequestRead {
+        tenant: label.tenant.clone(),
+        dataset: label.dataset.clone(),
+        document: label.document.clone(),
+        version: label.version,
+        user: "bob".parse().unwrap(),
+        q: reader.public(),
+        purpose: String::new(),
+    };
+    Transaction::sign_read(
+        CHAIN,
+        &SigningKey::from_bytes(&[5; 32]),
+        reader,
+        [0; 16],
+        NOW_MS + 1000,
+        body,
+    )
+}
+
+fn document(label: &Label, wrapped_key: WrappedKey) -> DocumentVersion {
+    DocumentVersion {
+        tenant: label.tenant.clone(),
+        dataset: label.dataset.clone(),
+        document: label.document.clone(),
+        version: label.version,
+        wrapped_key,
+        material: vec![1],
+        checksum: [0; 32],
+        size: 0,
+        inline: None,
+        writer: "alice".parse().unwrap(),
+        height: 1,
+        log_index: 1,
+        time_ms: NOW_MS,
+    }
+}
+
+#[test]
+fn three_of_four_are_enough() {
+    let scene = Scene::new();
+    let mut tally = scene.tally();
+    for organisation in 0..2 {
+        tally.take(
+            scene.name(organisation),
+            scene.answer(organisation, &scene.fields()),
+        );
+        assert!(tally.verdict(NOW_MS).is_none());
+    }
+    tally.take(scene.name(3), scene.answer(3, &scene.fields()));
+    let read = tally.verdict(NOW_MS).unwrap().unwrap();
+    assert_eq!(read.approved.organisations().len(), 3);
+    assert!(read.faults.is_empty());
+}
+
+#[test]
+fn a_certificate_for_another_request_reader_or_document_is_its_endorsers_fault() {
+    let scene = Scene::new();
+    let other = ReaderKey::generate(&mut TestRng::new("other"));
+    let lies: [&dyn Fn(&mut ApprovalFields); 3] = [
+        &|fields| fields.approve_id = ApproveId([8; 32]),
+        &|fields| fields.q = other.public(),
+        &|fields| fields.label = label("another", 1).unwrap(),
+    ];
+    for lie in lies {
+        let mut fields = scene.fields();
+        lie(&mut fields);
+        scene.survives(scene.answer(0, &fields), "certificate");
+    }
+}
+
+#[test]
+fn d14_a_certificate_of_another_block_spoils_nothing() {
+    let scene = Scene::new();
+    let mut fields = scene.fields();
+    fields.height += 1;
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), scene.answer(0, &fields));
+    for organisation in 1..4 {
+        assert!(tally.verdict(NOW_MS).is_none());
+        tally.take(
+            scene.name(organisation),
+            scene.answer(organisation, &scene.fields()),
+        );
+    }
+    let read = tally.verdict(NOW_MS).unwrap().unwrap();
+    assert_eq!(read.approved.height(), HEIGHT);
+    assert_eq!(read.certificates.len(), 3);
+}
+
+#[test]
+fn d2_an_endorser_that_gives_anothers_certificate_is_named() {
+    let scene = Scene::new();
+    scene.survives(scene.answer(1, &scene.fields()), "certificate");
+}
+
+#[test]
+fn an_endorser_that_gives_another_document_does_not_count() {
+    let scene = Scene::new();
+    let mut lie = scene.answer(0, &scene.fields());
+    let mut document = scene.document.clone();
+    document.material = vec![2];
+    lie.approval.as_mut().unwrap().document = document.to_bytes();
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), lie);
+    for organisation in 1..4 {
+        assert!(tally.verdict(NOW_MS).is_none());
+        tally.take(
+            scene.name(organisation),
+            scene.answer(organisation, &scene.fields()),
+        );
+    }
+    assert_eq!(tally.verdict(NOW_MS).unwrap().unwrap().document, scene.document);
+}
+
+#[test]
+fn an_answer_about_another_transaction_is_its_endorsers_fault() {
+    let scene = Scene::new();
+    let other = request(&scene.label, &ReaderKey::generate(&mut TestRng::new("other")));
+    let mut lie = scene.answer(0, &scene.fields());
+    let entry = Entry {
+        transaction: other,
+        outcome: Outcome::Denied(DenialReason::NotAReader),
+    };
+    lie.entry.as_mut().unwrap().entry = entry.to_bytes();
+    scene.survives(lie, "entry");
+}
+
+#[test]
+fn an_approval_without_certificate_is_its_endorsers_fault() {
+    let scene = Scene::new();
+    let lie = RequestReadResponse {
+        entry: Some(scene.approved()),
+        approval: None,
+    };
+    scene.survives(lie, "certificate");
+}
+
+#[test]
+fn one_denial_may_be_a_lie_and_two_are_not() {
+    let scene = Scene::new();
+    let denied = || RequestReadResponse {
+        entry: Some(scene.entry(Outcome::Denied(DenialReason::NotAReader))),
+        approval: None,
+    };
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), denied());
+    assert!(tally.verdict(NOW_MS).is_none());
+    tally.take(scene.name(1), denied());
+    let verdict = tally.verdict(NOW_MS).unwrap();
+    assert!(matches!(
+        verdict,
+        Err(Error::Denied {
+            reason: DenialReason::NotAReader,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_document_under_another_custody_key_than_the_pinned_is_refused() {
+    let scene = Scene::new();
+    let pinned = Some(KeyId([0; 32]));
+    let mut tally = Tally::new(&scene.bundle, pinned, 1, &scene.request, &scene.label);
+    for organisation in 0..4 {
+        tally.take(
+            scene.name(organisation),
+            scene.answer(organisation, &scene.fields()),
+        );
+        assert!(tally.verdict(NOW_MS).is_none());
+    }
+    let Error::TooFew { faults, .. } = tally.too_few() else {
+        panic!("too few")
+    };
+    assert!(faults.iter().any(|fault| fault.what.contains("custody key")));
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    let scene = Scene::new();
+    let mut tally = scene.tally();
+    for organisation in 0..4 {
+        tally.take(
+            scene.name(organisation),
+            scene.answer(organisation, &scene.fields()),
+        );
+        assert!(tally.verdict(NOW_MS + 600_000).is_none());
+    }
+}

@@ -1,0 +1,209 @@
+//! The program as a person uses it: what it prints where, and how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Runs the program in a home of its own.
+struct Person {
+    home: TempDir,
+}
+
+impl Person {
+    fn new() -> Self {
+        Self {
+            home: TempDir::new().unwrap(),
+        }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+        command
+            .env("QUORATE_HOME", self.home.path())
+            .args(line.split_whitespace());
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// Runs what must end with this status; gives standard output.
+    fn ends(&self, status: i32, line: &str) -> String {
+        let output = self.run(line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{line}\n{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, status: i32, line: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ends(status, &format!("{line} --json"))).unwrap()
+    }
+
+    /// Starts the development cluster and waits until it says that it runs.
+    fn dev(&self) -> Dev {
+        let mut child = self
+            .command("dev")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        assert!(first.starts_with("the cluster runs"), "{first}");
+        Dev(child)
+    }
+}
+
+/// A running cluster; killed, not stopped, when dropped.
+struct Dev(Child);
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn without_arguments_it_helps() {
+    let output = Person::new().run("");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("quorate demo"));
+}
+
+#[test]
+fn a_wrong_command_line_is_an_error_and_not_a_no() {
+    Person::new().ends(1, "reed acme/reports/q3");
+}
+
+#[test]
+fn an_error_says_what_to_do_next() {
+    let person = Person::new();
+    let output = person.run("status");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("next: run `quorate dev`"));
+    let output = person.run("status --json");
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["status"], "error");
+    assert!(error["next"].as_str().unwrap().contains("quorate dev"));
+}
+
+#[test]
+fn deleting_wants_a_confirmation() {
+    let person = Person::new();
+    let data = person.home.path().join("dev");
+    fs::create_dir_all(&data).unwrap();
+    let output = person.run("dev --reset --no-input");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--yes"));
+}
+
+#[test]
+fn a_directory_that_is_not_a_clusters_is_left_alone() {
+    let person = Person::new();
+    let data = person.home.path().join("dev");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("thesis"), "three years").unwrap();
+    person.ends(1, "dev --reset --yes");
+    assert_eq!(fs::read_to_string(data.join("thesis")).unwrap(), "three years");
+}
+
+#[test]
+fn a_whole_story_survives_kill_9() {
+    let person = Person::new();
+    let secret = "the content that nobody else may see";
+    let file = person.home.path().join("q3");
+    fs::write(&file, secret).unwrap();
+    let first = person.dev();
+    person.ends(0, "tenant create acme");
+    for user in ["alice", "bob", "eve"] {
+        person.ends(0, &format!("user create acme {user}"));
+    }
+    person.ends(
+        0,
+        "dataset create acme/reports --owner alice --writer alice --reader bob",
+    );
+    let written = person.json(0, &format!("write acme/reports/q3 {} --as alice", file.display()));
+    assert_eq!(written["version"], 1);
+    assert_eq!(person.ends(0, "read acme/reports/q3 --as bob"), secret);
+    person.ends(2, "read acme/reports/q3 --as eve");
+    person.ends(1, "read acme/reports/q3");
+    person.ends(0, "grant acme/reports reader eve --as alice");
+    assert_eq!(person.ends(0, "read acme/reports/q3 --as eve"), secret);
+    person.ends(0, "revoke acme/reports reader eve --as alice");
+    person.ends(2, "read acme/reports/q3 --as eve");
+    person.ends(2, "tenant create acme");
+    drop(first);
+    assert!(wait_until_unreachable(&person), "a daemon outlives its cluster");
+
+    let _second = person.dev();
+    assert_eq!(person.ends(0, "read acme/reports/q3 --as bob"), secret);
+    assert_eq!(person.json(0, "inspect acme/reports/q3")["writer"], "alice");
+    let log = person.json(0, "audit log --reads");
+    let outcomes: Vec<&str> = log
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "denied").count(), 2);
+    assert!(outcomes.iter().filter(|outcome| **outcome == "approved").count() == 3);
+    assert_eq!(
+        nowhere_in_clear(person.home.path(), secret.as_bytes(), &file),
+        None
+    );
+}
+
+/// Every daemon ends when the process that started it is killed.
+fn wait_until_unreachable(person: &Person) -> bool {
+    let layout = fs::read_to_string(person.home.path().join("dev/cluster.toml")).unwrap();
+    let addresses: Vec<&str> = layout
+        .lines()
+        .filter_map(|line| line.strip_prefix("listen = "))
+        .collect();
+    assert_eq!(addresses.len(), 10);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let listens = |address: &&str| std::net::TcpStream::connect(address.trim_matches('"')).is_ok();
+    while addresses.iter().any(listens) {
+        if std::time::Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+/// P15: the first file under `directory`, but the original, that has the content in it.
+fn nowhere_in_clear(directory: &Path, content: &[u8], original: &Path) -> Option<std::path::PathBuf> {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if let Some(found) = nowhere_in_clear(&path, content, original) {
+                return Some(found);
+            }
+        } else if path != original
+            && fs::read(&path)
+                .unwrap()
+                .windows(content.len())
+                .any(|part| part == content)
+        {
+            return Some(path);
+        }
+    }
+    None
+}
