@@ -7,6 +7,7 @@ use x509_parser::extensions::X509Extension;
 use x509_parser::nom::Parser;
 use x509_parser::x509::{AlgorithmIdentifier, X509Version};
 
+use crate::canonical;
 use crate::check::{Limits, MAX_CERTIFICATE_SIZE};
 use crate::der;
 use crate::fields::Claim;
@@ -47,6 +48,9 @@ impl<'a> Claimed<'a> {
         let claim =
             Claim::read(|wanted| Some(extensions.value(wanted))).map_err(CertificateFault::ExtensionValue)?;
         check_subject(&parsed, &extensions, &claim)?;
+        if !canonical::is_canonical(certificate, &parsed) {
+            return Err(CertificateFault::NotCanonical);
+        }
         Ok(Self {
             organisation,
             claim,
@@ -75,6 +79,9 @@ pub(crate) fn read_claim(certificate: &[u8]) -> Result<Claim, CertificateFault> 
     let claim =
         Claim::read(|wanted| Some(extensions.value(wanted))).map_err(CertificateFault::ExtensionValue)?;
     check_subject(&parsed, &extensions, &claim)?;
+    if !canonical::is_canonical(certificate, &parsed) {
+        return Err(CertificateFault::NotCanonical);
+    }
     Ok(claim)
 }
 

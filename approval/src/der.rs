@@ -31,18 +31,18 @@ pub enum DerFault {
 /// A certificate of this profile nests seven deep.
 pub(crate) const MAX_DEPTH: usize = 12;
 
-const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
+pub(crate) const BOOLEAN: u8 = 0x01;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
 const NULL: u8 = 0x05;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
 const IA5_STRING: u8 = 0x16;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
+pub(crate) const UTC_TIME: u8 = 0x17;
+pub(crate) const GENERALIZED_TIME: u8 = 0x18;
+pub(crate) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const CONSTRUCTED: u8 = 0x20;
 const CONTEXT: u8 = 0x80;
@@ -201,7 +201,8 @@ pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
     )
 }
 
-fn write(tag: u8, content: &[u8]) -> Vec<u8> {
+/// One element with its length in the shortest form.
+pub(crate) fn write(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
     // Everything written here is far below 64 KiB.
     match u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes() {

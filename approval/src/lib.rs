@@ -9,6 +9,7 @@
 //! an argument.
 
 mod authority;
+mod canonical;
 mod certificate;
 mod check;
 mod der;

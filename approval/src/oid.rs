@@ -134,6 +134,8 @@ pub(crate) const EXTENDED_KEY_USAGE_VALUE: &[u8] = &[
 pub(crate) const KEY_USAGE_VALUE: &[u8] = &[0x03, 0x02, 0x07, 0x80];
 /// An empty sequence: cA is FALSE by default, and there is no path length.
 pub(crate) const BASIC_CONSTRAINTS_VALUE: &[u8] = &[0x30, 0x00];
+/// The AlgorithmIdentifier of Ed25519: no parameters (RFC 8410).
+pub(crate) const ED25519_ALGORITHM: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 /// SubjectPublicKeyInfo of Ed25519 (RFC 8410) up to the 32 key bytes.
 pub(crate) const SPKI_PREFIX: &[u8] = &[
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,

@@ -92,6 +92,9 @@ pub enum CertificateFault {
     /// The pinned root is not valid now.
     #[error("the pinned root is not valid now")]
     RootNotValid,
+    /// The parser reads it as a certificate of the profile, but these are not the bytes that the profile gives to its fields.
+    #[error("it is not in the one form of its fields")]
+    NotCanonical,
     /// Q is not a canonical point of prime order.
     #[error("Q is not a proper public key")]
     ReaderKey,
@@ -132,6 +135,7 @@ impl CertificateFault {
             Self::NotYetValid => "certificate_not_yet_valid",
             Self::Expired => "certificate_expired",
             Self::RootNotValid => "certificate_root_not_valid",
+            Self::NotCanonical => "certificate_not_canonical",
             Self::ReaderKey => "reader_key",
             Self::Signature => "certificate_signature",
         }

@@ -9,6 +9,7 @@ use threshold::signature::PublicKey;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::x509::X509Version;
 
+use crate::canonical;
 use crate::certificate::{is_ed25519, parse, signature_of};
 use crate::der::{self, DerFault};
 use crate::oid::{BASIC_CONSTRAINTS, KEY_USAGE, SPKI_PREFIX, SUBJECT_KEY_IDENTIFIER};
@@ -165,6 +166,10 @@ impl Root {
         }
         let signature = signature_of(&root).ok_or(RootFault::Algorithm)?;
         let signed_part = der::signed_part(der).ok_or(RootFault::NotX509)?;
+        // The outer algorithm is not under the signature, and the parser is lax about tags.
+        if !der.ends_with(&canonical::signature_parts(&signature)) {
+            return Err(RootFault::Algorithm);
+        }
         public_key
             .verify_raw(signed_part, &signature)
             .map_err(|_| RootFault::SelfSignature)?;

@@ -620,3 +620,25 @@ fn the_authority_key_identifier_has_one_form() {
         );
     }
 }
+
+#[test]
+fn d17_the_unsigned_outer_algorithm_has_one_form() {
+    let fixture = Fixture::new();
+    let good = fixture.issue(0);
+    // Anybody can change these seven bytes of a good certificate without touching what is signed.
+    let outer = good.len() - 64 - 3 - 7;
+    let mut retagged = good;
+    assert_eq!(retagged[outer], 0x30);
+    retagged[outer] = 0xb0;
+    assert_eq!(fixture.fault(&retagged), Fault::NotCanonical);
+}
+
+#[test]
+fn d17_a_tag_that_the_parser_does_not_look_at_has_one_form() {
+    let mut retagged = algorithm(&support::ED25519_OID);
+    retagged[0] = 0xb0;
+    assert_eq!(
+        fault(|forge| forge.inner_algorithm = retagged),
+        Fault::NotCanonical
+    );
+}

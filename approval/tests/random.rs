@@ -13,6 +13,27 @@ use proptest::prelude::*;
 use quorate_approval::{TrustedOrganisation, check_certificate};
 use support::{Fixture, Forge, NOW_MS, name, root};
 
+#[test]
+fn d17_every_changed_bit_of_a_certificate_or_root_is_noticed() {
+    let fixture = Fixture::new();
+    let refused = |der: &[u8]| check_certificate(der, &fixture.trust, NOW_MS, &fixture.limits).is_err();
+    let unpinned = |der: &[u8]| TrustedOrganisation::new(name("a"), der).is_err();
+    for (original, is_root) in [(fixture.issue(0), false), (root(0), true)] {
+        for bit in 0..8 * original.len() {
+            let mut changed = original.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                if is_root {
+                    unpinned(&changed)
+                } else {
+                    refused(&changed)
+                },
+                "bit {bit}"
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -21,21 +42,6 @@ proptest! {
         let fixture = Fixture::new();
         prop_assert!(check_certificate(&bytes, &fixture.trust, NOW_MS, &fixture.limits).is_err());
         prop_assert!(TrustedOrganisation::new(name("a"), &bytes).is_err());
-    }
-
-    #[test]
-    fn any_changed_bit_of_a_certificate_or_root_is_noticed(at in any::<prop::sample::Index>(), bit in 0u8..8) {
-        let fixture = Fixture::new();
-        for (original, is_root) in [(fixture.issue(0), false), (root(0), true)] {
-            let mut changed = original;
-            let place = at.index(changed.len());
-            changed[place] ^= 1 << bit;
-            if is_root {
-                prop_assert!(TrustedOrganisation::new(name("a"), &changed).is_err());
-            } else {
-                prop_assert!(check_certificate(&changed, &fixture.trust, NOW_MS, &fixture.limits).is_err());
-            }
-        }
     }
 
     /// A signed part with any bytes changed, and signed again by the real CA. What is accepted must be what the profile

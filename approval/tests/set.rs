@@ -277,6 +277,7 @@ fn codes_are_distinct_and_in_snake_case() {
         Fault::NotYetValid,
         Fault::Expired,
         Fault::RootNotValid,
+        Fault::NotCanonical,
         Fault::ReaderKey,
         Fault::Signature,
     ];
