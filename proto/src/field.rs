@@ -10,7 +10,7 @@ use std::str::FromStr;
 use golden_record::{DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Transaction};
 use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::encoding::Canonical;
-use threshold::reencrypt::{ReencryptionShare, Reencryption};
+use threshold::reencrypt::{Reencryption, ReencryptionShare};
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::WrappedKey;
 use tonic::Status;
@@ -33,7 +33,10 @@ pub struct FieldError {
 impl FieldError {
     /// Refuses a field for the reason given.
     pub fn new(field: &'static str, reason: impl Display) -> Self {
-        Self { field, reason: reason.to_string() }
+        Self {
+            field,
+            reason: reason.to_string(),
+        }
     }
 
     fn too_long(field: &'static str, length: usize, max: usize) -> Self {
@@ -92,14 +95,22 @@ pub fn parse<T: Travels>(field: &'static str, bytes: &[u8]) -> Result<T, FieldEr
 /// # Errors
 /// As [`parse`].
 pub fn parse_optional<T: Travels>(field: &'static str, bytes: &[u8]) -> Result<Option<T>, FieldError> {
-    if bytes.is_empty() { Ok(None) } else { parse(field, bytes).map(Some) }
+    if bytes.is_empty() {
+        Ok(None)
+    } else {
+        parse(field, bytes).map(Some)
+    }
 }
 
 /// As [`parse`], for a repeated field of at most `max` items.
 ///
 /// # Errors
 /// As [`parse`], and when there are more items, before any is looked at.
-pub fn parse_all<T: Travels>(field: &'static str, items: &[Vec<u8>], max: usize) -> Result<Vec<T>, FieldError> {
+pub fn parse_all<T: Travels>(
+    field: &'static str,
+    items: &[Vec<u8>],
+    max: usize,
+) -> Result<Vec<T>, FieldError> {
     check_count(field, items.len(), max)?;
     items.iter().map(|bytes| parse(field, bytes)).collect()
 }
@@ -140,7 +151,11 @@ pub fn certificates(field: &'static str, certificates: &[Vec<u8>]) -> Result<(),
         return Err(FieldError::new(field, "there must be one at least"));
     }
     check_count(field, certificates.len(), limits::CERTIFICATES)?;
-    match certificates.iter().map(Vec::len).find(|length| *length == 0 || *length > limits::CERTIFICATE) {
+    match certificates
+        .iter()
+        .map(Vec::len)
+        .find(|length| *length == 0 || *length > limits::CERTIFICATE)
+    {
         Some(0) => Err(FieldError::new(field, "an empty certificate")),
         Some(length) => Err(FieldError::too_long(field, length, limits::CERTIFICATE)),
         None => Ok(()),
@@ -149,7 +164,10 @@ pub fn certificates(field: &'static str, certificates: &[Vec<u8>]) -> Result<(),
 
 fn check_count(field: &'static str, count: usize, max: usize) -> Result<(), FieldError> {
     if count > max {
-        return Err(FieldError::new(field, format!("{count} items, where at most {max} are taken")));
+        return Err(FieldError::new(
+            field,
+            format!("{count} items, where at most {max} are taken"),
+        ));
     }
     Ok(())
 }

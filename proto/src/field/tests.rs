@@ -12,7 +12,9 @@ use super::*;
 fn wrapped() -> Vec<u8> {
     let key = CustodyKey::new(second_generator());
     let label = label("2026/loan-17", 1).unwrap();
-    wrap(&key, &label, &DataKey::generate(&mut OsRng), &mut OsRng).unwrap().to_bytes()
+    wrap(&key, &label, &DataKey::generate(&mut OsRng), &mut OsRng)
+        .unwrap()
+        .to_bytes()
 }
 
 #[test]
@@ -40,7 +42,11 @@ fn p12_a_field_over_its_size_is_refused_before_it_is_read() {
 #[test]
 fn an_empty_optional_field_is_none() {
     assert_eq!(parse_optional::<WrappedKey>("wrapped_key", &[]), Ok(None));
-    assert!(parse_optional::<WrappedKey>("wrapped_key", &wrapped()).unwrap().is_some());
+    assert!(
+        parse_optional::<WrappedKey>("wrapped_key", &wrapped())
+            .unwrap()
+            .is_some()
+    );
     parse_optional::<WrappedKey>("wrapped_key", &[1]).unwrap_err();
 }
 
@@ -48,7 +54,10 @@ fn an_empty_optional_field_is_none() {
 fn an_identifier_has_32_bytes() {
     assert_eq!(id::<WriteId>("write_id", &[7; 32]), Ok(WriteId([7; 32])));
     for length in [0, 31, 33] {
-        assert_eq!(id::<WriteId>("write_id", &vec![7; length]).unwrap_err().field, "write_id");
+        assert_eq!(
+            id::<WriteId>("write_id", &vec![7; length]).unwrap_err().field,
+            "write_id"
+        );
     }
 }
 
@@ -70,11 +79,12 @@ fn text_has_its_form() {
 fn d16_certificates_are_bounded_in_number_and_size() {
     let good = vec![1; limits::CERTIFICATE];
     certificates("certificates", &vec![good.clone(); limits::CERTIFICATES]).unwrap();
-    for wrong in [vec![], vec![good.clone(); limits::CERTIFICATES + 1], vec![vec![]], vec![vec![
-        1;
-        limits::CERTIFICATE
-            + 1
-    ]]] {
+    for wrong in [
+        vec![],
+        vec![good.clone(); limits::CERTIFICATES + 1],
+        vec![vec![]],
+        vec![vec![1; limits::CERTIFICATE + 1]],
+    ] {
         certificates("certificates", &wrong).unwrap_err();
     }
 }
@@ -83,14 +93,29 @@ fn d16_certificates_are_bounded_in_number_and_size() {
 fn a_refusal_is_an_invalid_argument_that_names_the_field() {
     let status = Status::from(parse::<WrappedKey>("wrapped_key", &[]).unwrap_err());
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().starts_with("wrapped_key: "), "{}", status.message());
+    assert!(
+        status.message().starts_with("wrapped_key: "),
+        "{}",
+        status.message()
+    );
 }
 
 #[test]
 fn the_schema_is_there_for_reflection() {
     let schema = crate::FILE_DESCRIPTOR_SET;
-    for service in ["LedgerService", "CustodyService", "CeremonyService", "OperatorService", "CoordinatorService"] {
-        assert!(schema.windows(service.len()).any(|window| window == service.as_bytes()), "{service}");
+    for service in [
+        "LedgerService",
+        "CustodyService",
+        "CeremonyService",
+        "OperatorService",
+        "CoordinatorService",
+    ] {
+        assert!(
+            schema
+                .windows(service.len())
+                .any(|window| window == service.as_bytes()),
+            "{service}"
+        );
     }
 }
 

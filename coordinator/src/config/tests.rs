@@ -1,0 +1,107 @@
+use super::*;
+
+type Spoil = fn(&mut LimitsConfig);
+
+fn key(seed: u8) -> String {
+    hex::encode(
+        ed25519_dalek::SigningKey::from_bytes(&[seed; 32])
+            .verifying_key()
+            .as_bytes(),
+    )
+}
+
+fn config() -> Config {
+    let node = |seed: u8| NodeConfig {
+        name: format!("node-{seed}"),
+        identity: key(seed),
+        address: "127.0.0.1:1".into(),
+    };
+    let endorser = EndorserConfig {
+        organisation: "north".into(),
+        identity: key(9),
+        address: "127.0.0.1:2".into(),
+    };
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        operations: ([127, 0, 0, 1], 0).into(),
+        directory: "data".into(),
+        passphrase_file: "passphrase".into(),
+        identity_file: None,
+        nodes: (1..=3).map(node).collect(),
+        endorsers: vec![endorser],
+        limits: LimitsConfig::default(),
+    }
+}
+
+#[test]
+fn the_defaults_hold_together() {
+    let settings = Settings::check(&config()).unwrap();
+    assert_eq!((settings.nodes.len(), settings.endorsers.len()), (3, 1));
+}
+
+#[test]
+fn d2_a_key_that_stands_twice_is_refused() {
+    let mut twice = config();
+    twice.nodes[2].identity = twice.nodes[0].identity.to_uppercase();
+    assert_eq!(
+        Settings::check(&twice).unwrap_err(),
+        SettingError::Repeated("nodes[2]".into())
+    );
+    let mut both = config();
+    both.endorsers[0].identity = key(1);
+    assert_eq!(
+        Settings::check(&both).unwrap_err(),
+        SettingError::Repeated("endorsers[0]".into())
+    );
+}
+
+#[test]
+fn d3_what_is_no_proper_key_is_refused_by_its_place() {
+    let identity_point = format!("01{}", "00".repeat(31));
+    for wrong in [
+        String::new(),
+        "zz".repeat(32),
+        key(1)[2..].to_owned(),
+        identity_point,
+    ] {
+        let mut config = config();
+        config.nodes[1].identity = wrong;
+        assert_eq!(
+            Settings::check(&config).unwrap_err(),
+            SettingError::Identity("nodes[1]".into())
+        );
+    }
+}
+
+#[test]
+fn empty_lists_and_senseless_limits_are_refused() {
+    let mut nobody = config();
+    nobody.nodes.clear();
+    assert_eq!(
+        Settings::check(&nobody).unwrap_err(),
+        SettingError::Empty("nodes")
+    );
+    let mut nowhere = config();
+    nowhere.endorsers.clear();
+    assert_eq!(
+        Settings::check(&nowhere).unwrap_err(),
+        SettingError::Empty("endorsers")
+    );
+    let limits: [(Spoil, &str); 7] = [
+        (|limits| limits.deadline_ms = 0, "deadline_ms"),
+        (|limits| limits.hedge_min_ms = 0, "hedge_min_ms"),
+        (|limits| limits.hedge_max_ms = 1, "hedge_max_ms"),
+        (|limits| limits.in_progress = 0, "in_progress"),
+        (|limits| limits.receipts = 0, "receipts"),
+        (
+            |limits| limits.receipts_per_transaction = golden_record::MAX_RELEASES + 1,
+            "receipts_per_transaction",
+        ),
+        (|limits| limits.committee_refresh_ms = 0, "committee_refresh_ms"),
+    ];
+    for (spoil, key) in limits {
+        let mut config = config();
+        spoil(&mut config.limits);
+        assert_eq!(Settings::check(&config).unwrap_err(), SettingError::Limit(key));
+    }
+}
