@@ -12,13 +12,13 @@
 
 use criterion::Criterion;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, ED25519_BASEPOINT_TABLE};
-use curve25519_dalek::edwards::{EdwardsBasepointTable, EdwardsPoint};
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsBasepointTable, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{BasepointTable, MultiscalarMul, VartimeMultiscalarMul};
 use rand_core::{OsRng, RngCore};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use threshold::group::second_generator;
+use threshold::group::{Point, second_generator};
 use threshold::ids::ApproveId;
 use threshold::reencrypt::{Context, ReaderKey, combine, open, reencrypt, verify_share, verify_shares};
 use threshold::secret::DataKey;
@@ -108,10 +108,13 @@ fn main() {
     let mut pairs = vec![
         pair(
             "wrap",
-            || drop(black_box(wrap(key, &label, &data_key, &mut OsRng))),
+            || {
+                black_box(wrap(key, &label, &data_key, &mut OsRng));
+            },
             || {
                 // r·B, s·B, r·B2, s·B2, r·X
-                (base(&a), base(&b));
+                base(&a);
+                base(&b);
                 black_box(&b2_table * black_box(&a));
                 black_box(&b2_table * black_box(&b));
                 black_box(black_box(x) * black_box(a));
@@ -119,7 +122,9 @@ fn main() {
         ),
         pair(
             "wrap verify",
-            || drop(black_box(wrapped.verify())),
+            || {
+                black_box(wrapped.verify());
+            },
             || {
                 // f·B - e·U, f·B2 - e·U2
                 black_box(EdwardsPoint::vartime_double_scalar_mul_basepoint(
@@ -132,37 +137,47 @@ fn main() {
         ),
         pair(
             "reencrypt share",
-            || drop(black_box(reencrypt(share, &context, &mut OsRng))),
+            || {
+                black_box(reencrypt(share, &context, &mut OsRng));
+            },
             || {
                 // k·B, x·U + k·Q, a·B, b·B, a·U + b·Q
-                (base(&k), base(&a), base(&b));
+                base(&k);
+                base(&a);
+                base(&b);
                 black_box(EdwardsPoint::multiscalar_mul(black_box([x_i, k]), [u, q]));
                 black_box(EdwardsPoint::multiscalar_mul(black_box([a, b]), [u, q]));
             },
         ),
         pair(
             "verify one share",
-            || drop(black_box(verify_share(&context, &three[0]))),
             || {
-                drop(black_box(EdwardsPoint::vartime_multiscalar_mul(
+                black_box(verify_share(&context, &three[0]));
+            },
+            || {
+                black_box(EdwardsPoint::vartime_multiscalar_mul(
                     black_box(&one_scalars),
                     &one_points,
-                )))
+                ));
             },
         ),
         pair(
             "verify batch of 3",
-            || drop(black_box(verify_shares(&context, &three, &mut OsRng))),
             || {
-                drop(black_box(EdwardsPoint::vartime_multiscalar_mul(
+                black_box(verify_shares(&context, &three, &mut OsRng));
+            },
+            || {
+                black_box(EdwardsPoint::vartime_multiscalar_mul(
                     black_box(&batch_scalars),
                     &batch_points,
-                )))
+                ));
             },
         ),
         pair(
             "combine 3",
-            || drop(black_box(combine(&context, &verified))),
+            || {
+                black_box(combine(&context, &verified));
+            },
             || {
                 for _ in 0..2 {
                     black_box(EdwardsPoint::vartime_multiscalar_mul(
@@ -173,9 +188,27 @@ fn main() {
             },
         ),
         pair(
+            "parse point",
+            || {
+                black_box(Point::from_bytes(black_box(context.u().as_bytes())));
+            },
+            || {
+                // Decompress, compress again, multiply by the group order.
+                let point = CompressedEdwardsY(*black_box(context.u().as_bytes()))
+                    .decompress()
+                    .unwrap();
+                black_box(point.compress());
+                black_box(point.is_torsion_free());
+            },
+        ),
+        pair(
             "open",
-            || drop(black_box(open(&reader, &combined, &wrapped))),
-            || drop(black_box(black_box(u) * black_box(a))),
+            || {
+                black_box(open(&reader, &combined, &wrapped));
+            },
+            || {
+                black_box(black_box(u) * black_box(a));
+            },
         ),
     ];
     assert_eq!(base(&Scalar::ONE), ED25519_BASEPOINT_POINT);

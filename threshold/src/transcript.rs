@@ -226,9 +226,10 @@ impl Transcript {
     /// The first 32 bytes of the hash.
     #[must_use]
     pub fn digest(self) -> [u8; 32] {
-        let wide = self.end(END_DIGEST);
         let mut digest = [0; 32];
-        digest.copy_from_slice(wide.first_chunk::<32>().unwrap_or(&[0; 32]));
+        for (byte, hashed) in digest.iter_mut().zip(self.end(END_DIGEST)) {
+            *byte = hashed;
+        }
         digest
     }
 

@@ -72,12 +72,14 @@ impl VerifiedShare {
 pub fn verify_share(context: &Context<'_>, share: &ReencryptionShare) -> Result<VerifiedShare, Culprit> {
     let public_share = public_share(context, share)?;
     let e = share.statement(context, public_share).challenge();
-    // The weights of the three equations come from a hash over everything in them, so that a prover fixes its
-    // proof before it knows them.
-    let seed = Transcript::new(Domain::BatchWeights)
+    // The weights of the second and third equation come from a hash over everything in them, so that a prover
+    // fixes its proof before it knows them.
+    let digest = Transcript::new(Domain::BatchWeights)
         .append("challenge", e.as_bytes())
-        .append_object("share", share);
-    let weights = [b"1", b"2", b"3"].map(|n| narrow(&seed.clone().append("equation", n).digest()));
+        .append_object("share", share)
+        .digest();
+    let (second, third) = digest.split_at(16);
+    let weights = [Scalar::ONE, weight(second), weight(third)];
     let mut sum = Sum::new();
     sum.add(share, public_share, e, weights);
     if sum.is_zero(context) {
@@ -120,14 +122,14 @@ fn verify_together(
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Option<Vec<VerifiedShare>> {
     let mut sum = Sum::new();
-    for share in shares {
+    let mut fresh = vec![0; 48 * shares.len()];
+    rng.fill_bytes(&mut fresh);
+    for (share, fresh) in shares.iter().zip(fresh.chunks_exact(48)) {
         let public_share = public_share(context, share).ok()?;
         let e = share.statement(context, public_share).challenge();
-        let weights = [(); 3].map(|()| {
-            let mut fresh = [0; 32];
-            rng.fill_bytes(&mut fresh);
-            narrow(&fresh)
-        });
+        let (first, rest) = fresh.split_at(16);
+        let (second, third) = rest.split_at(16);
+        let weights = [weight(first), weight(second), weight(third)];
         sum.add(share, public_share, e, weights);
     }
     let verified = |share: &ReencryptionShare| VerifiedShare {
@@ -147,10 +149,13 @@ fn public_share<'a>(context: &Context<'a>, share: &ReencryptionShare) -> Result<
 }
 
 /// A weight of 128 bits: long enough that a false equation hides with probability 2^-128, short to multiply by.
-fn narrow(bytes: &[u8; 32]) -> Scalar {
-    Scalar::from(u128::from_le_bytes(
-        *bytes.first_chunk::<16>().unwrap_or(&[0; 16]),
-    ))
+fn weight(sixteen_bytes: &[u8]) -> Scalar {
+    Scalar::from(
+        sixteen_bytes
+            .iter()
+            .rev()
+            .fold(0_u128, |number, byte| (number << 8) | u128::from(*byte)),
+    )
 }
 
 /// A weighted sum of verification equations, with the terms of B, U and Q collected.
