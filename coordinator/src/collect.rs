@@ -214,7 +214,10 @@ impl<'c> Collection<'c> {
                     self.hedge();
                     late += delay;
                 }
-                () = tokio::time::sleep_until(self.deadline.into()) => break,
+                () = tokio::time::sleep_until(self.deadline.into()) => {
+                    self.expire(delay);
+                    break;
+                }
             }
         }
         if !self.candidates.is_empty() {
@@ -289,6 +292,23 @@ impl<'c> Collection<'c> {
                 self.shared.metrics.hedged();
                 self.ask_another();
             }
+        }
+    }
+
+    /// The deadline has come: whoever is late is named. Who was asked only just now is not to blame.
+    fn expire(&mut self, delay: Duration) {
+        let now = Instant::now();
+        let late = self
+            .asked
+            .iter()
+            .filter(|(_, since)| now.saturating_duration_since(**since) >= delay);
+        let late: Vec<Place> = late.map(|(place, _)| *place).collect();
+        for place in late {
+            let trouble = Trouble::Unreachable(Status::deadline_exceeded("no answer in time"));
+            if let Some((_, node)) = self.seats.get(place) {
+                self.shared.metrics.node_answer(&node.name, trouble.kind());
+            }
+            self.troubles.insert(place, trouble);
         }
     }
 
