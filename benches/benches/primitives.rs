@@ -109,7 +109,7 @@ fn main() {
         pair(
             "wrap",
             || {
-                black_box(wrap(key, &label, &data_key, &mut OsRng));
+                _ = black_box(wrap(key, &label, &data_key, &mut OsRng));
             },
             || {
                 // r·B, s·B, r·B2, s·B2, r·X
@@ -123,7 +123,7 @@ fn main() {
         pair(
             "wrap verify",
             || {
-                black_box(wrapped.verify());
+                _ = black_box(wrapped.verify());
             },
             || {
                 // f·B - e·U, f·B2 - e·U2
@@ -138,7 +138,7 @@ fn main() {
         pair(
             "reencrypt share",
             || {
-                black_box(reencrypt(share, &context, &mut OsRng));
+                _ = black_box(reencrypt(share, &context, &mut OsRng));
             },
             || {
                 // k·B, x·U + k·Q, a·B, b·B, a·U + b·Q
@@ -152,7 +152,7 @@ fn main() {
         pair(
             "verify one share",
             || {
-                black_box(verify_share(&context, &three[0]));
+                _ = black_box(verify_share(&context, &three[0]));
             },
             || {
                 black_box(EdwardsPoint::vartime_multiscalar_mul(
@@ -176,7 +176,7 @@ fn main() {
         pair(
             "combine 3",
             || {
-                black_box(combine(&context, &verified));
+                _ = black_box(combine(&context, &verified));
             },
             || {
                 for _ in 0..2 {
@@ -190,7 +190,7 @@ fn main() {
         pair(
             "parse point",
             || {
-                black_box(Point::from_bytes(black_box(context.u().as_bytes())));
+                _ = black_box(Point::from_bytes(black_box(context.u().as_bytes())));
             },
             || {
                 // Decompress, compress again, multiply by the group order.
@@ -204,7 +204,7 @@ fn main() {
         pair(
             "open",
             || {
-                black_box(open(&reader, &combined, &wrapped));
+                _ = black_box(open(&reader, &combined, &wrapped));
             },
             || {
                 black_box(black_box(u) * black_box(a));
