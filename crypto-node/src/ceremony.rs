@@ -6,6 +6,7 @@
 
 pub mod driver;
 pub mod evidence;
+mod inbox;
 pub mod machine;
 pub mod message;
 mod outbox;

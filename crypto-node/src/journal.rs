@@ -22,6 +22,7 @@ mod scan;
 pub(crate) mod tests;
 
 pub use disk::{Disk, Storage};
+pub(crate) use entry::cut;
 pub use entry::{Entry, Event, MAX_DETAIL, Release, Step};
 
 use std::io;

@@ -399,10 +399,10 @@ impl Driver {
             return Err(NotTaken::Early.into());
         };
         let id = record.ceremony.id();
-        let share = self.canary_share(id, guard, peer, wrapped, q).await?;
+        let share = self.canary_share(id, guard, peer, *wrapped, q).await?;
         state
             .machine
-            .message_of(Body::CanaryShare(share))
+            .message_of(Body::CanaryShare(Box::new(share)))
             .ok_or(DeliverError::NotTaken(NotTaken::Early))
     }
 
@@ -476,7 +476,7 @@ impl Driver {
             .await?;
         let mut shares: Vec<VerifiedShare> = verify_share(&context, &own).into_iter().collect();
         let body = Body::Canary {
-            wrapped: canary.wrapped().clone(),
+            wrapped: Box::new(canary.wrapped().clone()),
             q: canary.reader(),
         };
         let Some(message) = self.state.lock().await.machine.message_of(body) else {
@@ -529,7 +529,7 @@ async fn ask_until_answered(
             ..
         })) = outbox.ask(message).await
         {
-            return (outbox.member, share);
+            return (outbox.member, *share);
         }
         pause.wait().await;
     }

@@ -82,12 +82,12 @@ pub enum Body {
     /// Re-encrypt this canary, please.
     Canary {
         /// A key that the sender wrapped itself, with the canary's label.
-        wrapped: WrappedKey,
+        wrapped: Box<WrappedKey>,
         /// The ephemeral key.
         q: PublicKey,
     },
     /// The answer to a canary.
-    CanaryShare(ReencryptionShare),
+    CanaryShare(Box<ReencryptionShare>),
     /// The sender has used the new key with the others, and it opens.
     Confirm,
     /// The sender gives up.
@@ -251,18 +251,17 @@ impl Canonical for Body {
             }
             Self::Canary { wrapped, q } => {
                 writer.u8(5);
-                writer.put(wrapped);
+                writer.put(wrapped.as_ref());
                 writer.put(q);
             }
             Self::CanaryShare(share) => {
                 writer.u8(6);
-                writer.put(share);
+                writer.put(share.as_ref());
             }
             Self::Confirm => writer.u8(7),
             Self::Abort { reason, evidence } => {
                 writer.u8(8);
-                let end = reason.floor_char_boundary(MAX_REASON);
-                writer.str(reason.get(..end).unwrap_or_default());
+                writer.str(crate::journal::cut(reason, MAX_REASON));
                 writer.option(evidence.as_ref());
             }
             Self::Relay(message) => {
@@ -285,10 +284,10 @@ impl Canonical for Body {
                 signature: reader.get()?,
             },
             5 => Self::Canary {
-                wrapped: reader.get()?,
+                wrapped: Box::new(reader.get()?),
                 q: reader.get()?,
             },
-            6 => Self::CanaryShare(reader.get()?),
+            6 => Self::CanaryShare(Box::new(reader.get()?)),
             7 => Self::Confirm,
             8 => Self::Abort {
                 reason: reader.str(MAX_REASON)?.to_owned(),

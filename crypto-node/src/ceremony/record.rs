@@ -155,8 +155,7 @@ impl Canonical for Record {
         writer.option(self.manifest.as_ref());
         write_messages(writer, &self.signs);
         write_messages(writer, &self.confirms);
-        let end = self.reason.floor_char_boundary(MAX_REASON);
-        writer.str(self.reason.get(..end).unwrap_or_default());
+        writer.str(crate::journal::cut(&self.reason, MAX_REASON));
         writer.u16(self.culprit.map_or(0, ParticipantIndex::get));
         writer.option(self.abort.as_ref());
     }

@@ -213,7 +213,10 @@ impl Canonical for Entry {
 }
 
 /// The longest prefix of at most `max` bytes that ends between characters.
-fn cut(text: &str, max: usize) -> &str {
-    let end = text.floor_char_boundary(max);
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
     text.get(..end).unwrap_or_default()
 }

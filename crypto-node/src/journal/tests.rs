@@ -90,7 +90,7 @@ fn release(number: u8) -> Event {
         q: [3; 32],
         expires_ms: 120_000,
         coordinator: [4; 32],
-        repeat: number % 2 == 0,
+        repeat: number.is_multiple_of(2),
     })
 }
 
