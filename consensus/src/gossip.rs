@@ -6,6 +6,7 @@ use commonware_cryptography::ed25519::PublicKey;
 use commonware_macros::select;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::IoBufs;
+use futures::future::pending;
 
 use crate::{application::Application, error::Error, validator::Outgoing};
 
@@ -40,12 +41,16 @@ pub(crate) async fn run(
 ) -> Error {
     let mut outgoing = outgoing.lock().await;
     loop {
+        // Nobody can give more once the handle is gone; what arrives is still taken.
+        let next = async {
+            match outgoing.recv().await {
+                Some(message) => message,
+                None => pending().await,
+            }
+        };
         select! {
-            message = outgoing.recv() => match message {
-                Some(message) => {
-                    let _ = sender.send(Recipients::All, IoBufs::from(message), false);
-                },
-                None => return Error::Stopped("the gossip queue was closed".into()),
+            message = next => {
+                let _ = sender.send(Recipients::All, IoBufs::from(message), false);
             },
             received = receiver.recv() => match received {
                 // Larger than an honest peer sends: dropped, not worth a connection.
