@@ -5,7 +5,7 @@ use crate::ceremony::driver::{Driver, Parts, load_active};
 use crate::ceremony::machine::Machine;
 use crate::ceremony::record::Record;
 use crate::config::Config;
-use crate::journal::{Disk, Event, Journal};
+use crate::journal::{Disk, Event, Journal, Step};
 use crate::memory::{Memory, Use};
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
@@ -201,7 +201,7 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
     std::fs::create_dir_all(&share_directory)
         .with_context(|| format!("directory: cannot create {}", share_directory.display()))?;
     let shares = ShareFiles::new(share_directory, Arc::new(passphrase), identity.public_key());
-    let (journal, memory) = open_journal(directory, &identity, clock, &metrics)?;
+    let (journal, memory, activated) = open_journal(directory, &identity, clock, &metrics)?;
     let store = Store::open(&directory.join("ceremonies.redb"))?;
     let past = store.known()?;
     let record = store
@@ -209,7 +209,7 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
         .map(|(_, bytes)| Record::from_bytes(&bytes))
         .transpose();
     let record = record.context("ceremonies.redb: the newest ceremony's record does not decode")?;
-    let key = open_key(&store, &shares, &settings)?;
+    let key = open_key(&store, &shares, &settings, &activated)?;
     Ok(Opened {
         settings,
         identity,
@@ -224,18 +224,20 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
     })
 }
 
+/// The journal, the memory that it gives, and the ceremonies whose keys it saw come into use.
 fn open_journal(
     directory: &Path,
     identity: &Identity,
     clock: &Clock,
     metrics: &Metrics,
-) -> anyhow::Result<(Journal, Memory)> {
+) -> anyhow::Result<(Journal, Memory, BTreeSet<CeremonyId>)> {
     let path = directory.join("journal");
     let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
     let mut memory = Memory::new(clock());
     let synced = metrics.clone();
-    let remember = |entry: &crate::journal::Entry| {
-        if let Event::Release(release) = &entry.event {
+    let mut activated = BTreeSet::new();
+    let remember = |entry: &crate::journal::Entry| match &entry.event {
+        Event::Release(release) => {
             let crate::journal::Release {
                 approve_id,
                 write_id,
@@ -250,20 +252,41 @@ fn open_journal(
                 expires_ms,
             });
         }
+        Event::Ceremony {
+            ceremony,
+            step: Step::Active,
+            ..
+        } => {
+            activated.insert(*ceremony);
+        }
+        _ => {}
     };
     let journal = Journal::open(disk, &identity.public_key(), remember, move |took| {
         synced.synced(took)
     })?;
     // Nobody waits for it: the next release makes it durable.
     let _ = journal.append(clock(), Event::Started)?;
-    Ok((journal, memory))
+    Ok((journal, memory, activated))
 }
 
 /// The key in use, if there is one: the manifest signed by all, the members still the same, the share its own.
-fn open_key(store: &Store, shares: &ShareFiles, settings: &Settings) -> anyhow::Result<Option<Guard>> {
+///
+/// The journal recorded that the key came into use before the store did. One that does not know of it was removed or
+/// replaced, and with it what approvals were used for.
+fn open_key(
+    store: &Store,
+    shares: &ShareFiles,
+    settings: &Settings,
+    activated: &BTreeSet<CeremonyId>,
+) -> anyhow::Result<Option<Guard>> {
     let Some((id, bytes)) = store.active()? else {
         return Ok(None);
     };
+    ensure!(
+        activated.contains(&id),
+        "journal: it does not know of the key in use (ceremony {id}), so it is not the one that this node wrote; put \
+         this node's own journal back"
+    );
     let record = Record::from_bytes(&bytes).context("ceremonies.redb: the key's record does not decode")?;
     let guard = load_active(shares, &record, settings.me)?;
     let guard =

@@ -158,8 +158,21 @@ impl Driver {
             self.spawn(async move { driver.deliver_forever(&outbox).await });
         }
         let mut state = self.state.lock().await;
+        self.take_up_candidate(&mut state).await?;
         let out = state.machine.resume(self.now());
         self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
+    /// A node that has confirmed still answers the canaries of those that have not: they need its share.
+    async fn take_up_candidate(&self, state: &mut State) -> Result<(), DriverError> {
+        let record = state.machine.record();
+        let waiting = record
+            .filter(|record| record.phase == Phase::Canary)
+            .and_then(|record| Some((record.ceremony.id(), record.signed_manifest()?)));
+        if let Some((id, signed)) = waiting {
+            let _ = self.candidate(state, id, signed).await?;
+        }
         Ok(())
     }
 

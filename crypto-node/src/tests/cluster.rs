@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::transport::Channel;
 
+mod restarts;
+
 const LIMIT: Duration = Duration::from_secs(120);
 
 struct Running {
