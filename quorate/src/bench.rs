@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use self::load::Load;
 use self::measure::{Latencies, cores};
 use crate::cli::BenchArgs;
-use crate::cluster::Cluster;
+use crate::cluster::process::processor_time;
+use crate::cluster::{Cluster, Seat};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -44,7 +45,9 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
         arguments.readers, arguments.seconds
     ));
     let window = Duration::from_secs(arguments.seconds);
+    let before = Processor::of(&cluster)?;
     let many = load.reads(arguments.readers, window).await;
+    let used = Processor::of(&cluster)?;
     if arguments.transactions > 0 {
         say(&format!("{} transactions", arguments.transactions));
         load.fill(arguments.transactions, SUBMITTERS).await;
@@ -77,6 +80,22 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
         ("crypto_node_rss_mb", json!(memory.node)),
         ("endorser_rss_mb", json!(memory.endorser)),
         ("coordinator_rss_mb", json!(memory.coordinator)),
+        (
+            "nodes_cpu_ms_per_read",
+            json!(per_read(used.nodes - before.nodes, &many)),
+        ),
+        (
+            "endorsers_cpu_ms_per_read",
+            json!(per_read(used.endorsers - before.endorsers, &many)),
+        ),
+        (
+            "coordinator_cpu_ms_per_read",
+            json!(per_read(used.coordinator - before.coordinator, &many)),
+        ),
+        (
+            "client_cpu_ms_per_read",
+            json!(per_read(used.client - before.client, &many)),
+        ),
         ("readers", json!(arguments.readers)),
         ("seconds", json!(arguments.seconds)),
         ("log_size", json!(load.log_size().await?)),
@@ -112,7 +131,7 @@ struct Memory {
 impl Memory {
     fn of(cluster: &Cluster) -> Outcome<Self> {
         let layout = cluster.layout();
-        let largest = |seats: &[crate::cluster::Seat]| -> Outcome<f64> {
+        let largest = |seats: &[Seat]| -> Outcome<f64> {
             let sizes = seats
                 .iter()
                 .map(|seat| cluster.rss(&seat.name))
@@ -125,6 +144,33 @@ impl Memory {
             coordinator: largest(std::slice::from_ref(&layout.coordinator))?,
         })
     }
+}
+
+/// Processor time of all processes of each kind together.
+struct Processor {
+    nodes: Duration,
+    endorsers: Duration,
+    coordinator: Duration,
+    client: Duration,
+}
+
+impl Processor {
+    fn of(cluster: &Cluster) -> Outcome<Self> {
+        let layout = cluster.layout();
+        let sum = |seats: &[Seat]| -> Outcome<Duration> {
+            seats.iter().map(|seat| cluster.processor_time(&seat.name)).sum()
+        };
+        Ok(Self {
+            nodes: sum(&layout.nodes)?,
+            endorsers: sum(&layout.endorsers)?,
+            coordinator: sum(std::slice::from_ref(&layout.coordinator))?,
+            client: processor_time(std::process::id())?,
+        })
+    }
+}
+
+fn per_read(time: Duration, reads: &Latencies) -> f64 {
+    measure::rounded(time.as_secs_f64() * 1000.0 / reads.count().max(1) as f64)
 }
 
 fn ratio(single: &Latencies, commits: &Latencies) -> f64 {

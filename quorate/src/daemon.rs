@@ -17,7 +17,9 @@ pub(crate) fn run(arguments: &DaemonArgs) -> Outcome {
     runtime.block_on(async {
         let stop = stop(parent);
         match arguments.kind {
-            DaemonKind::CryptoNode => crypto_node::run(load(&arguments.config, "QUORATE_CRYPTO_NODE")?, stop).await?,
+            DaemonKind::CryptoNode => {
+                crypto_node::run(load(&arguments.config, "QUORATE_CRYPTO_NODE")?, stop).await?
+            }
             DaemonKind::LedgerEndorser => {
                 ledger_endorser::run(load(&arguments.config, "QUORATE_ENDORSER")?, stop).await?;
             }

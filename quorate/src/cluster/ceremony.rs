@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 impl Cluster {
     /// Generates the custody key unless there is one, and publishes its committee unless it is on the chain.
-    pub(crate) async fn ensure_key(&mut self, say: Say<'_>) -> Outcome {
+    pub async fn ensure_key(&mut self, say: Say<'_>) -> Outcome {
         let mut operators = self.operators()?;
         let manifest = match active(&mut operators).await? {
             Some(manifest) => manifest,

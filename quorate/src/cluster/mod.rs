@@ -8,7 +8,7 @@ mod ceremony;
 mod layout;
 pub(crate) mod operator;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod provision;
 mod readiness;
 
@@ -63,7 +63,12 @@ impl Cluster {
     /// Starts the cluster in `directory`, making it first when there is none, and waits until it can serve reads:
     /// every daemon ready, the custody key generated, the committee on the chain.
     pub async fn start(directory: &Path, say: Say<'_>) -> Outcome<Self> {
-        let mut cluster = Self::prepare(directory, say)?;
+        Self::start_with(program()?, directory, say).await
+    }
+
+    /// As [`Cluster::start`], with daemons of another program that is [`crate::main_with`], as tests have one.
+    pub async fn start_with(program: PathBuf, directory: &Path, say: Say<'_>) -> Outcome<Self> {
+        let mut cluster = Self::prepare_with(program, directory, say)?;
         cluster.start_all(say).await?;
         cluster.ensure_key(say).await?;
         Ok(cluster)
@@ -71,6 +76,10 @@ impl Cluster {
 
     /// Makes identities, genesis, configurations and ports when `directory` has none; starts nothing.
     pub fn prepare(directory: &Path, say: Say<'_>) -> Outcome<Self> {
+        Self::prepare_with(program()?, directory, say)
+    }
+
+    fn prepare_with(program: PathBuf, directory: &Path, say: Say<'_>) -> Outcome<Self> {
         let paths = Paths::new(directory);
         private_directory(paths.root())?;
         let lock = lock(&paths)?;
@@ -87,7 +96,7 @@ impl Cluster {
         })?;
         let profile = provision::profile(&paths, &layout)?;
         Ok(Self {
-            program: program()?,
+            program,
             paths,
             layout,
             profile,
@@ -159,6 +168,11 @@ impl Cluster {
             .get(name)
             .ok_or_else(|| not_running(name))?
             .resident()
+    }
+
+    /// Processor time that one daemon has used since it started.
+    pub fn processor_time(&self, name: &str) -> Outcome<Duration> {
+        process::processor_time(self.pid(name)?)
     }
 
     /// The process id of one daemon.
@@ -295,22 +309,7 @@ fn not_running(name: &str) -> Failure {
     Failure::error(format!("{name} is not running"), "start it first")
 }
 
-/// This program, or, in a test, the `quorate` that was built beside it.
+/// This program: each daemon is the same one again.
 fn program() -> Outcome<PathBuf> {
-    let current = std::env::current_exe()?;
-    if current.file_stem().is_some_and(|stem| stem == "quorate") {
-        return Ok(current);
-    }
-    // Test programs are in target/PROFILE/deps.
-    let beside = current
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|directory| directory.join("quorate"));
-    beside.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::error(
-            "the program `quorate` has not been built",
-            "run `cargo build` first",
-        )
-    })
+    Ok(std::env::current_exe()?)
 }

@@ -11,6 +11,8 @@ use crate::failure::{Failure, Outcome};
 
 /// How long a daemon may take to drain before it is killed.
 const DRAIN: Duration = Duration::from_secs(15);
+/// What Linux counts in for every program, whatever its own clock does.
+const TICKS_PER_SECOND: u64 = 100;
 /// How much of a log an error message shows.
 const TAIL: u64 = 1_500;
 
@@ -93,6 +95,26 @@ impl Process {
                 "this figure needs Linux; read the log of the daemon",
             )
         })
+    }
+}
+
+/// Processor time that a process has used, from /proc.
+pub(crate) fn processor_time(id: u32) -> Outcome<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name, in parentheses, may have anything in it; user and system time are the 12th and 13th after it.
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: Vec<u64> = after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    match ticks.as_slice() {
+        [user, system] => Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND)),
+        _ => Err(Failure::error(
+            "the process's time is not in /proc",
+            "this figure needs Linux",
+        )),
     }
 }
 
