@@ -11,6 +11,8 @@ use threshold::ids::{ApproveId, WriteId};
 
 /// At about 150 bytes each, what a burst at the default rate limit needs for the longest validity.
 const MAX_REMEMBERED: usize = 150_000;
+/// Far more than retries and hedging need; without a limit one approval fills the journal at the rate limit (C12).
+const MAX_USES: u32 = 64;
 
 /// A use of an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,9 @@ pub enum Conflict {
     /// The approval was used for another wrapped key or another ephemeral key.
     #[error("the approval was used for something else")]
     Used,
+    /// The approval was answered as often as one approval is.
+    #[error("the approval was answered {MAX_USES} times, which is as often as one is")]
+    Exhausted,
     /// The approval expires before the horizon: the clock was set back.
     #[error("the approval is older than what the node remembers")]
     Forgotten,
@@ -62,6 +67,7 @@ pub enum Conflict {
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
     digest: [u8; 32],
+    uses: u32,
     expires_ms: u64,
 }
 
@@ -93,8 +99,9 @@ impl Memory {
     pub fn check(&mut self, wanted: &Use, now_ms: u64) -> Result<Known, Conflict> {
         self.forget_expired(now_ms);
         match self.uses.get(&wanted.approve_id) {
-            Some(known) if known.digest == wanted.digest() => Ok(Known::Repeat),
-            Some(_) => Err(Conflict::Used),
+            Some(known) if known.digest != wanted.digest() => Err(Conflict::Used),
+            Some(known) if known.uses >= MAX_USES => Err(Conflict::Exhausted),
+            Some(_) => Ok(Known::Repeat),
             None if wanted.expires_ms <= self.horizon_ms => Err(Conflict::Forgotten),
             None if self.uses.len() >= self.capacity => Err(Conflict::Full),
             None => Ok(Known::First),
@@ -108,8 +115,10 @@ impl Memory {
         }
         let known = self.uses.entry(done.approve_id).or_insert(Remembered {
             digest: done.digest(),
+            uses: 0,
             expires_ms: done.expires_ms,
         });
+        known.uses = known.uses.saturating_add(1);
         if known.expires_ms < done.expires_ms {
             // New certificates for the same read: it stays alive for longer.
             self.by_expiry.remove(&(known.expires_ms, done.approve_id));
@@ -197,6 +206,19 @@ mod tests {
         memory.remember(&used(1, 1, 1, 9_000));
         assert_eq!(memory.check(&used(1, 2, 2, 9_000), 8_000), Err(Conflict::Used));
         assert_eq!(memory.by_expiry.len(), 1);
+    }
+
+    #[test]
+    fn c12_the_answers_to_one_approval_are_bounded() {
+        let mut memory = Memory::new(0);
+        let (read, another) = (used(1, 1, 1, 5_000), used(2, 1, 1, 5_000));
+        for _ in 0..MAX_USES {
+            assert!(memory.check(&read, 1).is_ok());
+            memory.remember(&read);
+        }
+        assert_eq!(memory.check(&read, 1), Err(Conflict::Exhausted));
+        assert_eq!(memory.check(&used(1, 2, 1, 5_000), 1), Err(Conflict::Used));
+        assert_eq!(memory.check(&another, 1), Ok(Known::First));
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Refusal {
             Self::OtherKey => ("other_key", Code::PermissionDenied),
             Self::Approval(refusal) => (refusal.code(), Code::PermissionDenied),
             Self::Memory(Conflict::Used) => ("approval_used", Code::PermissionDenied),
+            Self::Memory(Conflict::Exhausted) => ("approval_exhausted", Code::PermissionDenied),
             Self::Memory(Conflict::Forgotten) => ("approval_forgotten", Code::FailedPrecondition),
             Self::Memory(Conflict::Full) => ("too_many_approvals", Code::ResourceExhausted),
             Self::Journal(_) => ("journal", Code::Unavailable),
