@@ -86,6 +86,7 @@ async fn propose(
     ancestry: Vec<BlockBytes>,
     deadline: Instant,
 ) -> Option<Vec<u8>> {
+    pace(&ledger, &clock, &ancestry).await;
     loop {
         let arrival = ledger.mempool().arrival();
         tokio::pin!(arrival);
@@ -105,6 +106,20 @@ async fn propose(
             () = arrival => {}
             () = tokio::time::sleep_until(deadline) => {}
         }
+    }
+}
+
+/// Waits until a block may follow its parent. Under load blocks are larger rather than more: each one costs every
+/// validator votes and syncs. A chain that was at rest waits for nothing.
+async fn pace(ledger: &Ledger, clock: &Clock, ancestry: &[BlockBytes]) {
+    let interval = ledger.limits().block_interval_ms;
+    let parent = match ancestry.last() {
+        Some(parent) => Block::inspect(parent).ok().map(|header| header.time_ms),
+        None => Some(ledger.store().tip().header.time_ms),
+    };
+    let age = clock.now_ms().saturating_sub(parent.unwrap_or(0));
+    if age < interval {
+        tokio::time::sleep(Duration::from_millis(interval - age)).await;
     }
 }
 

@@ -72,6 +72,9 @@ pub struct Limits {
     pub block_transactions: usize,
     /// Bytes of transactions in one proposed block.
     pub block_bytes: usize,
+    /// A proposed block's time is at least this much after its parent's, so that blocks get larger under load
+    /// rather than more. Well below the engine's leader timeout of 750 ms.
+    pub block_interval_ms: u64,
     /// How far ahead of this endorser's clock a proposed block's time may be.
     pub clock_skew_ms: u64,
     /// An endorser whose newest final block is older than this answers no question about the log, since
@@ -94,6 +97,7 @@ impl Default for Limits {
             author_bytes: 8 << 20,
             block_transactions: 1_000,
             block_bytes: 1 << 20,
+            block_interval_ms: 25,
             clock_skew_ms: 5_000,
             stale_after_ms: 30_000,
             store_cache_bytes: 32 << 20,

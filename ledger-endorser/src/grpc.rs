@@ -27,6 +27,8 @@ const RATED_KEYS: usize = 4_096;
 
 /// How often a transaction that somebody waits for is gossiped again.
 const REPEAT: Duration = Duration::from_secs(1);
+/// When a read request that waits is passed on for the first time: its reader may have told only this endorser.
+const READ_SPREAD: Duration = Duration::from_millis(150);
 
 /// How many fellow endorsers are connected now.
 pub type Peers = Arc<dyn Fn() -> usize + Send + Sync>;
@@ -101,10 +103,12 @@ impl Endorser {
         }
         // Before looking anywhere, or it could become final in between unnoticed.
         let committed = self.ledger.waiters().wait_for(id);
-        match self.intake.submit(transaction, &id, bytes)? {
+        // A reader gives its request to every endorser: passing it on at once would only double the work.
+        match self.intake.submit(transaction, &id, bytes, !reads_only)? {
             Taken::Committed => self.find(id)?.ok_or(Failure::NotFound("transaction")),
             Taken::Waiting => {
-                let committed = self.wait(id, committed).await?;
+                let first = if reads_only { READ_SPREAD } else { REPEAT };
+                let committed = self.wait(id, committed, first).await?;
                 self.ledger
                     .metrics()
                     .submission_seconds
@@ -118,13 +122,12 @@ impl Endorser {
         &self,
         id: TxId,
         mut committed: tokio::sync::oneshot::Receiver<Committed>,
+        first: Duration,
     ) -> Result<Committed, Failure> {
         let deadline_ms = self.ledger.limits().submit_deadline_ms;
         let deadline = tokio::time::sleep(Duration::from_millis(deadline_ms));
         tokio::pin!(deadline);
-        let mut again = tokio::time::interval(REPEAT);
-        // The first tick is now.
-        again.reset();
+        let mut again = tokio::time::interval_at(tokio::time::Instant::now() + first, REPEAT);
         loop {
             tokio::select! {
                 committed = &mut committed => return committed.map_err(|_| Failure::Expired),

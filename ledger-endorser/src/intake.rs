@@ -98,25 +98,29 @@ impl Intake {
         Ok((transaction, id))
     }
 
-    /// Takes a client's transaction and passes it on to the fellow endorsers.
+    /// Takes a client's transaction and, with `spread`, passes it on to the fellow endorsers at once.
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn submit(&self, transaction: Transaction, id: &TxId, bytes: &[u8]) -> Result<Taken, Refused> {
-        if let Some(pending) = self.ledger.mempool().get(id) {
-            // Whoever sent it here before need not have sent it to the others.
-            self.outbox.put(Arc::clone(&pending.bytes));
-            return Ok(Taken::Waiting);
-        }
-        let bytes: Arc<[u8]> = bytes.into();
-        let taken = self.admit(transaction, id, &bytes)?;
-        if taken == Taken::Waiting {
-            self.outbox.put(bytes);
+    pub fn submit(
+        &self,
+        transaction: Transaction,
+        id: &TxId,
+        bytes: &[u8],
+        spread: bool,
+    ) -> Result<Taken, Refused> {
+        let taken = match self.ledger.mempool().get(id) {
+            Some(_) => Taken::Waiting,
+            None => self.admit(transaction, id, &bytes.into())?,
+        };
+        // Whoever sent it here before need not have sent it to the others.
+        if spread && taken == Taken::Waiting {
+            self.repeat(id);
         }
         Ok(taken)
     }
 
-    /// Passes a waiting transaction on once more: gossip may be lost.
+    /// Passes a waiting transaction on, perhaps once more: gossip may be lost.
     pub fn repeat(&self, id: &TxId) {
         if let Some(pending) = self.ledger.mempool().get(id) {
             self.outbox.put(Arc::clone(&pending.bytes));

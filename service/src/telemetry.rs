@@ -12,7 +12,8 @@ use tracing_subscriber::EnvFilter;
 /// In colour when a person looks, unless `NO_COLOR` is set. Does nothing when logging has started before, as
 /// it has when several daemons run in one process.
 pub fn init(name: &str) {
-    init_with_level(name, "info");
+    // The consensus engine opens a span for every view and message; they would cost more than they tell.
+    init_with_level(name, "info,commonware=warn");
 }
 
 /// As [`init`], with the level taken when `RUST_LOG` is not set: a directive such as "info" or "warn,quorate=debug".

@@ -37,7 +37,7 @@ impl Setting {
     fn submit(&self, transaction: &Transaction) -> Result<Taken, Refused> {
         let bytes = transaction.to_bytes();
         let (parsed, id) = self.intake.parse(&bytes)?;
-        self.intake.submit(parsed, &id, &bytes)
+        self.intake.submit(parsed, &id, &bytes, true)
     }
 
     fn refused(&self, transaction: &Transaction) -> &'static str {

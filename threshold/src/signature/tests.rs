@@ -82,3 +82,18 @@ fn keys_go_both_ways_as_text_and_bytes() {
     assert_eq!(public.to_point().as_bytes(), public.as_bytes());
     assert_eq!(PublicKey::from(public.to_point()), public);
 }
+
+#[test]
+fn a9_a_remembered_key_does_not_let_another_in() {
+    for seed in 0..=255_u8 {
+        let good = PublicKey::of(&SigningKey::from_bytes(&[seed; 32]));
+        for _ in 0..2 {
+            assert_eq!(PublicKey::from_bytes(good.as_bytes()), Ok(good));
+        }
+        let mixed = good.to_point().as_edwards() + EIGHT_TORSION[1];
+        let mut same_slot = mixed.compress().to_bytes();
+        assert_eq!(PublicKey::from_bytes(&same_slot), Err(PointError::Torsion));
+        same_slot[0] = good.as_bytes()[0];
+        assert!(PublicKey::from_bytes(&same_slot) != Ok(good));
+    }
+}
