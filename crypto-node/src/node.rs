@@ -30,6 +30,8 @@ use tokio::task::JoinSet;
 
 /// Deliveries a member may make per second, and at once: a ceremony has a handful, repeats included.
 const DELIVERIES: (u32, u32) = (100, 500);
+/// A coordinator and a member need one connection each; the rest is for reconnecting.
+const CONNECTIONS_PER_PEER: usize = 16;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs the node until `stop` resolves, then drains what is under way.
@@ -82,6 +84,7 @@ pub(crate) async fn run_with(
     let node = assemble(&config, opened, tasks, &seams)?;
     let listener_limits = ListenerLimits {
         connections: config.limits.connections,
+        connections_per_peer: CONNECTIONS_PER_PEER,
         ..ListenerLimits::default()
     };
     let policy = ClientPolicy::Pinned(node.settings.peers());

@@ -1,9 +1,10 @@
 //! The server's side: a stream of connections whose handshakes are done.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use crate::identity::Identity;
 pub struct ListenerLimits {
     /// Connections at once; one more is closed as soon as it is accepted.
     pub connections: usize,
+    /// Connections at once of one peer, by its key; one more is closed after its handshake.
+    pub connections_per_peer: usize,
     /// Handshakes at once; one more waits.
     pub handshakes: usize,
     /// The longest that a handshake may take.
@@ -36,6 +39,7 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_peer: 64,
             handshakes: 128,
             handshake_timeout_ms: 5_000,
         }
@@ -76,6 +80,7 @@ impl Listener {
         let door = Door {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             connections: Arc::new(Semaphore::new(limits.connections)),
+            peers: Peers::new(limits.connections_per_peer),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
             timeout: Duration::from_millis(limits.handshake_timeout_ms),
             done,
@@ -115,6 +120,7 @@ impl Stream for Listener {
 struct Door {
     acceptor: TlsAcceptor,
     connections: Arc<Semaphore>,
+    peers: Peers,
     handshakes: Arc<Semaphore>,
     timeout: Duration,
     done: mpsc::Sender<Connection>,
@@ -146,16 +152,68 @@ impl Door {
     async fn admit(self, tcp: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         match tokio::time::timeout(self.timeout, handshake(&self.acceptor, tcp)).await {
             Ok(Ok((stream, key))) => {
+                let Some(place) = self.peers.admit(key) else {
+                    tracing::warn!(%address, %key, "connection closed: this peer has too many");
+                    return;
+                };
                 let connection = Connection {
                     stream,
                     peer: Peer { key, address },
                     _permit: permit,
+                    _place: place,
                 };
                 // A closed channel means that the server has stopped, and the connection goes with it.
                 let _ = self.done.send(connection).await;
             }
             Ok(Err(error)) => tracing::info!(%address, %error, "handshake refused"),
             Err(_) => tracing::info!(%address, "handshake took too long"),
+        }
+    }
+}
+
+/// How many connections each peer has. A peer without any is not in the map, which is thereby bounded by the
+/// connections at once.
+#[derive(Debug, Clone)]
+struct Peers {
+    most: usize,
+    open: Arc<Mutex<HashMap<PeerKey, usize>>>,
+}
+
+impl Peers {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            open: Arc::default(),
+        }
+    }
+
+    fn admit(&self, key: PeerKey) -> Option<Place> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.get(&key).copied().unwrap_or_default();
+        if count >= self.most {
+            return None;
+        }
+        open.insert(key, count + 1);
+        Some(Place {
+            key,
+            peers: self.clone(),
+        })
+    }
+}
+
+/// One of a peer's connections, until it is dropped.
+#[derive(Debug)]
+struct Place {
+    key: PeerKey,
+    peers: Peers,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.peers.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.key) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(open.remove(&self.key)),
         }
     }
 }
@@ -192,6 +250,7 @@ pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
     _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connected for Connection {

@@ -342,6 +342,30 @@ async fn p12_a_connection_too_many_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn p12_one_peer_does_not_take_the_places_of_the_others() {
+    let (node, greedy, other) = (identity("node"), identity("greedy"), identity("other"));
+    let limits = ListenerLimits {
+        connections: 3,
+        connections_per_peer: 2,
+        ..ListenerLimits::default()
+    };
+    let sample = Sample::start(&node, pinned(&[&greedy, &other]), limits).await;
+    let mut held: Vec<_> = (0..2).map(|_| sample.channel(&node, &greedy)).collect();
+    for channel in &held {
+        call(channel.clone()).await.unwrap();
+    }
+    call(sample.channel(&node, &greedy)).await.unwrap_err();
+    call(sample.channel(&node, &other)).await.unwrap();
+    // A place is free once it is gone.
+    held.pop();
+    let again = sample.channel(&node, &greedy);
+    while call(again.clone()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    sample.stop().await;
+}
+
+#[tokio::test]
 async fn p13_a_restarted_server_is_reached_again_through_the_same_channel() {
     let (node, client) = (identity("node"), identity("coordinator"));
     let sample = Sample::start(&node, pinned(&[&client]), ListenerLimits::default()).await;
