@@ -11,7 +11,7 @@ use threshold::encoding::Canonical;
 use threshold::label::Label;
 use tonic::Code;
 
-use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault};
 use crate::submit::Recorded;
 use crate::{Client, now_ms};
@@ -72,8 +72,8 @@ async fn ask<'a>(
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match endorser.rpc().request_read(request(message.clone())).await {
-            Ok(answer) => return (endorser, Ok(answer.into_inner())),
+        match whole(endorser.rpc().request_read(request(message.clone()))).await {
+            Ok(answer) => return (endorser, Ok(answer)),
             Err(status) if status.code() == Code::PermissionDenied && attempt < CATCH_UP_ATTEMPTS => {
                 tokio::time::sleep(CATCH_UP_PAUSE).await;
             }

@@ -1,18 +1,25 @@
-//! The committee that guards the custody key: fetched from anyone, believed for its signatures.
+//! The committee that guards the custody key: believed when its members have signed it and more endorsers give it
+//! than can lie.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use proto::field;
 use proto::ledger::GetCommitteeRequest;
 use threshold::committee::{Member, ParticipantIndex, SignedManifest};
+use threshold::encoding::Canonical;
 use threshold::ids::ManifestDigest;
 use threshold::wrap::CustodyKey;
 
 use crate::Client;
-use crate::connection::{Endorser, request};
-use crate::error::{Error, Fault};
+use crate::connection::{Endorser, request, whole};
+use crate::error::{Error, Fault, Party};
 use crate::profile::Trust;
+
+#[cfg(test)]
+mod tests;
 
 /// How often, and after what pause, an endorser is asked for a committee that has just been published.
 const PUBLISHED_ATTEMPTS: u32 = 100;
@@ -94,15 +101,87 @@ impl Client {
         *self.0.committee.write().await = None;
     }
 
+    /// What more endorsers give than can lie. That its members have signed it is not enough: whoever knows the public
+    /// key can make up members for it, who would sign.
     async fn fetch_committee(&self) -> Result<Committee, Error> {
-        let mut last = Error::Request("the profile names no endorser".into());
-        for endorser in &self.0.endorsers {
-            match ask(endorser, &self.0.trust).await {
-                Ok(committee) => return Ok(committee),
-                Err(error) => last = error,
+        let trust = &self.0.trust;
+        let mut asked: FuturesUnordered<_> = self
+            .0
+            .endorsers
+            .iter()
+            .map(|endorser| async move { (endorser.party(), ask(endorser, trust).await) })
+            .collect();
+        let mut found = Found::new(self.tolerated());
+        while let Some((party, answer)) = asked.next().await {
+            if let Some(committee) = found.take(party, answer) {
+                return Ok(committee);
             }
         }
-        Err(last)
+        Err(found.too_few())
+    }
+}
+
+/// The committees that endorsers have given.
+struct Found {
+    tolerated: usize,
+    given: Vec<(Party, Committee)>,
+    errors: Vec<(Party, Error)>,
+}
+
+impl Found {
+    fn new(tolerated: usize) -> Self {
+        Self {
+            tolerated,
+            given: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Takes one endorser's answer; gives the committee that enough have given alike.
+    fn take(&mut self, party: Party, answer: Result<Committee, Error>) -> Option<Committee> {
+        let committee = match answer {
+            Ok(committee) => committee,
+            Err(error) => {
+                self.errors.push((party, error));
+                return None;
+            }
+        };
+        let digest = committee.digest();
+        let alike = self
+            .given
+            .iter()
+            .filter(|(_, given)| given.digest() == digest)
+            .count();
+        if alike >= self.tolerated {
+            return Some(committee);
+        }
+        self.given.push((party, committee));
+        None
+    }
+
+    /// When nobody is left to answer: that there is none, when more say so than can lie; else who said what.
+    fn too_few(mut self) -> Error {
+        let none = |error: &Error| matches!(error, Error::NotFound(_));
+        if self.errors.iter().filter(|(_, error)| none(error)).count() > self.tolerated
+            && let Some(place) = self.errors.iter().position(|(_, error)| none(error))
+        {
+            return self.errors.swap_remove(place).1;
+        }
+        let mut faults = Vec::new();
+        for (party, error) in self.errors {
+            match error {
+                Error::Lied(fault) => faults.push(*fault),
+                error => faults.push(Fault::new(party, "no_answer", error.to_string(), &[])),
+            }
+        }
+        for (party, committee) in self.given {
+            let what = "gave a committee that too few others gave";
+            faults.push(Fault::new(party, "committee", what, &committee.signed.to_bytes()));
+        }
+        Error::TooFew {
+            needed: format!("{} endorsers that give the same committee", self.tolerated + 1),
+            faults,
+        }
     }
 }
 
@@ -114,8 +193,8 @@ async fn ask(endorser: &Endorser, trust: &Trust) -> Result<Committee, Error> {
     let message = GetCommitteeRequest {
         key_id: key_id.as_bytes().to_vec(),
     };
-    let answer = match endorser.rpc().get_committee(request(message)).await {
-        Ok(answer) => answer.into_inner(),
+    let answer = match whole(endorser.rpc().get_committee(request(message))).await {
+        Ok(answer) => answer,
         Err(status) if status.code() == tonic::Code::NotFound => {
             return Err(Error::NotFound(format!("committee of key {key_id}")));
         }

@@ -90,6 +90,17 @@ pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
     request
 }
 
+/// The whole of an answer within the deadline. The one that a request carries ends when an answer begins: a peer that
+/// begins one and never ends it would be waited for without end.
+pub(crate) async fn whole<T>(
+    answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    tokio::time::timeout(DEADLINE, answer)
+        .await
+        .unwrap_or_else(|_| Err(Status::deadline_exceeded("no whole answer in time")))
+        .map(tonic::Response::into_inner)
+}
+
 /// What an endorser that is a block behind is given to catch up: a user who was created a moment ago is a stranger
 /// to it. How often it is asked, and after what pause.
 pub(crate) const CATCH_UP_ATTEMPTS: u32 = 10;

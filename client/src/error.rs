@@ -105,6 +105,15 @@ impl Error {
         }
     }
 
+    /// Who misbehaved, so that it can be told of what succeeds in spite of it.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        match self {
+            Self::Lied(fault) => vec![fault.as_ref().clone()],
+            Self::TooFew { faults, .. } => faults.clone(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }

@@ -4,7 +4,8 @@
 //! organisations and the identity key of every daemon; all else is checked when it arrives:
 //!
 //! - the genesis, against the pinned chain id;
-//! - the committee, by every member's signature and the pinned key id;
+//! - the committee, by every member's signature, the pinned key id, and more endorsers that give it than can lie;
+//! - what was recorded of a write or a change, by its proof;
 //! - approval certificates, by the very check that the crypto nodes make, and against the request;
 //! - the document's wrapped key, by its proof, its label and the certified write id;
 //! - every share, by its proof; every release statement, by its node's signature; the combination, by doing it again;
@@ -117,9 +118,9 @@ impl Client {
         &self.0.genesis
     }
 
-    /// How many endorsers may lie: f of 3f+1.
+    /// How many endorsers may lie: f of the chain's 3f+1, however few of them the profile names.
     pub(crate) fn tolerated(&self) -> usize {
-        self.0.endorsers.len().saturating_sub(1) / 3
+        self.0.genesis.quorum().map_or(0, |quorum| quorum.tolerated())
     }
 }
 

@@ -13,7 +13,7 @@ use threshold::name::Name;
 use tonic::Code;
 
 use crate::Client;
-use crate::connection::{Endorser, refusal_code, request};
+use crate::connection::{Endorser, refusal_code, request, whole};
 use crate::error::{Error, Fault};
 use crate::profile::Trust;
 
@@ -66,7 +66,7 @@ pub struct VerifiedLog {
     pub validators: usize,
 }
 
-/// What an endorser says of itself; the header has been verified.
+/// What an endorser says of itself. Only a header that is proven is more than its word.
 #[derive(Debug, Clone)]
 pub struct EndorserStatus {
     /// The newest final block.
@@ -75,7 +75,7 @@ pub struct EndorserStatus {
     pub peers_connected: u32,
     /// Transactions waiting.
     pub pending: u32,
-    /// Whether the evidence is for this very block; if not, it is for an earlier one.
+    /// Whether 2f+1 validators have signed this very block; if not, that it is final is the endorser's word.
     pub newest_is_proven: bool,
 }
 
@@ -221,12 +221,11 @@ impl Client {
         loop {
             let from = u64::try_from(lines.len()).unwrap_or(u64::MAX);
             let message = ListTransactionsRequest { from, limit: PAGE };
-            let page = endorser.rpc().list_transactions(request(message)).await;
+            let page = whole(endorser.rpc().list_transactions(request(message))).await;
             let page = page.map_err(|status| match status.code() {
                 Code::PermissionDenied => Error::Forbidden(endorser.party()),
                 _ => endorser.failed(&status),
             })?;
-            let page = page.into_inner();
             let size = *size.get_or_insert(page.log_size);
             let before = lines.len();
             for entry in page.entries {
@@ -303,8 +302,8 @@ async fn proof(endorser: &Endorser, tx_id: &TxId) -> Result<proto::ledger::GetTr
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match endorser.rpc().get_transaction(request(message.clone())).await {
-            Ok(answer) => return Ok(answer.into_inner()),
+        match whole(endorser.rpc().get_transaction(request(message.clone()))).await {
+            Ok(answer) => return Ok(answer),
             Err(status) if status.code() == Code::NotFound => {
                 return Err(Error::NotFound(format!("transaction {tx_id}")));
             }
@@ -338,10 +337,8 @@ fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
 }
 
 async fn status(endorser: &Endorser) -> Result<GetStatusResponse, Error> {
-    let answer = endorser.rpc().get_status(request(GetStatusRequest {})).await;
-    answer
-        .map(tonic::Response::into_inner)
-        .map_err(|status| endorser.failed(&status))
+    let answer = whole(endorser.rpc().get_status(request(GetStatusRequest {}))).await;
+    answer.map_err(|status| endorser.failed(&status))
 }
 
 /// The genesis of the pinned chain, from the first endorser that has it.

@@ -4,6 +4,7 @@
 //! organisations and the policy. Nothing in it is secret, everything in it matters: whoever changes a profile
 //! decides what its client believes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use approval::{Policy, TrustBundle, TrustedOrganisation};
@@ -162,10 +163,12 @@ impl Profile {
             .nodes
             .iter()
             .map(|n| Ok((name("nodes.name", &n.name)?, key("nodes.identity", &n.identity)?)));
+        let endorsers = endorsers.collect::<Result<Vec<_>, Error>>()?;
+        check_distinct(&endorsers)?;
         Ok(Trust {
             bundle,
             key_id,
-            endorsers: endorsers.collect::<Result<_, Error>>()?,
+            endorsers,
             coordinators: coordinators.collect::<Result<_, Error>>()?,
             nodes: nodes.collect::<Result<_, Error>>()?,
             installation,
@@ -188,6 +191,22 @@ fn pinned(field: &'static str, who: &str, identity: &str, address: &str) -> Resu
     })
 }
 
+/// Endorsers are counted, so none may stand there twice.
+fn check_distinct(endorsers: &[Pinned]) -> Result<(), Error> {
+    let names: BTreeSet<&Name> = endorsers.iter().map(|endorser| &endorser.name).collect();
+    let keys: BTreeSet<&[u8; 32]> = endorsers
+        .iter()
+        .map(|endorser| endorser.identity.as_bytes())
+        .collect();
+    if names.len().min(keys.len()) < endorsers.len() {
+        return Err(bad(
+            "endorsers",
+            "an organisation or an identity key is there twice",
+        ));
+    }
+    Ok(())
+}
+
 fn name(field: &'static str, text: &str) -> Result<Name, Error> {
     text.parse().map_err(|e| bad(field, e))
 }
@@ -200,5 +219,22 @@ fn bad(field: &'static str, reason: impl std::fmt::Display) -> Error {
     Error::Profile {
         field,
         reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p11_an_endorser_that_is_named_twice_is_refused() {
+        let endorser = |name: &str, seed: u8| Pinned {
+            name: name.parse().unwrap(),
+            identity: PublicKey::of(&ed25519_dalek::SigningKey::from_bytes(&[seed; 32])),
+            address: String::new(),
+        };
+        assert!(check_distinct(&[endorser("north", 1), endorser("south", 2)]).is_ok());
+        assert!(check_distinct(&[endorser("north", 1), endorser("north", 2)]).is_err());
+        assert!(check_distinct(&[endorser("north", 1), endorser("south", 1)]).is_err());
     }
 }

@@ -15,7 +15,7 @@ use threshold::wrap::WrappedKey;
 
 use crate::Client;
 use crate::committee::Committee;
-use crate::connection::request;
+use crate::connection::{request, whole};
 use crate::error::{Error, Fault, Party};
 
 #[cfg(test)]
@@ -45,19 +45,22 @@ impl Client {
             certificates: certificates.to_vec(),
         };
         let mut last = Error::Request("the profile names no coordinator".into());
+        let mut earlier = Vec::new();
         for coordinator in &self.0.coordinators {
-            match coordinator.rpc().reencrypt(request(message.clone())).await {
-                Ok(answer) => match check(
-                    &coordinator.party(),
-                    committee,
-                    approved,
-                    wrapped,
-                    &answer.into_inner(),
-                ) {
-                    Ok(released) => return Ok(released),
-                    Err(error) => last = error,
-                },
-                Err(status) => last = coordinator.failed(&status),
+            let mut rpc = coordinator.rpc();
+            let answer = whole(rpc.reencrypt(request(message.clone()))).await;
+            let released = answer
+                .map_err(|status| coordinator.failed(&status))
+                .and_then(|answer| check(&coordinator.party(), committee, approved, wrapped, &answer));
+            match released {
+                Ok(mut released) => {
+                    released.faults.append(&mut earlier);
+                    return Ok(released);
+                }
+                Err(error) => {
+                    earlier.extend(error.faults());
+                    last = error;
+                }
             }
         }
         Err(last)

@@ -4,7 +4,7 @@ use proto::coordinator::GetCoordinatorStatusRequest;
 use threshold::name::Name;
 
 use crate::Client;
-use crate::connection::{Coordinator, request};
+use crate::connection::{Coordinator, request, whole};
 use crate::error::Error;
 
 /// What a coordinator says of itself and the crypto nodes. Nothing is decided by it.
@@ -44,11 +44,9 @@ impl Client {
 }
 
 async fn status(coordinator: &Coordinator) -> Result<CoordinatorStatus, Error> {
-    let answer = coordinator
-        .rpc()
-        .get_coordinator_status(request(GetCoordinatorStatusRequest {}))
-        .await;
-    let answer = answer.map_err(|status| coordinator.failed(&status))?.into_inner();
+    let mut rpc = coordinator.rpc();
+    let answer = whole(rpc.get_coordinator_status(request(GetCoordinatorStatusRequest {}))).await;
+    let answer = answer.map_err(|status| coordinator.failed(&status))?;
     let nodes = answer.nodes.into_iter().map(|node| NodeHealth {
         index: node.index,
         name: node.name,

@@ -7,14 +7,19 @@ use rand_core::{OsRng, RngCore};
 use threshold::encoding::Canonical;
 use tonic::Code;
 
-use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, is_passing, request};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, is_passing, request, whole};
 use crate::error::{Error, Fault, Party};
+use crate::log::Line;
 use crate::{Client, now_ms};
+
+#[cfg(test)]
+mod tests;
 
 /// How long a transaction may wait for its block.
 const LIFETIME_MS: u64 = 60_000;
 
-/// Where in the log a transaction is, by the word of one endorser; [`Client::prove`] proves it.
+/// Where in the log a transaction is: after [`Client::submit`] by the word of one endorser, after [`Client::apply`]
+/// proven.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// The transaction's id.
@@ -79,13 +84,9 @@ impl Client {
             let message = SubmitRequest {
                 transaction: bytes.clone(),
             };
-            match endorser.rpc().submit(request(message)).await {
+            match whole(endorser.rpc().submit(request(message))).await {
                 Ok(answer) => {
-                    return Ok(recorded(
-                        &endorser.party(),
-                        transaction,
-                        answer.into_inner().entry,
-                    )?);
+                    return Ok(recorded(&endorser.party(), transaction, answer.entry)?);
                 }
                 Err(status) if status.code() == Code::PermissionDenied => {
                     last = Error::Forbidden(endorser.party())
@@ -97,13 +98,15 @@ impl Client {
         Err(last)
     }
 
-    /// Submits and insists that the transaction was applied.
+    /// Submits, and insists on the proof that the transaction was applied: the endorser's word is not enough.
     ///
     /// # Errors
-    /// As [`Client::submit`], and [`Error::Rejected`].
+    /// As [`Client::submit`] and [`Client::prove`], and [`Error::Rejected`].
     pub async fn apply(&self, body: Body) -> Result<Recorded, Error> {
         let transaction = self.transaction(body);
-        let recorded = self.submit(&transaction).await?;
+        let claimed = self.submit(&transaction).await?;
+        let proven = self.prove(&claimed.tx_id).await;
+        let recorded = confirmed(claimed, proven.map(|proven| proven.line))?;
         match recorded.entry.outcome {
             Outcome::Rejected(reason) => Err(Error::Rejected {
                 reason,
@@ -111,6 +114,27 @@ impl Client {
             }),
             _ => Ok(recorded),
         }
+    }
+}
+
+/// What an endorser claims of a transaction, with what is proven of it. What is proven counts; a rejection without proof
+/// is believed, because an author cannot see what it was not to ask for.
+fn confirmed(claimed: Recorded, proven: Result<Line, Error>) -> Result<Recorded, Error> {
+    match proven {
+        Ok(Line {
+            index,
+            height,
+            time_ms,
+            entry,
+        }) => Ok(Recorded {
+            tx_id: claimed.tx_id,
+            index,
+            height,
+            time_ms,
+            entry,
+        }),
+        Err(Error::NotFound(_)) if matches!(claimed.entry.outcome, Outcome::Rejected(_)) => Ok(claimed),
+        Err(error) => Err(error),
     }
 }
 

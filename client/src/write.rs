@@ -18,7 +18,7 @@ use threshold::wrap::wrap;
 use zeroize::Zeroizing;
 
 use crate::Client;
-use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault};
 
 /// A larger object goes to the object store.
@@ -176,7 +176,12 @@ impl Client {
                 )
             })
             .collect();
-        let enough = self.0.endorsers.len() - self.tolerated();
+        let enough = self
+            .0
+            .endorsers
+            .len()
+            .saturating_sub(self.tolerated())
+            .max(self.tolerated() + 1);
         let (mut versions, mut faults) = (Vec::new(), Vec::new());
         while versions.len() < enough
             && let Some((endorser, answer)) = asked.next().await
@@ -237,8 +242,8 @@ impl Client {
             document: document.to_string(),
             version,
         };
-        let answer = match endorser.rpc().get_document(request(message)).await {
-            Ok(answer) => answer.into_inner().document,
+        let answer = match whole(endorser.rpc().get_document(request(message))).await {
+            Ok(answer) => answer.document,
             Err(status) if status.code() == tonic::Code::NotFound => {
                 return Err(Error::NotFound(format!("document {tenant}/{dataset}/{document}")));
             }

@@ -123,6 +123,11 @@ impl<'a> Tally<'a> {
             self.faults
                 .push(Fault::new(Party::Endorser(name.clone()), "denied", what, &[]));
         }
+        for (name, certificate) in self.groups.drain(..).flat_map(|group| group.approvals) {
+            let what = "approved the read, and too few others alike";
+            self.faults
+                .push(Fault::new(Party::Endorser(name), "approval", what, &certificate));
+        }
         self.faults.append(&mut self.unavailable);
         let needed = format!(
             "the policy {} is not satisfied by those that approved",
@@ -175,6 +180,9 @@ impl<'a> Tally<'a> {
         let approved = approval::check(&certificates, wrapped, self.bundle, now_ms, &Limits::default())
             .map_err(|refusal| refusal.to_string())?;
         self.check_fields(approved.fields())?;
+        if approved.fields().height != group.recorded.height {
+            return Err("the certificate names another block than the entry".into());
+        }
         if self.key_id.is_some_and(|pinned| pinned != wrapped.key_id()) {
             return Err("the data key is wrapped under another custody key than the pinned one".into());
         }
@@ -243,7 +251,7 @@ impl<'a> Tally<'a> {
         let same = self
             .groups
             .iter_mut()
-            .find(|group| group.document == document && group.block == block);
+            .find(|group| group.document == document && group.block == block && group.is_at(recorded));
         match same {
             Some(group) => group.approvals.push((name, certificate)),
             None => self.groups.push(Group {
@@ -267,6 +275,12 @@ impl<'a> Tally<'a> {
 }
 
 impl Group {
+    /// Whether it says the same of where the request is in the log: reported is only what enough agree on.
+    fn is_at(&self, other: &Recorded) -> bool {
+        (self.recorded.index, self.recorded.height, self.recorded.time_ms)
+            == (other.index, other.height, other.time_ms)
+    }
+
     fn satisfies(&self, policy: &Policy) -> bool {
         policy.evaluate(&self.approvals.iter().map(|(name, _)| name.clone()).collect())
     }

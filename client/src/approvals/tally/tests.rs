@@ -235,6 +235,33 @@ fn d14_a_certificate_of_another_block_spoils_nothing() {
 }
 
 #[test]
+fn an_endorser_that_gives_another_place_in_the_log_does_not_count() {
+    let scene = Scene::new();
+    let mut lie = scene.answer(0, &scene.fields());
+    lie.entry.as_mut().unwrap().index = 1_000;
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), lie);
+    for organisation in 1..4 {
+        assert!(tally.verdict(NOW_MS).is_none());
+        let honest = scene.answer(organisation, &scene.fields());
+        tally.take(scene.name(organisation), honest);
+    }
+    assert_eq!(tally.verdict(NOW_MS).unwrap().unwrap().recorded.index, 3);
+}
+
+#[test]
+fn entries_of_another_block_than_the_certified_are_not_believed() {
+    let scene = Scene::new();
+    let mut tally = scene.tally();
+    for organisation in 0..3 {
+        let mut lie = scene.answer(organisation, &scene.fields());
+        lie.entry.as_mut().unwrap().height = HEIGHT + 1;
+        tally.take(scene.name(organisation), lie);
+        assert!(tally.verdict(NOW_MS).is_none());
+    }
+}
+
+#[test]
 fn d2_an_endorser_that_gives_anothers_certificate_is_named() {
     let scene = Scene::new();
     scene.survives(scene.answer(1, &scene.fields()), "certificate");
