@@ -14,7 +14,7 @@ use threshold::encoding::Canonical;
 use threshold::ids::{ChainId, KeyId};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
 use crate::config::Peer;
 
@@ -64,8 +64,9 @@ impl Endorser {
     /// The committee of a custody key, or of the newest one; not yet verified.
     pub(crate) async fn committee(&self, key_id: Option<KeyId>) -> Result<SignedManifest, EndorserError> {
         let key_id = key_id.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
-        let request = within(QUESTION, GetCommitteeRequest { key_id });
-        let answer = self.client.clone().get_committee(request).await?.into_inner();
+        let mut client = self.client.clone();
+        let ask = client.get_committee(within(QUESTION, GetCommitteeRequest { key_id }));
+        let answer = whole(QUESTION, ask).await?;
         Ok(field::parse("manifest", &answer.manifest)?)
     }
 
@@ -73,8 +74,9 @@ impl Endorser {
     /// other endorser takes, and so harms itself only.
     pub(crate) async fn chain_id(&self) -> Result<ChainId, EndorserError> {
         let ask = || async {
-            let request = within(QUESTION, GetStatusRequest {});
-            let answer = self.client.clone().get_status(request).await?.into_inner();
+            let mut client = self.client.clone();
+            let ask = client.get_status(within(QUESTION, GetStatusRequest {}));
+            let answer = whole(QUESTION, ask).await?;
             Ok(field::parse::<Genesis>("genesis", &answer.genesis)?.chain_id())
         };
         self.chain_id.get_or_try_init(ask).await.copied()
@@ -88,7 +90,8 @@ impl Endorser {
                 transaction: transaction.to_bytes(),
             },
         );
-        let answer = self.client.clone().submit(request).await?.into_inner();
+        let mut client = self.client.clone();
+        let answer = whole(SUBMISSION, client.submit(request)).await?;
         let entry = answer
             .entry
             .ok_or_else(|| field::FieldError::new("entry", "is missing"))?;
@@ -104,4 +107,16 @@ fn within<T>(limit: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
     request
+}
+
+/// The whole of an answer within the limit. The limit that a request carries ends when an answer begins: an endorser
+/// that begins one and never ends it would be waited for without end.
+async fn whole<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Status> {
+    tokio::time::timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| Err(Status::deadline_exceeded("no whole answer in time")))
+        .map(Response::into_inner)
 }

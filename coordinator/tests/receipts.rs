@@ -99,6 +99,17 @@ async fn receipts_wait_for_endorsers_that_are_down_and_reads_do_not() {
 }
 
 #[tokio::test]
+async fn an_endorser_that_begins_answers_and_ends_none_holds_up_no_receipt() {
+    let mut cluster = Cluster::start().await;
+    cluster.ready().await;
+    cluster.endorsers[0].stall().await;
+    let read = cluster.read();
+    read.open(cluster.manifest(), &cluster.reencrypt(&read).await.unwrap());
+    settled(&cluster).await;
+    assert_eq!(recorded(&cluster.endorsers[1..]).len(), usize::from(T));
+}
+
+#[tokio::test]
 async fn one_rejected_statement_does_not_take_the_others_with_it() {
     let limits = LimitsConfig {
         receipts_flush_ms: 500,

@@ -98,7 +98,11 @@ impl Spool {
         }
         if let Some(writing) = &mut self.writing {
             writing.written += 1;
-            writing.file.write_all(&statement.to_bytes())?;
+            if let Err(error) = writing.file.write_all(&statement.to_bytes()) {
+                // Half a statement may be there: what followed it would not be found again.
+                self.writing = None;
+                return Err(error);
+            }
         }
         *self.unsettled.entry(self.newest).or_default() += 1;
         Ok(self.newest)

@@ -1,10 +1,11 @@
 //! Statements to transactions, transactions to endorsers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use golden_record::{Body, Outcome, RejectionReason, Transaction};
+use golden_record::{Body, Outcome, RejectionReason, Transaction, TxId};
 use rand_core::{OsRng, RngCore};
 use service::Identity;
 use threshold::ids::ChainId;
@@ -111,21 +112,29 @@ impl Submitter {
         self.receipts.settle(part, "rejected");
     }
 
-    /// Submits until the ledger has decided, however long that takes. The endorser's word is taken for it: one that
-    /// lies makes a receipt go missing, which is what auditors look for.
+    /// Submits until the ledger has decided, however long that takes. One endorser's word is not taken for it: more
+    /// than can lie must say the same of one transaction.
     async fn submit(&self, part: &[Waiting]) -> Outcome {
-        let mut signed: Option<Transaction> = None;
+        let mut signed = BTreeMap::new();
+        let mut verdicts = Verdicts::of(self.endorsers.len());
         let mut pause = FIRST_PAUSE;
         loop {
             for _ in 0..self.endorsers.len() {
                 let turn = self.turn.load(Ordering::Relaxed);
-                let Some(endorser) = self.endorsers.get(turn % self.endorsers.len()) else {
+                // Whoever has been asked in this round is not asked again.
+                let place = verdicts.next_from(turn);
+                let Some(endorser) = self.endorsers.get(place) else {
                     continue;
                 };
                 match self.attempt(endorser, part, &mut signed).await {
-                    Ok(outcome) => return outcome,
+                    Ok((id, outcome)) => {
+                        if let Some(outcome) = verdicts.take(place, id, outcome) {
+                            return outcome;
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(endorser = endorser.organisation, %error, "receipts not taken");
+                        verdicts.failed(place);
                         // Whoever else has moved on already has done so for the same reason.
                         let next = turn.wrapping_add(1);
                         let _ = self
@@ -134,26 +143,29 @@ impl Submitter {
                     }
                 }
             }
+            verdicts.next_round();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// One transaction is submitted to several endorsers unchanged, so that it enters the chain once.
+    /// One transaction is submitted to several endorsers unchanged, so that it enters the chain once. One that names
+    /// another chain gets one of its own.
     async fn attempt(
         &self,
         endorser: &Endorser,
         part: &[Waiting],
-        signed: &mut Option<Transaction>,
-    ) -> Result<Outcome, EndorserError> {
+        signed: &mut BTreeMap<ChainId, Transaction>,
+    ) -> Result<(TxId, Outcome), EndorserError> {
         let chain_id = endorser.chain_id().await?;
         let now = now_ms();
-        let transaction = match signed.take() {
-            Some(signed) if signed.chain_id == chain_id && now + MARGIN_MS < signed.expires_ms => signed,
+        let transaction = match signed.remove(&chain_id) {
+            Some(signed) if now + MARGIN_MS < signed.expires_ms => signed,
             _ => self.sign(chain_id, now, part),
         };
-        let transaction = signed.insert(transaction);
-        Ok(endorser.submit(transaction).await?.outcome)
+        let transaction = signed.entry(chain_id).or_insert(transaction);
+        let outcome = endorser.submit(transaction).await?.outcome;
+        Ok((transaction.tx_id(), outcome))
     }
 
     fn sign(&self, chain_id: ChainId, now_ms: u64, part: &[Waiting]) -> Transaction {
@@ -168,6 +180,57 @@ impl Submitter {
             now_ms + LIFETIME_MS,
             body,
         )
+    }
+}
+
+/// What the endorsers have said of a batch, each by its place.
+#[derive(Debug)]
+pub(super) struct Verdicts {
+    endorsers: usize,
+    said: BTreeMap<usize, (TxId, Outcome)>,
+    asked: BTreeSet<usize>,
+}
+
+impl Verdicts {
+    /// Nothing yet, of so many endorsers.
+    pub(super) fn of(endorsers: usize) -> Self {
+        Self {
+            endorsers,
+            said: BTreeMap::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// How many must say the same: one more than may lie, f of 3f+1.
+    fn needed(&self) -> usize {
+        self.endorsers.saturating_sub(1) / 3 + 1
+    }
+
+    /// The first from `turn` on that has not been asked in this round.
+    pub(super) fn next_from(&self, turn: usize) -> usize {
+        let count = self.endorsers.max(1);
+        (0..count)
+            .map(|step| turn.wrapping_add(step) % count)
+            .find(|place| !self.asked.contains(place))
+            .unwrap_or(turn % count)
+    }
+
+    /// Notes what one has said, its newest word only; gives the outcome that enough agree on.
+    pub(super) fn take(&mut self, place: usize, id: TxId, outcome: Outcome) -> Option<Outcome> {
+        self.asked.insert(place);
+        self.said.insert(place, (id, outcome));
+        let alike = self.said.values().filter(|said| **said == (id, outcome)).count();
+        (alike >= self.needed()).then_some(outcome)
+    }
+
+    /// This one has said nothing.
+    pub(super) fn failed(&mut self, place: usize) {
+        self.asked.insert(place);
+    }
+
+    /// All may be asked again.
+    pub(super) fn next_round(&mut self) {
+        self.asked.clear();
     }
 }
 

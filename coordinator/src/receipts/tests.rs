@@ -5,7 +5,10 @@ use threshold::ids::{ApproveId, ManifestDigest, WriteId};
 use threshold::signature::{PublicKey, Signature};
 use threshold::statement::ReleaseStatement;
 
+use golden_record::{Outcome, RejectionReason};
+
 use super::Receipts;
+use super::submit::Verdicts;
 use crate::metrics::Metrics;
 
 const LINGER: Duration = Duration::from_millis(1);
@@ -120,4 +123,49 @@ async fn a_batch_waits_for_company_and_then_goes() {
     assert!(!waiting.is_finished());
     receipts.add(vec![statement(2, 1)]);
     assert_eq!(waiting.await.unwrap().len(), 2);
+}
+
+const DUPLICATE: Outcome = Outcome::Rejected(RejectionReason::DuplicateRelease);
+
+#[test]
+fn e1_an_endorser_that_says_recorded_is_not_believed_alone() {
+    let (real, other) = (ApproveId([1; 32]), ApproveId([2; 32]));
+    for lie in [Outcome::Applied, DUPLICATE] {
+        let mut verdicts = Verdicts::of(4);
+        assert_eq!(verdicts.take(0, real, lie), None);
+        // Saying it again does not make it two.
+        assert_eq!(verdicts.take(0, real, lie), None);
+        // Nor does another that speaks of another transaction.
+        assert_eq!(verdicts.take(1, other, lie), None);
+        let truth = Outcome::Rejected(RejectionReason::UnknownApproval);
+        assert_eq!(verdicts.take(2, real, truth), None);
+        assert_eq!(verdicts.take(3, real, truth), Some(truth));
+    }
+}
+
+#[test]
+fn as_many_must_agree_as_can_lie_and_one_more() {
+    let id = ApproveId([1; 32]);
+    for (endorsers, needed) in [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3)] {
+        let mut verdicts = Verdicts::of(endorsers);
+        for place in 0..needed - 1 {
+            assert_eq!(verdicts.take(place, id, Outcome::Applied), None);
+        }
+        assert_eq!(
+            verdicts.take(needed - 1, id, Outcome::Applied),
+            Some(Outcome::Applied)
+        );
+    }
+}
+
+#[test]
+fn each_endorser_is_asked_once_in_a_round() {
+    let mut verdicts = Verdicts::of(3);
+    assert_eq!(verdicts.next_from(usize::MAX), usize::MAX % 3);
+    verdicts.failed(1);
+    assert_eq!(verdicts.next_from(1), 2);
+    verdicts.failed(2);
+    assert_eq!(verdicts.next_from(1), 0);
+    verdicts.next_round();
+    assert_eq!(verdicts.next_from(1), 1);
 }

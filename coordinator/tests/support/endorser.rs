@@ -66,6 +66,19 @@ impl FakeEndorser {
         self.server.take().unwrap().stop().await;
     }
 
+    /// From now on begins every answer and ends none.
+    pub async fn stall(&mut self) {
+        self.kill().await;
+        let begin = async || {
+            let endless = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            let header = [("content-type", "application/grpc")];
+            (header, axum::body::Body::from_stream(endless))
+        };
+        let routes = Routes::from(axum::Router::new().fallback(begin));
+        let (server, address) = Server::start(self.address, &self.identity, self.client, routes).await;
+        (self.server, self.address) = (Some(server), address);
+    }
+
     pub fn publish(&self, manifest: &SignedManifest) {
         *self.state.manifest.lock().unwrap() = manifest.to_bytes();
     }
