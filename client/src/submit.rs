@@ -1,7 +1,6 @@
 //! Transactions: made, signed, submitted, and the answer compared with what was submitted.
 
 use golden_record::{Body, Entry, Outcome, Transaction, TxId};
-use proto::field;
 use proto::ledger::{LogEntry, SubmitRequest};
 use rand_core::{OsRng, RngCore};
 use threshold::encoding::Canonical;
@@ -154,11 +153,17 @@ pub(crate) fn recorded(
     };
     let line = answer.ok_or_else(missing)?;
     let lied = |what: String| Fault::new(party.clone(), "entry", what, &line.entry);
-    let entry: Entry =
-        field::parse("entry", &line.entry).map_err(|error| lied(format!("gave a bad {error}")))?;
-    if entry.transaction != *transaction {
-        return Err(lied("gave the entry of another transaction".into()));
-    }
+    // An entry is the transaction and then its outcome. What this client made itself is compared, not parsed again.
+    let outcome = line
+        .entry
+        .strip_prefix(transaction.to_bytes().as_slice())
+        .ok_or_else(|| lied("gave the entry of another transaction".into()))?;
+    let outcome =
+        Outcome::from_bytes(outcome).map_err(|error| lied(format!("gave a bad outcome: {error}")))?;
+    let entry = Entry {
+        transaction: transaction.clone(),
+        outcome,
+    };
     let tx_id = transaction.tx_id();
     Ok(Recorded {
         tx_id,
