@@ -30,8 +30,8 @@ use tokio::task::JoinSet;
 
 /// Deliveries a member may make per second, and at once: a ceremony has a handful, repeats included.
 const DELIVERIES: (u32, u32) = (100, 500);
-/// A coordinator and a member need one connection each; the rest is for reconnecting.
-const CONNECTIONS_PER_PEER: usize = 16;
+/// A peer needs one; the rest is for reconnecting. With 256 requests of 64 KiB under way on each, one peer takes 128 MiB.
+const CONNECTIONS_PER_PEER: usize = 8;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs the node until `stop` resolves, then drains what is under way.
