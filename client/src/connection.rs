@@ -106,7 +106,8 @@ pub(crate) async fn whole<T>(
 pub(crate) const CATCH_UP_ATTEMPTS: u32 = 10;
 pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whether asking again, or asking someone else, may help.
+/// Whether asking again, or asking someone else, may help. A connection that breaks while an answer is waited for, as
+/// that to a peer that hangs does in the end, comes as unknown or as internal.
 pub(crate) fn is_passing(code: Code) -> bool {
     matches!(
         code,
@@ -115,6 +116,8 @@ pub(crate) fn is_passing(code: Code) -> bool {
             | Code::ResourceExhausted
             | Code::Cancelled
             | Code::Aborted
+            | Code::Unknown
+            | Code::Internal
     )
 }
 
@@ -145,6 +148,7 @@ fn unavailable(party: Party, status: &Status) -> Error {
         Code::Unavailable => format!("cannot be reached ({})", status.message()),
         Code::DeadlineExceeded => "did not answer in time".to_owned(),
         Code::ResourceExhausted => format!("is busy ({})", status.message()),
+        Code::Unknown | Code::Internal => format!("failed ({})", status.message()),
         _ => format!("refused: {}", status.message()),
     };
     Error::Unavailable { party, reason }
