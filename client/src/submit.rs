@@ -1,9 +1,9 @@
 //! Transactions: made, signed, submitted, and the answer compared with what was submitted.
 
-use golden_record::{Body, Entry, Outcome, Transaction, TxId};
+use golden_record::{Body, Entry, MAX_TRANSACTION_BYTES, Outcome, Transaction, TxId};
 use proto::ledger::{LogEntry, SubmitRequest};
 use rand_core::{OsRng, RngCore};
-use threshold::encoding::Canonical;
+use threshold::encoding::{Canonical, Reader};
 use tonic::Code;
 
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, is_passing, request, whole};
@@ -153,13 +153,14 @@ pub(crate) fn recorded(
     };
     let line = answer.ok_or_else(missing)?;
     let lied = |what: String| Fault::new(party.clone(), "entry", what, &line.entry);
-    // An entry is the transaction and then its outcome. What this client made itself is compared, not parsed again.
-    let outcome = line
-        .entry
-        .strip_prefix(transaction.to_bytes().as_slice())
-        .ok_or_else(|| lied("gave the entry of another transaction".into()))?;
-    let outcome =
-        Outcome::from_bytes(outcome).map_err(|error| lied(format!("gave a bad outcome: {error}")))?;
+    // What this client made itself is compared, not parsed again.
+    let mut reader = Reader::new(&line.entry);
+    let bad = |error| lied(format!("gave a bad entry: {error}"));
+    if reader.bytes(MAX_TRANSACTION_BYTES).map_err(bad)? != transaction.to_bytes() {
+        return Err(lied("gave the entry of another transaction".into()));
+    }
+    let outcome: Outcome = reader.get().map_err(bad)?;
+    reader.finish().map_err(bad)?;
     let entry = Entry {
         transaction: transaction.clone(),
         outcome,
