@@ -25,7 +25,11 @@ impl Person {
         for folder in ["home", "work", "bin"] {
             fs::create_dir(place.path().join(folder)).unwrap();
         }
-        symlink(env!("CARGO_BIN_EXE_quorate-under-test"), place.path().join("bin/quorate")).unwrap();
+        symlink(
+            env!("CARGO_BIN_EXE_quorate-under-test"),
+            place.path().join("bin/quorate"),
+        )
+        .unwrap();
         Self(place)
     }
 
@@ -36,7 +40,11 @@ impl Person {
     /// A line for the shell.
     fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("sh");
-        let path = format!("{}:{}", self.0.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let path = format!(
+            "{}:{}",
+            self.0.path().join("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
         command
             .args(["-c", line])
             .current_dir(self.0.path().join("work"))
@@ -122,8 +130,14 @@ fn blocks(heading: &str) -> Vec<Vec<Line>> {
 /// What a comment says of the exit code is part of the promise.
 fn line(text: &str) -> Line {
     let (command, comment) = text.split_once(" #").unwrap_or((text, ""));
-    let status = comment.split("exit code ").nth(1).map_or(0, |rest| rest[..1].parse().unwrap());
-    Line { command: command.trim().to_owned(), status }
+    let status = comment
+        .split("exit code ")
+        .nth(1)
+        .map_or(0, |rest| rest[..1].parse().unwrap());
+    Line {
+        command: command.trim().to_owned(),
+        status,
+    }
 }
 
 #[test]
@@ -135,7 +149,11 @@ fn the_readme_can_be_followed_to_the_letter() {
     let [install, commands] = blocks.as_slice() else {
         panic!("{} blocks", blocks.len());
     };
-    let dev = &install.iter().find(|line| line.command.starts_with("quorate dev")).unwrap().command;
+    let dev = &install
+        .iter()
+        .find(|line| line.command.starts_with("quorate dev"))
+        .unwrap()
+        .command;
     assert!(commands.len() >= 10, "{}", commands.len());
     assert!(commands.iter().any(|line| line.status == 2));
 
@@ -153,8 +171,14 @@ fn the_readme_can_be_followed_to_the_letter() {
     let second = person.start(dev);
     for user in ["alice", "bob"] {
         // What was granted is still granted, what was written still there.
-        person.ends(0, &format!("quorate read acme/trials/report.pdf --as {user} -o again-{user}.pdf"));
-        assert_eq!(fs::read(person.work(&format!("again-{user}.pdf"))).unwrap(), report);
+        person.ends(
+            0,
+            &format!("quorate read acme/trials/report.pdf --as {user} -o again-{user}.pdf"),
+        );
+        assert_eq!(
+            fs::read(person.work(&format!("again-{user}.pdf"))).unwrap(),
+            report
+        );
     }
     second.interrupt();
 }
@@ -162,7 +186,10 @@ fn the_readme_can_be_followed_to_the_letter() {
 /// The same once more for another tenant: the answer is one JSON value, on standard output, or on standard error when
 /// the answer is no.
 fn as_json(person: &Person, line: &Line) {
-    let command = line.command.replace("acme", "zenith").replace("copy.pdf", "copy-2.pdf");
+    let command = line
+        .command
+        .replace("acme", "zenith")
+        .replace("copy.pdf", "copy-2.pdf");
     let output = person.ends(line.status, &format!("{command} --json"));
     let (json, other) = match line.status {
         0 => (output.stdout, None),
@@ -181,7 +208,10 @@ fn the_demonstration_holds() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("all of it held"), "{text}");
     let proofs = text.matches("what it proves:").count();
-    assert!(proofs >= 7 && proofs == text.matches("what happened:").count(), "{text}");
+    assert!(
+        proofs >= 7 && proofs == text.matches("what happened:").count(),
+        "{text}"
+    );
     // It leaves nothing behind.
     assert_eq!(fs::read_dir(person.work("")).unwrap().count(), 0);
 }

@@ -1,5 +1,11 @@
 //! Dependencies run downwards only, and what must not know a secret does not name one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,17 +25,40 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crypto-node", &["threshold", "approval", "proto", "service"]),
     (
         "ledger-endorser",
-        &["threshold", "approval", "golden-record", "consensus", "proto", "service"],
+        &[
+            "threshold",
+            "approval",
+            "golden-record",
+            "consensus",
+            "proto",
+            "service",
+        ],
     ),
-    ("coordinator", &["threshold", "approval", "golden-record", "proto", "service"]),
-    ("client", &["threshold", "approval", "envelope", "golden-record", "proto", "service"]),
+    (
+        "coordinator",
+        &["threshold", "approval", "golden-record", "proto", "service"],
+    ),
+    (
+        "client",
+        &[
+            "threshold",
+            "approval",
+            "envelope",
+            "golden-record",
+            "proto",
+            "service",
+        ],
+    ),
 ];
 
 /// The pure crates compute; these would let them do input or output.
 const IMPURE: &[&str] = &["tokio", "tonic", "redb", "sled", "rustls", "axum", "tracing"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 /// Folder of each of our packages with the names of what it depends on outside tests.
@@ -44,13 +73,26 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
         let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
-        let folder = manifest.parent().unwrap().strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let folder = manifest
+            .parent()
+            .unwrap()
+            .strip_prefix(root())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let names = package["dependencies"]
             .as_array()
             .unwrap()
             .iter()
             .filter(|d| d["kind"].as_str() != Some("dev"))
-            .map(|d| d["name"].as_str().unwrap().trim_start_matches("quorate-").to_owned())
+            .map(|d| {
+                d["name"]
+                    .as_str()
+                    .unwrap()
+                    .trim_start_matches("quorate-")
+                    .to_owned()
+            })
             .collect();
         found.insert(folder, names);
     }
@@ -63,7 +105,10 @@ fn dependencies_run_downwards_only() {
     let ours: BTreeSet<&str> = found.keys().map(String::as_str).collect();
     for (folder, allowed) in ALLOWED {
         for name in found[*folder].iter().filter(|name| ours.contains(name.as_str())) {
-            assert!(allowed.contains(&name.as_str()), "{folder} must not depend on {name}");
+            assert!(
+                allowed.contains(&name.as_str()),
+                "{folder} must not depend on {name}"
+            );
         }
     }
 }
@@ -73,7 +118,10 @@ fn the_pure_crates_do_no_input_or_output() {
     let found = dependencies();
     for folder in ["threshold", "envelope", "approval", "golden-record"] {
         for name in IMPURE {
-            assert!(!found[folder].contains(*name), "{folder} must not depend on {name}");
+            assert!(
+                !found[folder].contains(*name),
+                "{folder} must not depend on {name}"
+            );
         }
     }
 }
@@ -82,7 +130,10 @@ fn the_pure_crates_do_no_input_or_output() {
 fn only_the_consensus_crate_names_the_engine() {
     for (folder, names) in dependencies() {
         if folder != "consensus" {
-            assert!(!names.iter().any(|n| n.starts_with("commonware")), "{folder} names the engine");
+            assert!(
+                !names.iter().any(|n| n.starts_with("commonware")),
+                "{folder} names the engine"
+            );
         }
     }
 }
@@ -90,14 +141,26 @@ fn only_the_consensus_crate_names_the_engine() {
 #[test]
 fn a_crypto_node_never_links_the_engine() {
     let out = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "-p", "quorate-crypto-node"])
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "-p",
+            "quorate-crypto-node",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let tree = String::from_utf8(out.stdout).unwrap();
     assert!(tree.contains("quorate-threshold"));
-    assert!(!tree.contains("commonware"), "the engine is in one process with a key share");
+    assert!(
+        !tree.contains("commonware"),
+        "the engine is in one process with a key share"
+    );
 }
 
 #[test]
@@ -136,14 +199,29 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn each_folder_has_one_sentence() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    for (folder, _) in ALLOWED.iter().chain(&[("quorate", &[] as &[&str]), ("tests", &[]), ("benches", &[])]) {
+    for (folder, _) in ALLOWED
+        .iter()
+        .chain(&[("quorate", &[] as &[&str]), ("tests", &[]), ("benches", &[])])
+    {
         let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-        let line = manifest.lines().find(|l| l.starts_with("description = ")).unwrap();
+        let line = manifest
+            .lines()
+            .find(|l| l.starts_with("description = "))
+            .unwrap();
         let sentence = line.trim_start_matches("description = ").trim_matches('"');
         let lib = std::fs::read_to_string(root().join(folder).join("src/lib.rs")).unwrap();
-        let head: String =
-            lib.lines().take_while(|l| l.starts_with("//!")).map(|l| l.trim_start_matches("//!")).collect();
-        assert!(head.contains(sentence), "{folder}/src/lib.rs does not begin with: {sentence}");
-        assert!(readme.contains(sentence), "README.md does not say of {folder}: {sentence}");
+        let head: String = lib
+            .lines()
+            .take_while(|l| l.starts_with("//!"))
+            .map(|l| l.trim_start_matches("//!"))
+            .collect();
+        assert!(
+            head.contains(sentence),
+            "{folder}/src/lib.rs does not begin with: {sentence}"
+        );
+        assert!(
+            readme.contains(sentence),
+            "README.md does not say of {folder}: {sentence}"
+        );
     }
 }

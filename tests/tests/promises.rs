@@ -53,9 +53,11 @@ fn every_test_in_the_table_exists_where_it_says() {
         assert!(!tests.is_empty(), "{letter} has no test");
         for (file, name) in tests {
             let path = root().join(&file);
-            let text = fs::read_to_string(&path)
-                .unwrap_or_else(|error| panic!("{letter}: {file}: {error}"));
-            assert!(text.contains(&format!("fn {name}(")), "{letter}: {file} has no {name}");
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{letter}: {file}: {error}"));
+            assert!(
+                text.contains(&format!("fn {name}(")),
+                "{letter}: {file} has no {name}"
+            );
             count += 1;
         }
     }

@@ -14,7 +14,9 @@ use crate::world::{World, world};
 async fn p4_d13_c4_an_approval_is_for_one_wrapped_key() {
     let world = world().await;
     world.write("p4/mine", b"may be read").await;
-    world.write("p4/other", b"may be read as well, by its own approval").await;
+    world
+        .write("p4/other", b"may be read as well, by its own approval")
+        .await;
     let mine = world.approved("p4/mine").await;
     let other = world.approved("p4/other").await;
     let crossed = world.request(&mine.certificates, &other.wrapped).await;
@@ -54,8 +56,14 @@ async fn d14_p5_approvals_of_two_reads_do_not_add_up() {
     let second = world.approved("d14/mixed").await;
     assert_eq!(first.wrapped, second.wrapped);
     for mixed in [
-        [0, 1].map(|i| first.certificates[i].clone()).into_iter().chain([second.certificates[2].clone()]),
-        [0, 1].map(|i| second.certificates[i].clone()).into_iter().chain([first.certificates[3].clone()]),
+        [0, 1]
+            .map(|i| first.certificates[i].clone())
+            .into_iter()
+            .chain([second.certificates[2].clone()]),
+        [0, 1]
+            .map(|i| second.certificates[i].clone())
+            .into_iter()
+            .chain([first.certificates[3].clone()]),
     ] {
         let request = world.request(&mixed.collect::<Vec<_>>(), &first.wrapped).await;
         world.all_refuse(&request, "certificates_disagree").await;
@@ -71,7 +79,9 @@ async fn d13_p5_approvals_of_another_cluster_are_refused() {
     let here = world.approved("d13/here").await;
     let there = other.approved("d13/here").await;
     let foreign_approval = world.request(&there.certificates, &here.wrapped).await;
-    world.all_refuse(&foreign_approval, "certificate_unknown_issuer").await;
+    world
+        .all_refuse(&foreign_approval, "certificate_unknown_issuer")
+        .await;
     let foreign_key = world.request(&here.certificates, &there.wrapped).await;
     world.all_refuse(&foreign_key, "other_key").await;
     let foreign_committee = other.request(&here.certificates, &here.wrapped).await;

@@ -20,9 +20,13 @@ async fn e10_a_wiped_endorser_catches_up_from_its_peers_and_verifies() {
 
     // A client that knows no other endorser: everything that it verifies comes from this one.
     let mut profile = world.cluster.profile().clone();
-    profile.endorsers.retain(|endorser| endorser.organisation == "west");
+    profile
+        .endorsers
+        .retain(|endorser| endorser.organisation == "west");
     let auditor = until("it has the chain", async || {
-        let auditor = client::Client::connect(profile.clone(), auditor_key.clone()).await.ok()?;
+        let auditor = client::Client::connect(profile.clone(), auditor_key.clone())
+            .await
+            .ok()?;
         let log = auditor.verified_log().await.ok()?;
         (log.lines.len() >= others.lines.len()).then_some(auditor)
     })
@@ -41,7 +45,10 @@ async fn e10_a_wiped_endorser_catches_up_from_its_peers_and_verifies() {
     })
     .await;
     let report = until("it approves", async || {
-        read(&alice, "alice", "e10/1").await.ok().map(|(_, report)| report)
+        read(&alice, "alice", "e10/1")
+            .await
+            .ok()
+            .map(|(_, report)| report)
     })
     .await;
     assert!(report.approved_by.iter().any(|name| name.as_str() == "west"));

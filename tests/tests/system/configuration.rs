@@ -50,6 +50,9 @@ async fn a8_p11_two_members_with_one_key_are_refused_at_the_start() {
         config.members[2].identity = config.members[1].identity.clone();
     });
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("members[2]: another member has this identity"), "{words}");
+    assert!(
+        words.contains("members[2]: another member has this identity"),
+        "{words}"
+    );
     world.heal().await;
 }

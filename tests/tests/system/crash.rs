@@ -30,7 +30,9 @@ impl Stream {
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut tasks = Vec::new();
         for reader in [None, Some(("alice", &world.alice)), Some(("bob", &world.bob))] {
-            let client = world.client(reader.map_or(&world.alice, |(_, identity)| identity)).await;
+            let client = world
+                .client(reader.map_or(&world.alice, |(_, identity)| identity))
+                .await;
             let (stop, count) = (Arc::clone(&stop), Arc::clone(&count));
             let user = reader.map(|(user, _)| user);
             tasks.push(tokio::spawn(async move {
@@ -45,7 +47,9 @@ impl Stream {
                             count.fetch_add(1, Ordering::Relaxed);
                         }
                         // Nobody there at the moment.
-                        Err(Error::Unavailable { .. } | Error::TooFew { .. }) => tokio::time::sleep(PAUSE).await,
+                        Err(Error::Unavailable { .. } | Error::TooFew { .. }) => {
+                            tokio::time::sleep(PAUSE).await
+                        }
                         Err(error) => panic!("{error}"),
                     }
                 }
@@ -83,13 +87,20 @@ async fn step(client: &Client, reader: Option<&str>, number: u32) -> Result<Ackn
     let Some(user) = reader else {
         let document = format!("e4/{number}");
         let report = write(client, &document, &content(&document)).await?;
-        return Ok(Acknowledged::Written { document, tx_id: report.tx_id });
+        return Ok(Acknowledged::Written {
+            document,
+            tx_id: report.tx_id,
+        });
     };
     let (got, report) = read(client, user, "e4/first").await?;
     assert_eq!(got, content("e4/first"));
     Ok(Acknowledged::Read {
         approve_id: report.approve_id,
-        nodes: report.released_by.iter().map(|(_, name)| name.to_string()).collect(),
+        nodes: report
+            .released_by
+            .iter()
+            .map(|(_, name)| name.to_string())
+            .collect(),
     })
 }
 
@@ -97,7 +108,13 @@ async fn step(client: &Client, reader: Option<&str>, number: u32) -> Result<Ackn
 async fn e4_kill_9_of_each_kind_and_of_all_at_once_loses_nothing_acknowledged() {
     let mut world = world().await;
     let stream = Stream::start(&world).await;
-    for victim in ["crypto-1", "endorser-north", "coordinator", "endorser-south", "crypto-4"] {
+    for victim in [
+        "crypto-1",
+        "endorser-north",
+        "coordinator",
+        "endorser-south",
+        "crypto-4",
+    ] {
         stream.goes_on(4).await;
         world.cluster.kill(victim).unwrap();
         if victim != "coordinator" {
@@ -136,19 +153,30 @@ async fn check(world: &World, acknowledged: &[Acknowledged]) {
                 assert_eq!(got, content(document));
             }
             Acknowledged::Read { approve_id, nodes } => {
-                assert!(approved.contains(approve_id), "the read {approve_id} is not in the log");
+                assert!(
+                    approved.contains(approve_id),
+                    "the read {approve_id} is not in the log"
+                );
                 for node in nodes {
                     let journalled = world.releases(node).iter().any(|r| r.approve_id == *approve_id);
-                    assert!(journalled, "{node} released for {approve_id} and has not journalled it");
+                    assert!(
+                        journalled,
+                        "{node} released for {approve_id} and has not journalled it"
+                    );
                 }
             }
         }
     }
-    let reads = acknowledged.iter().filter(|one| matches!(one, Acknowledged::Read { .. })).count();
+    let reads = acknowledged
+        .iter()
+        .filter(|one| matches!(one, Acknowledged::Read { .. }))
+        .count();
     assert!(reads > 0 && reads < acknowledged.len(), "both kinds were tried");
     // Of whatever any node released for, the approval is on the chain.
     for release in world.all_releases().into_iter().flatten() {
         let again = auditor.prove(&release.approve_id).await.unwrap().line;
-        assert!(matches!(again.entry.outcome, Outcome::Approved { write_id, .. } if write_id == release.write_id));
+        assert!(
+            matches!(again.entry.outcome, Outcome::Approved { write_id, .. } if write_id == release.write_id)
+        );
     }
 }

@@ -15,7 +15,11 @@ async fn p3_any_two_hung_crypto_nodes_do_not_stop_reads() {
                 .await
                 .unwrap_or_else(|error| panic!("{first} and {second} hang: {error}"));
             assert_eq!(content, b"three of five");
-            let by: Vec<String> = report.released_by.iter().map(|(_, name)| name.to_string()).collect();
+            let by: Vec<String> = report
+                .released_by
+                .iter()
+                .map(|(_, name)| name.to_string())
+                .collect();
             assert!(!by.contains(first) && !by.contains(second), "{by:?}");
         }
     }
@@ -26,7 +30,11 @@ async fn p3_any_two_killed_crypto_nodes_do_not_stop_reads_and_three_do() {
     let mut world = world().await;
     world.write("p3/killed", b"three of five").await;
     let bob = world.client(&world.bob).await;
-    for pair in [["crypto-1", "crypto-2"], ["crypto-3", "crypto-4"], ["crypto-5", "crypto-1"]] {
+    for pair in [
+        ["crypto-1", "crypto-2"],
+        ["crypto-3", "crypto-4"],
+        ["crypto-5", "crypto-1"],
+    ] {
         for node in pair {
             world.cluster.kill(node).unwrap();
         }
@@ -50,9 +58,16 @@ async fn p3_any_dead_or_hung_endorser_does_not_stop_writes_or_reads() {
         let endorser = format!("endorser-{organisation}");
         let document = format!("p3/without-{organisation}");
         let hung = world.hang(&endorser);
-        crate::world::write(&alice, &document, b"three of four").await.unwrap();
+        crate::world::write(&alice, &document, b"three of four")
+            .await
+            .unwrap();
         let (_, report) = read(&bob, "bob", &document).await.unwrap();
-        assert!(report.approved_by.iter().all(|name| name.as_str() != organisation));
+        assert!(
+            report
+                .approved_by
+                .iter()
+                .all(|name| name.as_str() != organisation)
+        );
         drop(hung);
         world.cluster.kill(&endorser).unwrap();
         let (content, _) = read(&bob, "bob", &document).await.unwrap();

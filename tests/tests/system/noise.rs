@@ -43,7 +43,11 @@ fn noises() -> Vec<Vec<u8>> {
         [&[0xff; 4][..], &[0; 4096]].concat(),
         [&[0xff; 8][..], &[0; 4096]].concat(),
         // HTTP/2 without TLS, with a frame of 16 MiB.
-        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1]].concat(),
+        [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
+            &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1],
+        ]
+        .concat(),
         [b"GET /".as_slice(), &vec![b'a'; 128 * 1024]].concat(),
         Vec::new(),
     ]
@@ -55,7 +59,11 @@ async fn p12_noise_and_silence_on_every_port_disturb_nobody_and_cost_little() {
     world.write("p12/calm", b"undisturbed").await;
     let bob = world.client(&world.bob).await;
     read(&bob, "bob", "p12/calm").await.unwrap();
-    let before: Vec<u64> = world.names().iter().map(|name| world.cluster.rss(name).unwrap()).collect();
+    let before: Vec<u64> = world
+        .names()
+        .iter()
+        .map(|name| world.cluster.rss(name).unwrap())
+        .collect();
 
     let silent: Vec<TcpStream> = ports(&world)
         .into_iter()
@@ -82,7 +90,12 @@ async fn p12_noise_and_silence_on_every_port_disturb_nobody_and_cost_little() {
     assert_eq!(world.cluster.ended(), None);
     for (name, before) in world.names().iter().zip(before) {
         let after = world.cluster.rss(name).unwrap();
-        assert!(after < before + MORE, "{name}: from {} to {} MiB", before / MEBIBYTE, after / MEBIBYTE);
+        assert!(
+            after < before + MORE,
+            "{name}: from {} to {} MiB",
+            before / MEBIBYTE,
+            after / MEBIBYTE
+        );
     }
     // A new client is as welcome as one that was there before.
     let newcomer = world.client(&world.bob).await;
@@ -93,11 +106,17 @@ async fn p12_noise_and_silence_on_every_port_disturb_nobody_and_cost_little() {
 async fn p12_f4_an_enormous_message_of_a_known_peer_is_refused() {
     let mut world = world().await;
     world.write("p12/large", b"undisturbed").await;
-    let before: Vec<u64> = world.names().iter().map(|name| world.cluster.rss(name).unwrap()).collect();
+    let before: Vec<u64> = world
+        .names()
+        .iter()
+        .map(|name| world.cluster.rss(name).unwrap())
+        .collect();
     let enormous = vec![0x41; 32 << 20];
     for endorser in &world.cluster.profile().endorsers {
         let mut rpc = LedgerServiceClient::new(connect(&endorser.address, &endorser.identity, &world.alice));
-        let message = RequestReadRequest { transaction: enormous.clone() };
+        let message = RequestReadRequest {
+            transaction: enormous.clone(),
+        };
         let status = rpc.request_read(message).await.unwrap_err();
         assert_ne!(status.code(), Code::Ok);
     }
@@ -110,7 +129,12 @@ async fn p12_f4_an_enormous_message_of_a_known_peer_is_refused() {
     assert_eq!(world.cluster.ended(), None);
     for (name, before) in world.names().iter().zip(before) {
         let after = world.cluster.rss(name).unwrap();
-        assert!(after < before + MORE / 2, "{name}: from {} to {} MiB", before / MEBIBYTE, after / MEBIBYTE);
+        assert!(
+            after < before + MORE / 2,
+            "{name}: from {} to {} MiB",
+            before / MEBIBYTE,
+            after / MEBIBYTE
+        );
     }
     let bob = world.client(&world.bob).await;
     read(&bob, "bob", "p12/large").await.unwrap();

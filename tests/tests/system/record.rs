@@ -106,7 +106,12 @@ async fn e12_d1_a_coordinators_own_word_gets_no_share() {
     world.write("e12/own-word", b"not on a claim").await;
     let alice = world.client(&world.alice).await;
     let document = alice
-        .document(&name("acme"), &name("trials"), &"e12/own-word".parse().unwrap(), 1)
+        .document(
+            &name("acme"),
+            &name("trials"),
+            &"e12/own-word".parse().unwrap(),
+            1,
+        )
         .await
         .unwrap();
     let asked = world.ask(&world.alice, "alice", "e12/own-word", Duration::from_secs(30));
@@ -141,5 +146,8 @@ async fn e12_d1_a_coordinators_own_word_gets_no_share() {
         tx_id: asked.transaction.tx_id().to_bytes(),
         with_proof: false,
     };
-    assert_eq!(rpc.get_transaction(message).await.unwrap_err().code(), tonic::Code::NotFound);
+    assert_eq!(
+        rpc.get_transaction(message).await.unwrap_err().code(),
+        tonic::Code::NotFound
+    );
 }

@@ -35,19 +35,30 @@ impl Needles {
         let reversed: Vec<u8> = secret.iter().rev().copied().collect();
         self.add(&format!("{what} in the other byte order"), &reversed);
         self.add(&format!("{what} in hexadecimal"), hex::encode(secret).as_bytes());
-        self.add(&format!("{what} in hexadecimal"), hex::encode_upper(secret).as_bytes());
+        self.add(
+            &format!("{what} in hexadecimal"),
+            hex::encode_upper(secret).as_bytes(),
+        );
         // The last character of base64 depends on what follows.
         let base64 = STANDARD_NO_PAD.encode(secret);
-        self.add(&format!("{what} in base64"), &base64.as_bytes()[..base64.len() - 2]);
+        self.add(
+            &format!("{what} in base64"),
+            &base64.as_bytes()[..base64.len() - 2],
+        );
         // As Rust prints a slice of bytes.
         let printed = format!("{secret:?}");
-        self.add(&format!("{what} as a list of numbers"), printed.trim_matches(['[', ']']).as_bytes());
+        self.add(
+            &format!("{what} as a list of numbers"),
+            printed.trim_matches(['[', ']']).as_bytes(),
+        );
     }
 
     fn find(&self, haystack: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
         for (place, window) in haystack.windows(8).enumerate() {
-            let Ok(head) = <[u8; 8]>::try_from(window) else { continue };
+            let Ok(head) = <[u8; 8]>::try_from(window) else {
+                continue;
+            };
             for (what, needle) in self.0.get(&head).into_iter().flatten() {
                 if haystack[place..].starts_with(needle) {
                     found.push(what.clone());
@@ -81,7 +92,10 @@ async fn p15_no_secret_is_on_a_disk_in_a_log_or_in_a_process_table() {
     for path in files(world.cluster.paths().root()) {
         if path.ends_with("passphrase") {
             let text = fs::read(&path).unwrap();
-            needles.add(&format!("the passphrase in {}", path.display()), text.trim_ascii());
+            needles.add(
+                &format!("the passphrase in {}", path.display()),
+                text.trim_ascii(),
+            );
             passphrases.push(path);
         }
     }
@@ -119,7 +133,10 @@ fn the_search_finds(needles: &Needles, secrets: &[(String, Vec<u8>)]) {
             format!("secret: {secret:?}").into_bytes(),
         ] {
             let planted = [b"some bytes before".as_slice(), &form, b"and after"].concat();
-            assert!(needles.find(&planted).iter().any(|found| found.starts_with(what)), "{what}");
+            assert!(
+                needles.find(&planted).iter().any(|found| found.starts_with(what)),
+                "{what}"
+            );
         }
     }
     assert!(!needles.find(MARKER.as_bytes()).is_empty());
@@ -130,21 +147,34 @@ async fn secrets(world: &World) -> Vec<(String, Vec<u8>)> {
     let paths = world.cluster.paths();
     let mut secrets = Vec::new();
     let mut identity = |what: &str, identity: &Identity| {
-        secrets.push((format!("the key of {what}"), identity.signing_key().to_bytes().to_vec()));
+        secrets.push((
+            format!("the key of {what}"),
+            identity.signing_key().to_bytes().to_vec(),
+        ));
     };
-    for (who, key) in [("alice", &world.alice), ("bob", &world.bob), ("mallory", &world.mallory)] {
+    for (who, key) in [
+        ("alice", &world.alice),
+        ("bob", &world.bob),
+        ("mallory", &world.mallory),
+    ] {
         identity(who, key);
     }
     identity("the coordinator", &world.coordinator);
     identity("the auditor", &*world.cluster.auditor().unwrap());
     for organisation in ["north", "east", "south", "west"] {
-        identity(&format!("{organisation}'s administrator"), &*world.cluster.admin(organisation).unwrap());
+        identity(
+            &format!("{organisation}'s administrator"),
+            &*world.cluster.admin(organisation).unwrap(),
+        );
         let name = format!("endorser-{organisation}");
         let (keys, passphrase) = (paths.keys(&name), paths.passphrase(&name));
         identity(&name, &load(&keys.join("identity.sealed"), &passphrase));
     }
     for node in world.nodes() {
-        identity(&format!("the operator of {node}"), &*world.cluster.operator(&node).unwrap());
+        identity(
+            &format!("the operator of {node}"),
+            &*world.cluster.operator(&node).unwrap(),
+        );
         identity(&node, &load(&paths.identity(&node), &paths.passphrase(&node)));
     }
     for organisation in ["north", "east", "south", "west"] {

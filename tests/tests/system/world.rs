@@ -188,7 +188,9 @@ impl World {
 
     /// Writes a document as alice.
     pub(crate) async fn write(&self, document: &str, content: &[u8]) -> WriteReport {
-        write(&self.client(&self.alice).await, document, content).await.unwrap()
+        write(&self.client(&self.alice).await, document, content)
+            .await
+            .unwrap()
     }
 
     /// A read request that is on its way to nobody yet.
@@ -213,7 +215,11 @@ impl World {
     }
 
     /// Submits a read request to every endorser, itself, without the SDK.
-    pub(crate) async fn submit(&self, who: &Identity, asked: &Asked) -> Vec<Result<RequestReadResponse, Status>> {
+    pub(crate) async fn submit(
+        &self,
+        who: &Identity,
+        asked: &Asked,
+    ) -> Vec<Result<RequestReadResponse, Status>> {
         let profile = self.cluster.profile();
         let message = RequestReadRequest {
             transaction: asked.transaction.to_bytes(),
@@ -248,7 +254,10 @@ impl World {
         let document: golden_record::DocumentVersion =
             proto::field::parse("document", &approvals[0].document).unwrap();
         Approved {
-            certificates: approvals.into_iter().map(|approval| approval.certificate).collect(),
+            certificates: approvals
+                .into_iter()
+                .map(|approval| approval.certificate)
+                .collect(),
             wrapped: document.wrapped_key,
         }
     }
@@ -288,7 +297,11 @@ impl World {
     }
 
     /// Asks one crypto node for its share as the coordinator.
-    pub(crate) async fn share(&self, node: &str, request: &ReencryptRequest) -> Result<ReencryptResponse, Status> {
+    pub(crate) async fn share(
+        &self,
+        node: &str,
+        request: &ReencryptRequest,
+    ) -> Result<ReencryptResponse, Status> {
         self.share_as(&self.coordinator, node, request).await
     }
 
@@ -375,7 +388,8 @@ pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Opt
 /// The code that a daemon gives with a refusal.
 pub(crate) fn refusal(status: &Status) -> String {
     let code = status.metadata().get(REFUSAL_CODE);
-    code.map(|code| code.to_str().unwrap().to_owned()).unwrap_or_default()
+    code.map(|code| code.to_str().unwrap().to_owned())
+        .unwrap_or_default()
 }
 
 /// The connection was not let in.
@@ -384,7 +398,11 @@ pub(crate) fn is_turned_away(status: &Status) -> bool {
     gone && refusal(status).is_empty()
 }
 
-pub(crate) async fn write(client: &Client, document: &str, content: &[u8]) -> Result<WriteReport, client::Error> {
+pub(crate) async fn write(
+    client: &Client,
+    document: &str,
+    content: &[u8],
+) -> Result<WriteReport, client::Error> {
     let request = WriteRequest {
         tenant: name(TENANT),
         dataset: name(DATASET),
