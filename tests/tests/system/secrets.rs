@@ -160,11 +160,11 @@ async fn secrets(world: &World) -> Vec<(String, Vec<u8>)> {
         identity(who, key);
     }
     identity("the coordinator", &world.coordinator);
-    identity("the auditor", &*world.cluster.auditor().unwrap());
+    identity("the auditor", &world.cluster.auditor().unwrap());
     for organisation in ["north", "east", "south", "west"] {
         identity(
             &format!("{organisation}'s administrator"),
-            &*world.cluster.admin(organisation).unwrap(),
+            &world.cluster.admin(organisation).unwrap(),
         );
         let name = format!("endorser-{organisation}");
         let (keys, passphrase) = (paths.keys(&name), paths.passphrase(&name));
@@ -173,7 +173,7 @@ async fn secrets(world: &World) -> Vec<(String, Vec<u8>)> {
     for node in world.nodes() {
         identity(
             &format!("the operator of {node}"),
-            &*world.cluster.operator(&node).unwrap(),
+            &world.cluster.operator(&node).unwrap(),
         );
         identity(&node, &load(&paths.identity(&node), &paths.passphrase(&node)));
     }
