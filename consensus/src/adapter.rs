@@ -1,6 +1,6 @@
 //! Brings the engine's questions to the application, and its answers back.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use commonware_consensus::{
     Application as ConsensusApplication, Heightable as _,
@@ -8,7 +8,7 @@ use commonware_consensus::{
     simplex::{scheme::ed25519::Scheme, types::Context},
 };
 use commonware_cryptography::{Digested, Digestible as _, ed25519::PublicKey, sha256::Digest};
-use futures::{StreamExt as _, future::pending};
+use futures::{FutureExt as _, StreamExt as _, future::pending};
 use tracing::{debug, error, warn};
 
 use crate::{
@@ -54,14 +54,19 @@ fn bytes(blocks: &[Digested<Block>]) -> Vec<BlockBytes> {
 }
 
 /// Runs an application's future where it may compute for long without holding up the engine, and ends it
-/// when the engine loses interest. `None` when it panicked or the engine is stopping.
+/// when the engine loses interest. `None` when it panicked, which one bad block must not make all validators do at
+/// once, or when the engine is stopping.
 async fn aside<E: Runtime, T: Send + 'static>(
     context: &E,
     label: &'static str,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    let task = context.child(label).shared(true).spawn(move |_| work);
-    task.abort_on_drop().join().await.ok()
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    let task = context.child(label).shared(true).spawn(move |_| caught);
+    let result = task.abort_on_drop().join().await.ok()?;
+    result
+        .inspect_err(|_| error!("the application panicked over a block"))
+        .ok()
 }
 
 impl Adapter {

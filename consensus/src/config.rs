@@ -38,7 +38,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_block_bytes: 2 << 20,
+            max_block_bytes: 1 << 20,
             max_gossip_bytes: 256 << 10,
             gossip_rate: 200,
             gossip_queue: 256,

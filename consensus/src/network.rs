@@ -33,14 +33,17 @@ pub(crate) type NetworkSender = lookup::Sender<PublicKey, Context>;
 pub(crate) type NetworkReceiver = lookup::Receiver<PublicKey>;
 pub(crate) type Oracle = lookup::Oracle<PublicKey>;
 
-/// Messages a second and peer. They bound the memory of the channels' queues (one second of every
-/// peer), and lie well above what 150 views a second need.
+/// Messages a second and peer, well above what 150 views a second need. The queue of a channel holds one burst of
+/// every peer: a second's messages, or fewer where they are large.
 const VOTES: NonZeroU32 = NZU32!(512);
 const CERTIFICATES: NonZeroU32 = NZU32!(512);
 const VIEWS: NonZeroU32 = NZU32!(128);
 const BACKFILL: NonZeroU32 = NZU32!(256);
 const BLOCKS: NonZeroU32 = NZU32!(128);
 const STANDING: NonZeroU32 = NZU32!(32);
+
+/// Messages with a block in them that a peer may send at once.
+const BURST: NonZeroU32 = NZU32!(48);
 
 /// A peer's clock may differ by this much, or it cannot connect.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
@@ -106,15 +109,17 @@ pub(crate) fn start(
         },
     );
     let gossip = NonZeroU32::new(config.limits.gossip_rate).unwrap_or(NZU32!(1));
-    let mut channel = |number: u64, rate| network.register(number, Quota::per_second(rate));
+    let mut channel = |number: u64, quota| network.register(number, quota);
+    let small = Quota::per_second;
+    let large = |rate| Quota::per_second(rate).allow_burst(BURST);
     let channels = Channels {
-        votes: channel(0, VOTES),
-        certificates: channel(1, CERTIFICATES),
-        views: channel(2, VIEWS),
-        backfill: channel(3, BACKFILL),
-        blocks: channel(4, BLOCKS),
-        gossip: channel(5, gossip),
-        standing: channel(6, STANDING),
+        votes: channel(0, small(VOTES)),
+        certificates: channel(1, small(CERTIFICATES)),
+        views: channel(2, small(VIEWS)),
+        backfill: channel(3, large(BACKFILL)),
+        blocks: channel(4, large(BLOCKS)),
+        gossip: channel(5, small(gossip)),
+        standing: channel(6, small(STANDING)),
     };
     oracle.track(0, validators);
     (channels, oracle, network.start())

@@ -6,10 +6,10 @@
 //!
 //! - When n - f validators, itself included, know of no view that ever ended, and its application has no block:
 //!   the chain begins now. It votes.
-//! - When f + 1 others know of later views, at least one of them honest: it follows the chain without voting, until a block
-//!   is final [`MARGIN`] views above what they said. Every view that it can have voted in is over by then, since
-//!   nobody enters a view before the one below it has ended with certificates that honest validators spread.
-//!   Then it votes.
+//! - When f + 1 others know of later views, at least one of them honest: it follows the chain without voting,
+//!   until 2f + 1 others have said how far they are, and a block is final [`MARGIN`] views above what all but f
+//!   of them said. Every view that it can have voted in is over by then, since nobody enters a view before the
+//!   one below it has ended with certificates that honest validators spread. Then it votes.
 //!
 //! What this does not cover: a directory that is not lost but old (restored from a backup, attack E9) holds a
 //! record, and cannot be told from a validator that was away; and more than f validators that lose their
@@ -142,6 +142,16 @@ fn judge(validators: usize, applied_height: u64, reports: &BTreeMap<PublicKey, u
     later.get(faults).copied().map(Verdict::CatchUp)
 }
 
+/// The view beyond which this validator cannot have voted, as far as others can tell; `None` while too few have
+/// told. Of 2f + 1 reports at most f are lies, so that the one that f others exceed is neither above nor below all
+/// honest ones. Of fewer, a single liar's could be the one, and let this validator vote at once.
+fn beyond(validators: usize, reports: &BTreeMap<PublicKey, u64>) -> Option<u64> {
+    let faults = usize::try_from(N3f1::max_faults(validators)).ok()?;
+    let mut views: Vec<u64> = reports.values().copied().collect();
+    views.sort_unstable_by(|a, b| b.cmp(a));
+    (views.len() > 2 * faults).then(|| views.get(faults).copied())?
+}
+
 /// Tells the others how far this validator is, and finds out whether it may vote.
 pub(crate) struct Standing {
     pub(crate) validators: usize,
@@ -161,13 +171,16 @@ impl Standing {
         mut receiver: impl Receiver<PublicKey = PublicKey>,
     ) -> End {
         let mut reports = BTreeMap::new();
-        let mut target = None;
+        let (mut following, mut target) = (false, None);
         let mut next = context.current();
         loop {
             if self.verdict.is_some()
                 && let Some(verdict) = judge(self.validators, self.application.applied_height(), &reports)
             {
-                target = self.decide(verdict);
+                following = self.decide(verdict);
+            }
+            if following && target.is_none() {
+                target = beyond(self.validators, &reports).map(|view| view.saturating_add(MARGIN));
             }
             if target.is_some_and(|target| self.progress.last_final() >= target) {
                 info!("this validator has followed the chain far enough to vote");
@@ -175,10 +188,10 @@ impl Standing {
             }
             select! {
                 _ = context.sleep_until(next) => {
-                    let report = self.report(self.verdict.is_some());
+                    let report = self.report(self.verdict.is_some() || (following && target.is_none()));
                     let reached = sender.send(Recipients::All, report, false);
                     self.note_connected(reached.iter().map(raw).collect());
-                    let settled = self.verdict.is_none() && target.is_none();
+                    let settled = self.verdict.is_none() && !following;
                     next = context.current() + if settled { SETTLED } else { ASKING };
                 },
                 message = receiver.recv() => {
@@ -196,25 +209,26 @@ impl Standing {
         }
     }
 
-    /// Passes the verdict on, and returns the view that must be final before this validator is promoted.
-    fn decide(&mut self, verdict: Verdict) -> Option<u64> {
-        let sender = self.verdict.take()?;
-        let _ = sender.send(verdict);
-        match verdict {
-            Verdict::Vote => None,
-            Verdict::CatchUp(beyond) => {
-                warn!(
-                    beyond,
-                    "no record of earlier votes: following the chain before voting"
-                );
-                Some(beyond.saturating_add(MARGIN))
-            }
+    /// Passes the verdict on, and says whether this validator is to follow before it votes.
+    fn decide(&mut self, verdict: Verdict) -> bool {
+        if let Some(sender) = self.verdict.take() {
+            let _ = sender.send(verdict);
         }
+        if let Verdict::CatchUp(beyond) = verdict {
+            warn!(
+                beyond,
+                "no record of earlier votes: following the chain before voting"
+            );
+        }
+        verdict != Verdict::Vote
     }
 
     fn report(&self, asks: bool) -> IoBufs {
         let mut report = vec![VERSION, u8::from(asks)];
-        report.extend(self.progress.ended().to_be_bytes());
+        // Every block has a view of its own, so that as many have ended. The engine takes a moment after a start to find
+        // out how far it was, and until then this validator must not pass for a new one.
+        let ended = self.progress.ended().max(self.application.applied_height());
+        report.extend(ended.to_be_bytes());
         IoBufs::from(report)
     }
 
@@ -270,6 +284,23 @@ mod tests {
         assert_eq!(judged(4, 0, &[u64::MAX, 99, 100]), Some(Verdict::CatchUp(100)));
         assert_eq!(judged(4, 0, &[0, 99, 100]), Some(Verdict::CatchUp(99)));
         assert_eq!(judged(4, 0, &[0, 100]), None);
+    }
+
+    #[test]
+    fn e3_one_liar_does_not_make_a_validator_without_its_record_vote_early() {
+        let beyond = |validators, views: &[u64]| {
+            let key = |index: usize| PrivateKey::from_seed(index as u64).public_key();
+            let reports = views.iter().enumerate().map(|(index, view)| (key(index), *view));
+            beyond(validators, &reports.collect())
+        };
+        // The liar and one honest validator: nobody can tell which is which.
+        assert_eq!(beyond(4, &[1, 100]), None);
+        assert_eq!(beyond(4, &[1, 100, 99]), Some(99));
+        assert_eq!(beyond(4, &[u64::MAX, 100, 99]), Some(100));
+        assert_eq!(beyond(7, &[1, 2, 100, 99]), None);
+        assert_eq!(beyond(7, &[1, 2, 100, 99, 98]), Some(98));
+        assert_eq!(beyond(2, &[100]), Some(100));
+        assert_eq!(beyond(1, &[]), None);
     }
 
     #[test]

@@ -290,6 +290,17 @@ fn a_leader_with_an_invalid_block_only_loses_its_turn() {
 }
 
 #[test]
+fn an_application_that_panics_over_a_block_abstains() {
+    let mut network = Network::new(17);
+    let mut panics = Toy::new(HOLD);
+    panics.panics = true;
+    network.toys[2] = Arc::new(panics);
+    (0..4).for_each(|index| network.start_new(index));
+    network.commit(1, b"without its vote");
+    network.assert_one_chain();
+}
+
+#[test]
 fn all_stop_and_all_start_again() {
     let mut network = Network::started(8);
     network.commit(0, b"before");

@@ -77,6 +77,8 @@ pub struct Toy {
     hold: Option<Duration>,
     /// Proposes what nobody may accept.
     pub dishonest: bool,
+    /// Panics over every block that it is asked about.
+    pub panics: bool,
     /// Cannot write from this height on.
     pub full_at: Option<u64>,
 }
@@ -89,6 +91,7 @@ impl Toy {
             arrived: Notify::new(),
             hold,
             dishonest: false,
+            panics: false,
             full_at: None,
         }
     }
@@ -230,7 +233,10 @@ impl Application for Toy {
     }
 
     fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, bool> {
-        Box::pin(async move { self.valid(&block, &ancestry) })
+        Box::pin(async move {
+            assert!(!self.panics, "as the test wants it");
+            self.valid(&block, &ancestry)
+        })
     }
 
     fn finalized(&self, blocks: Vec<Finalized>) -> Result<(), AppError> {
