@@ -280,12 +280,24 @@ fn start_engine(
         namespace: genesis.chain_id().as_bytes().to_vec(),
         genesis: block.to_bytes(),
         inspect: ledger::inspect,
-        limits: consensus::Limits::default(),
+        limits: consensus::Limits {
+            max_block_bytes: max_block_bytes(genesis),
+            ..consensus::Limits::default()
+        },
         timing,
     };
     Ok(Arc::new(
         Engine::start(config, Arc::new(replica)).context("consensus")?,
     ))
+}
+
+/// Around the entries of a block: the header and their number.
+const BLOCK_FRAME: u32 = 1_024;
+
+/// The engine takes every block that the genesis allows. If it did not, a full one would be refused by its own
+/// proposer, and so by every next one, and the chain would stand still.
+fn max_block_bytes(genesis: &Genesis) -> u32 {
+    genesis.limits().max_block_bytes.saturating_add(BLOCK_FRAME)
 }
 
 /// What runs beside the server.
@@ -375,5 +387,19 @@ async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, c
             .set(i64::try_from(engine.peers().len()).unwrap_or(i64::MAX));
         ledger.show_mempool();
         ledger.waiters().sweep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{common::World, testing::NOW_MS};
+
+    #[test]
+    fn the_engine_takes_a_block_as_full_as_the_genesis_allows() {
+        let genesis = World::new(NOW_MS).genesis;
+        // What an empty block has is what a full one has around its entries.
+        let around = u32::try_from(genesis.block().0.to_bytes().len()).unwrap();
+        assert!(max_block_bytes(&genesis) >= genesis.limits().max_block_bytes + around);
     }
 }
