@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use self::load::Load;
+use self::load::{Load, Reads};
 use self::measure::{Latencies, cores};
 use crate::cli::BenchArgs;
 use crate::cluster::process::processor_time;
-use crate::cluster::{Cluster, Seat};
+use crate::cluster::{Cluster, Say, Seat};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -34,91 +34,137 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
     let cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
     say("preparing a document");
     let load = Load::prepare(&cluster).await?;
-    say("warming up");
-    load.reads(arguments.readers, WARM_UP).await;
-    say("bare transactions, one at a time");
-    let commits = load.commits(SINGLE).await;
-    say("reads, one at a time");
-    let single = load.reads(1, SINGLE).await;
-    say(&format!(
-        "reads, {} at a time, for {} s",
-        arguments.readers, arguments.seconds
-    ));
-    let window = Duration::from_secs(arguments.seconds);
-    let before = Processor::of(&cluster)?;
-    let many = load.reads(arguments.readers, window).await;
-    let used = Processor::of(&cluster)?;
-    if arguments.transactions > 0 {
-        say(&format!("{} transactions", arguments.transactions));
-        load.fill(arguments.transactions, SUBMITTERS).await;
-    }
-    say("measuring memory");
-    let memory = Memory::of(&cluster)?;
-    drop(progress);
-    let errors = commits.errors() + single.errors() + many.errors();
-    let figures = [
-        ("single_p50_ms", json!(single.percentile_ms(50.0))),
-        ("single_p99_ms", json!(single.percentile_ms(99.0))),
-        ("single_reads", json!(single.count())),
-        ("commit_p50_ms", json!(commits.percentile_ms(50.0))),
-        ("commit_p99_ms", json!(commits.percentile_ms(99.0))),
-        ("single_to_commit", json!(ratio(&single, &commits))),
-        ("reads_per_second", json!(many.per_second(window))),
-        ("p50_ms", json!(many.percentile_ms(50.0))),
-        ("p99_ms", json!(many.percentile_ms(99.0))),
-        ("reads", json!(many.count())),
-        ("errors", json!(errors)),
-        (
-            "first_error",
-            json!(
-                many.first_error()
-                    .or(single.first_error())
-                    .or(commits.first_error())
-            ),
-        ),
+    let measured = Measured::phases(&cluster, &load, arguments, &say).await?;
+    let mut figures = measured.figures();
+    figures.extend([
         ("wrapped_key_bytes", json!(load.wrapped_key_bytes())),
-        ("crypto_node_rss_mb", json!(memory.node)),
-        ("endorser_rss_mb", json!(memory.endorser)),
-        ("coordinator_rss_mb", json!(memory.coordinator)),
-        (
-            "nodes_cpu_ms_per_read",
-            json!(per_read(used.nodes - before.nodes, &many)),
-        ),
-        (
-            "endorsers_cpu_ms_per_read",
-            json!(per_read(used.endorsers - before.endorsers, &many)),
-        ),
-        (
-            "coordinator_cpu_ms_per_read",
-            json!(per_read(used.coordinator - before.coordinator, &many)),
-        ),
-        (
-            "client_cpu_ms_per_read",
-            json!(per_read(used.client - before.client, &many)),
-        ),
         ("readers", json!(arguments.readers)),
         ("seconds", json!(arguments.seconds)),
         ("log_size", json!(load.log_size().await?)),
         ("cores", json!(cores())),
         ("optimised", json!(!cfg!(debug_assertions))),
-    ];
+    ]);
+    drop(progress);
     cluster.shutdown().await?;
     let text: Vec<String> = figures
         .iter()
-        .map(|(name, figure)| format!("{name:20} {figure}"))
+        .map(|(name, figure)| format!("{name:28} {figure}"))
         .collect();
     let value: Map<String, Value> = figures
         .into_iter()
         .map(|(name, figure)| (name.to_owned(), figure))
         .collect();
     output.result(&Value::Object(value), &text.join("\n"))?;
-    if errors == 0 {
-        return Ok(());
+    match measured.errors() {
+        0 => Ok(()),
+        errors => Err(Failure::error(
+            format!("{errors} operations failed"),
+            "see first_error in the output",
+        )),
     }
-    Err(Failure::error(
-        format!("{errors} operations failed"),
-        "see first_error in the output",
-    ))
+}
+
+/// What the phases gave.
+struct Measured {
+    commits: Latencies,
+    single: Reads,
+    many: Reads,
+    filled: Latencies,
+    /// Processor time that the phase with many readers took.
+    used: Processor,
+    memory: Memory,
+}
+
+impl Measured {
+    async fn phases(cluster: &Cluster, load: &Load, arguments: &BenchArgs, say: Say<'_>) -> Outcome<Self> {
+        say("warming up");
+        load.reads(arguments.readers, WARM_UP).await;
+        say("bare transactions, one at a time");
+        let commits = load.commits(SINGLE).await;
+        say("reads, one at a time");
+        let single = load.reads(1, SINGLE).await;
+        say(&format!(
+            "reads, {} at a time, for {} s",
+            arguments.readers, arguments.seconds
+        ));
+        let before = Processor::of(cluster)?;
+        let many = load
+            .reads(arguments.readers, Duration::from_secs(arguments.seconds))
+            .await;
+        let used = Processor::of(cluster)?.since(&before);
+        let mut filled = Latencies::default();
+        if arguments.transactions > 0 {
+            say(&format!("{} transactions", arguments.transactions));
+            filled = load.fill(arguments.transactions, SUBMITTERS).await;
+        }
+        say("measuring memory");
+        let memory = Memory::of(cluster)?;
+        Ok(Self {
+            commits,
+            single,
+            many,
+            filled,
+            used,
+            memory,
+        })
+    }
+
+    fn latencies(&self) -> [&Latencies; 4] {
+        [&self.commits, &self.single.whole, &self.many.whole, &self.filled]
+    }
+
+    fn errors(&self) -> usize {
+        self.latencies().iter().map(|phase| phase.errors()).sum()
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Value)> {
+        let Self {
+            commits,
+            single,
+            many,
+            filled,
+            used,
+            memory,
+        } = self;
+        let reads = many.whole.count();
+        let first_error = self.latencies().iter().find_map(|phase| phase.first_error());
+        vec![
+            ("single_p50_ms", json!(single.whole.percentile_ms(50.0))),
+            ("single_p99_ms", json!(single.whole.percentile_ms(99.0))),
+            ("single_reads", json!(single.whole.count())),
+            ("commit_p50_ms", json!(commits.percentile_ms(50.0))),
+            ("commit_p99_ms", json!(commits.percentile_ms(99.0))),
+            ("single_to_commit", json!(ratio(&single.whole, commits))),
+            ("reads_per_second", json!(many.whole.per_second())),
+            ("p50_ms", json!(many.whole.percentile_ms(50.0))),
+            ("p99_ms", json!(many.whole.percentile_ms(99.0))),
+            ("approval_p50_ms", json!(many.approval.percentile_ms(50.0))),
+            ("release_p50_ms", json!(many.release.percentile_ms(50.0))),
+            ("reads", json!(reads)),
+            ("transactions_per_second", json!(filled.per_second())),
+            ("errors", json!(self.errors())),
+            ("first_error", json!(first_error)),
+            ("crypto_node_rss_mb", json!(memory.node)),
+            ("endorser_rss_mb", json!(memory.endorser)),
+            ("coordinator_rss_mb", json!(memory.coordinator)),
+            (
+                "nodes_cpu_ms_per_read",
+                json!(measure::each_ms(used.nodes, reads)),
+            ),
+            (
+                "endorsers_cpu_ms_per_read",
+                json!(measure::each_ms(used.endorsers, reads)),
+            ),
+            (
+                "coordinator_cpu_ms_per_read",
+                json!(measure::each_ms(used.coordinator, reads)),
+            ),
+            (
+                "client_cpu_ms_per_read",
+                json!(measure::each_ms(used.client, reads)),
+            ),
+        ]
+    }
 }
 
 /// The largest of each kind of process, in units of 10^6 bytes.
@@ -167,10 +213,15 @@ impl Processor {
             client: processor_time(std::process::id())?,
         })
     }
-}
 
-fn per_read(time: Duration, reads: &Latencies) -> f64 {
-    measure::rounded(time.as_secs_f64() * 1000.0 / reads.count().max(1) as f64)
+    fn since(self, before: &Self) -> Self {
+        Self {
+            nodes: self.nodes - before.nodes,
+            endorsers: self.endorsers - before.endorsers,
+            coordinator: self.coordinator - before.coordinator,
+            client: self.client - before.client,
+        }
+    }
 }
 
 fn ratio(single: &Latencies, commits: &Latencies) -> f64 {

@@ -284,7 +284,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
     /// How many readers at once
-    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) readers: u64,
     /// Submit this many transactions before memory is measured
     #[arg(long, default_value_t = 0)]

@@ -78,48 +78,55 @@ impl Load {
     }
 
     /// `readers` at once, each reading again and again until the time is up.
-    pub(super) async fn reads(&self, readers: u64, window: Duration) -> Latencies {
-        let end = Instant::now() + window;
+    pub(super) async fn reads(&self, readers: u64, window: Duration) -> Reads {
+        let started = Instant::now();
         let workers = self.readers.iter().cycle().zip(0..readers).map(|(client, _)| {
             let client = client.clone();
             tokio::spawn(async move {
                 let mut results = Vec::new();
-                while Instant::now() < end {
-                    let started = Instant::now();
-                    results.push(read(&client).await.map(|()| started.elapsed()));
+                while started.elapsed() < window {
+                    results.push(read(&client).await);
                 }
                 results
             })
         });
-        Latencies::collect(join_all(workers).await.into_iter().flatten().flatten())
+        let results = join_all(workers)
+            .await
+            .into_iter()
+            .flat_map(|worker| match worker {
+                Ok(results) => results,
+                Err(error) => vec![Err(error.to_string())],
+            });
+        Reads::collect(started.elapsed(), results.collect())
     }
 
     /// Bare transactions, one after the other.
     pub(super) async fn commits(&self, window: Duration) -> Latencies {
-        let end = Instant::now() + window;
+        let started = Instant::now();
         let mut results = Vec::new();
-        while Instant::now() < end {
-            let started = Instant::now();
-            results.push(self.commit().await.map(|()| started.elapsed()));
+        while started.elapsed() < window {
+            results.push(self.commit().await);
         }
-        Latencies::collect(results)
+        Latencies::collect(started.elapsed(), results)
     }
 
     /// Many bare transactions, `submitters` at once.
     pub(super) async fn fill(&self, transactions: u64, submitters: u64) -> Latencies {
+        let started = Instant::now();
         let left = AtomicU64::new(transactions);
+        let another = || {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1))
+                .is_ok()
+        };
         let workers = (0..submitters).map(|_| async {
             let mut results = Vec::new();
-            while left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1))
-                .is_ok()
-            {
-                let started = Instant::now();
-                results.push(self.commit().await.map(|()| started.elapsed()));
+            while another() {
+                results.push(self.commit().await);
             }
             results
         });
-        Latencies::collect(join_all(workers).await.into_iter().flatten())
+        let results: Vec<_> = join_all(workers).await.into_iter().flatten().collect();
+        Latencies::collect(started.elapsed(), results)
     }
 
     /// How long the log has become.
@@ -134,7 +141,8 @@ impl Load {
     }
 
     /// One small transaction: a role granted or revoked in turn. Applied or not, it is recorded.
-    async fn commit(&self) -> Result<(), String> {
+    async fn commit(&self) -> Result<Duration, String> {
+        let started = Instant::now();
         let failed = |error: &dyn std::fmt::Display| error.to_string();
         let (tenant, dataset, user) = (
             name(TENANT).map_err(|e| failed(&e))?,
@@ -162,13 +170,42 @@ impl Load {
         self.admin
             .submit(&transaction)
             .await
-            .map(|_| ())
+            .map(|_| started.elapsed())
             .map_err(|error| failed(&error))
     }
 }
 
+/// How long one read took, and two parts of it: until it was approved, and from then until the key was open.
+struct Read {
+    whole: Duration,
+    approval: Duration,
+    release: Duration,
+}
+
+/// What a phase of reads measured.
+pub(super) struct Reads {
+    pub(super) whole: Latencies,
+    pub(super) approval: Latencies,
+    pub(super) release: Latencies,
+}
+
+impl Reads {
+    fn collect(elapsed: Duration, results: Vec<Result<Read, String>>) -> Self {
+        let good = || results.iter().filter_map(|result| result.as_ref().ok());
+        Self {
+            approval: Latencies::collect(elapsed, good().map(|read| Ok(read.approval))),
+            release: Latencies::collect(elapsed, good().map(|read| Ok(read.release))),
+            whole: Latencies::collect(
+                elapsed,
+                results.into_iter().map(|result| result.map(|read| read.whole)),
+            ),
+        }
+    }
+}
+
 /// One complete read, compared with what was written.
-async fn read(client: &Client) -> Result<(), String> {
+async fn read(client: &Client) -> Result<Read, String> {
+    let started = Instant::now();
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let request = ReadRequest {
         tenant: name(TENANT).map_err(|e| failed(&e))?,
@@ -184,7 +221,11 @@ async fn read(client: &Client) -> Result<(), String> {
         return Err("the content is not what was written".into());
     }
     match report.faults.first() {
-        None => Ok(()),
+        None => Ok(Read {
+            whole: started.elapsed(),
+            approval: report.approval_time,
+            release: report.release_time,
+        }),
         Some(fault) => Err(failed(fault)),
     }
 }

@@ -6,14 +6,21 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Latencies {
     sorted: Vec<Duration>,
+    elapsed: Duration,
     errors: usize,
     first_error: Option<String>,
 }
 
 impl Latencies {
-    /// Joins what the workers of a phase have seen.
-    pub(super) fn collect(results: impl IntoIterator<Item = Result<Duration, String>>) -> Self {
-        let mut latencies = Self::default();
+    /// Joins what the workers of a phase have seen. `elapsed` is until the last of them was done.
+    pub(super) fn collect(
+        elapsed: Duration,
+        results: impl IntoIterator<Item = Result<Duration, String>>,
+    ) -> Self {
+        let mut latencies = Self {
+            elapsed,
+            ..Self::default()
+        };
         for result in results {
             match result {
                 Ok(time) => latencies.sorted.push(time),
@@ -52,9 +59,14 @@ impl Latencies {
             .map_or(0.0, |time| rounded(time.as_secs_f64() * 1000.0))
     }
 
-    pub(super) fn per_second(&self, window: Duration) -> f64 {
-        rounded(self.sorted.len() as f64 / window.as_secs_f64())
+    pub(super) fn per_second(&self) -> f64 {
+        rounded(self.sorted.len() as f64 / self.elapsed.as_secs_f64().max(0.001))
     }
+}
+
+/// Milliseconds for each of so many.
+pub(super) fn each_ms(time: Duration, count: usize) -> f64 {
+    rounded(time.as_secs_f64() * 1000.0 / count.max(1) as f64)
 }
 
 /// Two decimals are enough.
@@ -77,13 +89,16 @@ mod tests {
     #[test]
     fn percentiles_are_by_nearest_rank() {
         let times = (1..=100).map(|ms| Ok(Duration::from_millis(ms)));
-        let latencies = Latencies::collect(times.chain([Err("one failed".to_owned())]));
+        let latencies = Latencies::collect(
+            Duration::from_secs(20),
+            times.chain([Err("one failed".to_owned())]),
+        );
         assert_eq!(latencies.percentile_ms(50.0), 50.0);
         assert_eq!(latencies.percentile_ms(99.0), 99.0);
         assert_eq!(latencies.percentile_ms(100.0), 100.0);
         assert_eq!((latencies.count(), latencies.errors()), (100, 1));
         assert_eq!(latencies.first_error(), Some("one failed"));
-        assert_eq!(latencies.per_second(Duration::from_secs(20)), 5.0);
+        assert_eq!(latencies.per_second(), 5.0);
         assert_eq!(Latencies::default().percentile_ms(50.0), 0.0);
     }
 }
