@@ -20,7 +20,7 @@ pub enum DerFault {
     /// A tag that no certificate of this profile has.
     #[error("an unexpected tag")]
     Tag,
-    /// Nested deeper than [`MAX_DEPTH`].
+    /// Nested deeper than `MAX_DEPTH`.
     #[error("nested too deep")]
     Depth,
     /// A primitive value not in its only form.

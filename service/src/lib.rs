@@ -1,7 +1,7 @@
 //! Give a daemon its configuration, identity, mutual TLS, telemetry, health and shutdown.
 //!
 //! Nothing here knows the protocol: keys are 32 bytes, secrets are byte strings. A daemon's `main` is
-//! [`daemon::main`] with its own `run`, and `run` is written from the rest:
+//! [`daemon::Daemon::main`] with its own `run`, and `run` is written from the rest:
 //!
 //! 1. [`seal::Passphrase::from_file`] and [`identity::Identity::load`];
 //! 2. [`tls::Listener::bind`] for its port, [`tls::connect`] for each peer;
