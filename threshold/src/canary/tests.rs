@@ -61,3 +61,30 @@ fn no_document_is_a_canary() {
     assert_eq!(reserved.document.as_str(), id.to_string());
     assert_ne!(canary_approve_id(id).0, id.0);
 }
+
+#[test]
+fn a_canary_that_opens_to_another_key_has_not_come_back() {
+    let mut rng = TestRng::new("canary");
+    let committee = TestCommittee::generate(2, 3, &mut rng).unwrap();
+    let installation = Name::new("test").unwrap();
+    let mut canary = Canary::release(
+        committee.manifest(),
+        &installation,
+        committee.ceremony.id(),
+        &mut rng,
+    )
+    .unwrap();
+    canary.data_key = DataKey::from_bytes([0; 32]);
+    assert_eq!(
+        canary.check(committee.manifest(), &shares(&committee, &canary, &[0, 1])),
+        Err(CanaryError::OtherKey)
+    );
+}
+
+#[test]
+fn a_canary_is_of_one_ceremony() {
+    assert_ne!(
+        canary_approve_id(CeremonyId([7; 32])),
+        canary_approve_id(CeremonyId([8; 32]))
+    );
+}

@@ -13,7 +13,9 @@ use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
+mod complaint;
 mod equality;
+mod messages;
 mod packages;
 mod shares;
 

@@ -128,3 +128,11 @@ proptest! {
         prop_assert_eq!(accepted, expected);
     }
 }
+
+#[test]
+fn a7_a_computed_point_is_not_the_identity_either() {
+    assert_eq!(
+        Point::from_subgroup(EdwardsPoint::identity()),
+        Err(PointError::Identity)
+    );
+}

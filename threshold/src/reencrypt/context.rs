@@ -97,6 +97,7 @@ impl<'a> Context<'a> {
         &self.digest
     }
 
+    /// Key id and epoch are in the manifest's digest as well; they are named here because every proof names them.
     pub(super) fn compute_digest(&self) -> [u8; 32] {
         Transcript::new(Domain::ReencryptContext)
             .append("key id", self.manifest.key_id().as_bytes())

@@ -184,8 +184,9 @@ pub fn reencrypt(
     Ok(answer)
 }
 
-/// A generator that repeats itself gives equal nonces only for equal contexts, and then an equal answer.
-fn nonces(
+/// A generator that repeats itself gives equal nonces only for equal contexts, and then an equal answer. The share
+/// keeps them secret from whoever knows the generator; the index says no more than the share does.
+pub(super) fn nonces(
     share: &KeyShare,
     context: &Context<'_>,
     rng: &mut (impl RngCore + CryptoRng),

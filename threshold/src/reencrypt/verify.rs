@@ -72,16 +72,8 @@ impl VerifiedShare {
 pub fn verify_share(context: &Context<'_>, share: &ReencryptionShare) -> Result<VerifiedShare, Culprit> {
     let public_share = public_share(context, share)?;
     let e = share.statement(context, public_share).challenge();
-    // The weights of the second and third equation come from a hash over everything in them, so that a prover
-    // fixes its proof before it knows them.
-    let digest = Transcript::new(Domain::BatchWeights)
-        .append("challenge", e.as_bytes())
-        .append_object("share", share)
-        .digest();
-    let (second, third) = digest.split_at(16);
-    let weights = [Scalar::ONE, weight(second), weight(third)];
     let mut sum = Sum::new();
-    sum.add(share, public_share, e, weights);
+    sum.add(share, public_share, e, own_weights(e, share));
     if sum.is_zero(context) {
         Ok(VerifiedShare {
             share: *share,
@@ -146,6 +138,17 @@ fn public_share<'a>(context: &Context<'a>, share: &ReencryptionShare) -> Result<
         index: share.index,
         fault: ShareFault::UnknownIndex,
     })
+}
+
+/// The weights of one share's equations. They come from a hash over everything in the equations, so that a prover
+/// fixes its proof before it knows them.
+pub(super) fn own_weights(e: Scalar, share: &ReencryptionShare) -> [Scalar; 3] {
+    let digest = Transcript::new(Domain::BatchWeights)
+        .append("challenge", e.as_bytes())
+        .append_object("share", share)
+        .digest();
+    let (second, third) = digest.split_at(16);
+    [Scalar::ONE, weight(second), weight(third)]
 }
 
 /// A weight of 128 bits: long enough that a false equation hides with probability 2^-128, short to multiply by.

@@ -92,3 +92,12 @@ fn a7_a_zero_share_is_refused() {
         ShareError::OtherPublicShare
     );
 }
+
+#[test]
+fn b9_bytes_after_a_stored_share_are_refused() {
+    let committee = committee();
+    let mut bytes = committee.shares[0].to_secret_bytes().to_vec();
+    bytes.push(0);
+    let error = KeyShare::from_secret_bytes(&bytes, committee.manifest()).unwrap_err();
+    assert_eq!(error, ShareError::Malformed(DecodeError::Trailing));
+}

@@ -97,3 +97,28 @@ fn a9_a_remembered_key_does_not_let_another_in() {
         assert!(PublicKey::from_bytes(&same_slot) != Ok(good));
     }
 }
+
+#[test]
+fn d3_a_commitment_of_small_order_is_refused() {
+    use sha2::{Digest, Sha512};
+    // R is the identity and s = k·a: the equation holds, and nothing was committed to.
+    let key = key();
+    let public = PublicKey::of(&key);
+    let r = EIGHT_TORSION[0].compress().to_bytes();
+    let k = Scalar::from_hash(
+        Sha512::new()
+            .chain_update(r)
+            .chain_update(public.as_bytes())
+            .chain_update(b"message"),
+    );
+    let s = k * key.to_scalar();
+    assert_eq!(
+        ED25519_BASEPOINT_POINT * s,
+        public.to_point().as_edwards() * k,
+        "the equation holds"
+    );
+    let mut signature = Signature([0; 64]);
+    signature.0[..32].copy_from_slice(&r);
+    signature.0[32..].copy_from_slice(s.as_bytes());
+    assert_eq!(public.verify_raw(b"message", &signature), Err(SignatureError));
+}

@@ -1,6 +1,9 @@
 use super::*;
 use crate::testing::TestRng;
 
+/// A field, and how it is changed.
+type Change = (&'static str, fn(&mut ReleaseStatement));
+
 fn statement(identity: &SigningKey) -> ReleaseStatement {
     ReleaseStatement {
         manifest_digest: ManifestDigest([1; 32]),
@@ -39,5 +42,32 @@ fn every_flipped_byte_of_a_statement_is_refused() {
         flipped[position] ^= 1;
         let accepted = ReleaseStatement::from_bytes(&flipped).is_ok_and(|s| s.verify(&public).is_ok());
         assert!(!accepted, "byte {position}");
+    }
+}
+
+#[test]
+fn p9_every_field_of_a_statement_is_signed() {
+    let identity = SigningKey::generate(&mut TestRng::new("statement"));
+    let honest = statement(&identity);
+    let changes: [Change; 10] = [
+        ("manifest", |s| s.manifest_digest = ManifestDigest([9; 32])),
+        ("index", |s| s.index = ParticipantIndex::new(3).unwrap()),
+        ("approve id", |s| s.approve_id = ApproveId([9; 32])),
+        ("write id", |s| s.write_id = WriteId([9; 32])),
+        ("q", |s| s.q = PublicKey::of(&SigningKey::from_bytes(&[9; 32]))),
+        ("share digest", |s| s.share_digest = [9; 32]),
+        ("repeat", |s| s.repeat = true),
+        ("time", |s| s.time_ms += 1),
+        ("position", |s| s.journal_position += 1),
+        ("head", |s| s.journal_head = [9; 32]),
+    ];
+    for (field, change) in changes {
+        let mut changed = honest;
+        change(&mut changed);
+        assert_eq!(
+            changed.verify(&PublicKey::of(&identity)),
+            Err(SignatureError),
+            "{field}"
+        );
     }
 }

@@ -189,6 +189,53 @@ fn a_stuck_generator_does_not_repeat_a_stream() {
 }
 
 #[test]
+fn c10_every_input_of_the_exponents_counts() {
+    let (label, data_key) = (label("a", 1).unwrap(), DataKey::from_bytes([1; 32]));
+    let wrapped = |seed, rng: &str| {
+        let key = custody(seed).1;
+        wrap(&key, &label, &data_key, &mut TestRng::new(rng)).unwrap()
+    };
+    let one = wrapped("x", "one");
+    assert_ne!(one.u, wrapped("x", "two").u, "fresh randomness");
+    let stuck = |seed| wrap(&custody(seed).1, &label, &data_key, &mut Stuck).unwrap();
+    assert_ne!(stuck("x").u, stuck("y").u, "the custody key");
+    // Were s and r one exponent, f = s + e·r would give it away.
+    let guess = one.f * (one.e + Scalar::ONE).invert();
+    assert_ne!(&(ED25519_BASEPOINT_TABLE * &guess), one.u.as_edwards());
+}
+
+#[test]
+fn c6_a_changed_ciphertext_or_tag_does_not_open() {
+    let (x, _, wrapped) = wrapped();
+    for at in 0..SEALED_LENGTH {
+        let mut changed = wrapped.clone();
+        changed.c[at] ^= 1;
+        assert_eq!(opened(&x, &changed), None, "byte {at}");
+    }
+}
+
+#[test]
+fn c9_every_input_of_the_key_schedule_counts() {
+    let (_, _, wrapped) = wrapped();
+    let commitment = |shared: [u8; 32], key_id, label: &Label, u: &Point| {
+        let sealed = Sealed::new(&shared, key_id, label, u).unwrap();
+        let sealed = sealed.seal(&DataKey::from_bytes([0; 32])).unwrap();
+        sealed[..32].to_vec()
+    };
+    let (key_id, label, u) = (wrapped.key_id, &wrapped.label, &wrapped.u);
+    let mut other = label.clone();
+    other.version += 1;
+    let all = [
+        commitment([1; 32], key_id, label, u),
+        commitment([2; 32], key_id, label, u),
+        commitment([1; 32], KeyId([3; 32]), label, u),
+        commitment([1; 32], key_id, &other, u),
+        commitment([1; 32], key_id, label, &Point::base()),
+    ];
+    assert_eq!(std::collections::BTreeSet::from(all).len(), 5);
+}
+
+#[test]
 fn every_flipped_byte_of_a_wrapped_key_is_refused() {
     let (_, _, wrapped) = wrapped();
     let bytes = wrapped.to_bytes();

@@ -78,6 +78,20 @@ fn p9_a_false_report_blames_the_reporter_and_not_the_dealer() {
 }
 
 #[test]
+fn p9_a_report_whose_list_and_digest_disagree_is_false() {
+    // Member 2 has seen what everybody saw, says so in the digest, and lists another package of dealer 3.
+    let (run, one, rest) = split();
+    let honest = |seat: usize| rest.report(&run.ceremony, &run.identities[seat - 1]).unwrap();
+    let other = one.report(&run.ceremony, &run.identities[1]).unwrap();
+    let mut report = EqualityReport::from_bytes(other.payload()).unwrap();
+    report.transcript = *rest.transcript();
+    let lying = run.say(2, None, Kind::Equality, report.to_bytes());
+    let reports = vec![honest(1), lying, honest(3)];
+    let error = Agreement::reach(&run.ceremony, rest.clone(), reports).unwrap_err();
+    assert_eq!(error, DkgError::FalseReport { culprit: index(2) });
+}
+
+#[test]
 fn every_seat_must_report() {
     let run = Run::start(2, 3);
     let round1 = Round1::collect(&run.ceremony, run.commitments()).unwrap();

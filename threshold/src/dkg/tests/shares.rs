@@ -4,15 +4,15 @@ use super::packages::plus_order;
 use super::*;
 
 /// Everything that member 1 has received, and its secret.
-struct Dealt {
-    run: Run,
-    agreement: Agreement,
-    secret: round2::SecretPackage,
-    mine: Vec<SignedMessage>,
+pub(super) struct Dealt {
+    pub(super) run: Run,
+    pub(super) agreement: Agreement,
+    pub(super) secret: round2::SecretPackage,
+    pub(super) mine: Vec<SignedMessage>,
     others: Vec<SignedMessage>,
 }
 
-fn dealt() -> Dealt {
+pub(super) fn dealt() -> Dealt {
     let mut run = Run::start(2, 3);
     let agreement = run.agree(run.commitments()).unwrap();
     let (mut secret, mut messages) = (None, Vec::new());

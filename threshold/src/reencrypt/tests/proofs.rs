@@ -1,7 +1,8 @@
 //! What a share's proof binds, and how it is checked.
 
 use super::*;
-use crate::reencrypt::share::ProofStatement;
+use crate::reencrypt::share::{ProofStatement, nonces};
+use crate::reencrypt::verify::own_weights;
 
 /// A part of a share, and how it is moved by a point.
 type Shift = (&'static str, fn(&mut ReencryptionShare, EdwardsPoint));
@@ -153,6 +154,27 @@ fn errors_that_would_cancel_without_weights_do_not() {
 }
 
 #[test]
+fn a_proof_is_fixed_before_its_weights_are_known() {
+    // Equation 1 is false by B. Whoever could keep the weights while changing z2 would make up for it in the sum:
+    // z2 stands there with w2·B + w3·Q, and this reader knows q.
+    let read = Read::new(2, 3);
+    let context = read.context();
+    let mut share = Forger::new(&read, &context).prove(
+        &read,
+        &context,
+        |share| share.t[0] = (share.t[0].point + ED25519_BASEPOINT_POINT).into(),
+        |_| {},
+    );
+    let statement = share.statement(&context, &read.manifest().members()[0].public_share);
+    let e = statement.challenge();
+    let [_, w2, w3] = own_weights(e, &share);
+    share.z2 += (w2 + w3 * *read.reader.scalar()).invert();
+    assert_eq!(both_forms(&context, &share), [false; 2]);
+    // What the challenge hashes beside the share moves the weights too.
+    assert_ne!(own_weights(e, &share), own_weights(e + Scalar::ONE, &share));
+}
+
+#[test]
 fn every_equation_is_checked() {
     let read = Read::new(2, 3);
     let context = read.context();
@@ -244,4 +266,42 @@ fn c10_nonces_are_hedged() {
     let share = read.committee.share(index(1)).unwrap();
     let fresh = reencrypt(share, &read.context(), &mut TestRng::new("fresh")).unwrap();
     assert_ne!(fresh.r, other_reader.r);
+}
+
+#[test]
+fn c10_whoever_knows_the_generator_does_not_know_the_nonces() {
+    // Two nodes of one index, one context and one stuck generator have nothing but their shares to differ in.
+    let read = Read::new(2, 3);
+    let context = read.context();
+    let other = TestCommittee::generate(2, 3, &mut TestRng::new("other committee")).unwrap();
+    let [one, two] = [&read.committee.shares[0], &other.shares[0]].map(|share| {
+        assert_eq!(share.index(), index(1));
+        nonces(share, &context, &mut Stuck)
+    });
+    for (one, two) in one.iter().zip(&two) {
+        assert_ne!(one.expose(), two.expose());
+    }
+}
+
+#[test]
+fn a_context_is_of_one_manifest() {
+    // The same key, epoch and public shares; a member has moved.
+    let read = Read::new(2, 3);
+    let mut members = read.manifest().members().to_vec();
+    members[2].address = "127.0.0.1:1".to_owned();
+    let manifest = read.manifest();
+    let moved = CommitteeManifest::new(
+        *manifest.public_key(),
+        manifest.epoch(),
+        manifest.threshold(),
+        members,
+    )
+    .unwrap();
+    let there = Context::new(&moved, &read.wrapped, read.approve_id, &read.reader.public()).unwrap();
+    assert_ne!(there.digest(), read.context().digest());
+    let shares = read.verified(&read.context(), &[1, 2]);
+    assert_eq!(
+        combine(&there, &shares).unwrap_err(),
+        CombineError::OtherContext(index(1))
+    );
 }
