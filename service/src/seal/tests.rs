@@ -118,3 +118,10 @@ fn an_empty_missing_or_overlong_passphrase_file_is_refused() {
     let missing = Passphrase::from_file(Path::new("/nonexistent/passphrase")).unwrap_err();
     assert!(missing.to_string().contains("/nonexistent/passphrase"));
 }
+
+#[test]
+fn p15_the_ciphers_round_keys_are_wiped() {
+    fn wiped_on_drop<T: zeroize::ZeroizeOnDrop>() {}
+    // Does not compile without the block cipher's feature, which AES-GCM does not turn on by itself.
+    wiped_on_drop::<aes::Aes256>();
+}
