@@ -177,7 +177,16 @@ impl Keyring {
 
 /// Reads a passphrase file, making it first when there is none.
 pub(crate) fn passphrase(path: &Path) -> Outcome<Passphrase> {
-    if !path.exists() {
+    let is_there = files::is_there(path).map_err(|error| {
+        Failure::error(
+            format!(
+                "cannot tell whether there is a passphrase file {}: {error}",
+                path.display()
+            ),
+            "nothing was changed; see that you can enter the directories above it",
+        )
+    })?;
+    if !is_there {
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
         }
@@ -205,5 +214,29 @@ fn advice(owner: &Owner) -> String {
         Owner::User(tenant, user) => {
             format!("run `quorate user create {tenant} {user}`, or choose another with --as")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_on_a_medium_that_is_not_there_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("passphrase");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+        assert!(passphrase(&link).is_err());
+        assert!(link.is_symlink());
+        // The way to it leads through a file.
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        assert!(passphrase(&file.join("passphrase")).is_err());
+        // One that is not there is made, and stays.
+        let fresh = folder.path().join("fresh");
+        passphrase(&fresh).unwrap();
+        let text = std::fs::read(&fresh).unwrap();
+        passphrase(&fresh).unwrap();
+        assert_eq!(std::fs::read(&fresh).unwrap(), text);
     }
 }

@@ -47,6 +47,20 @@ pub fn write_atomically(path: &Path, contents: &[u8], secrecy: Secrecy) -> io::R
     File::open(folder)?.sync_all()
 }
 
+/// Whether there is a file, or a link that leads nowhere at the moment, as to a medium that is not mounted. Blocks.
+///
+/// What is not there may be made; what cannot be looked for, or lies behind such a link, must not be made anew.
+///
+/// # Errors
+/// When that cannot be said, as when a folder above it cannot be entered.
+pub fn is_there(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The folder of `path`, which for a bare file name is the current one.
 fn parent(path: &Path) -> &Path {
     match path.parent() {

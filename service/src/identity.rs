@@ -53,6 +53,16 @@ pub enum IdentityError {
     /// There is one already, and it is not overwritten.
     #[error("{0} exists already: an identity is not overwritten")]
     Exists(PathBuf),
+    /// Whether there is a file cannot be said: a folder above it cannot be entered, or the disk fails.
+    #[error(
+        "cannot tell whether there is an identity at {path}: {source}; nothing was created: let the daemon's user enter the folders above it, or mount the disk that it is on"
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The file cannot be read or written.
     #[error("identity file {path}: {source}")]
     File {
@@ -114,7 +124,7 @@ impl Identity {
     /// # Errors
     /// As [`Identity::load`] and [`Identity::create`].
     pub fn load_or_create(name: &str, passphrase: &Passphrase, path: &Path) -> Result<Self, IdentityError> {
-        if path.exists() {
+        if is_there(path)? {
             Self::load(path, passphrase)
         } else {
             Self::create(name, passphrase, path)
@@ -176,7 +186,7 @@ impl Identity {
     /// # Errors
     /// When the file exists already or cannot be written.
     pub fn save(&self, passphrase: &Passphrase, path: &Path) -> Result<(), IdentityError> {
-        if path.exists() {
+        if is_there(path)? {
             return Err(IdentityError::Exists(path.to_owned()));
         }
         let secret = Zeroizing::new([self.0.key.as_bytes().as_slice(), self.0.name.as_bytes()].concat());
@@ -219,6 +229,15 @@ impl Identity {
     pub(crate) fn pkcs8(&self) -> Zeroizing<Vec<u8>> {
         pkcs8(self.0.key.as_bytes())
     }
+}
+
+/// Whether there is a file. One that cannot be looked for is not one that is missing: a new identity in its place would
+/// make a stranger of the daemon.
+fn is_there(path: &Path) -> Result<bool, IdentityError> {
+    crate::files::is_there(path).map_err(|source| IdentityError::Unknown {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn pkcs8(seed: &[u8; SEED]) -> Zeroizing<Vec<u8>> {

@@ -34,6 +34,27 @@ fn an_identity_is_not_overwritten() {
 }
 
 #[test]
+fn an_identity_that_cannot_be_looked_for_is_not_replaced() {
+    // The way to it leads through a file: not there and not to be told are different answers.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let path = file.join("identity");
+    for refused in [
+        Identity::load_or_create("alpha", &passphrase(), &path),
+        Identity::create("alpha", &passphrase(), &path),
+    ] {
+        assert!(matches!(refused, Err(IdentityError::Unknown { .. })));
+    }
+    // Nor one on a medium that is not mounted.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+    let refused = Identity::load_or_create("alpha", &passphrase(), &link);
+    assert!(matches!(refused, Err(IdentityError::File { .. })));
+    assert!(link.is_symlink());
+}
+
+#[test]
 fn b7_another_sealed_file_is_no_identity() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("identity");
