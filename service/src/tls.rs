@@ -80,7 +80,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn server_config(identity: &Identity, policy: ClientPolicy) -> Result<ServerConfig, rustls::Error> {
-    let verifier = Arc::new(verifier::PinnedClients::new(policy));
+    let verifier = Arc::new(verifier::PinnedKeys::clients(policy));
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
@@ -95,7 +95,7 @@ fn client_config(identity: &Identity, server_key: [u8; 32]) -> Result<ClientConf
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier::PinnedServer::new(server_key)))
+        .with_custom_certificate_verifier(Arc::new(verifier::PinnedKeys::server(server_key)))
         .with_client_auth_cert(vec![identity.certificate().clone()], private_key(identity))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();

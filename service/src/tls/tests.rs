@@ -183,7 +183,7 @@ fn client_builder(server: &Identity) -> rustls::ConfigBuilder<ClientConfig, rust
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier::PinnedServer::new(server.public_key())))
+        .with_custom_certificate_verifier(Arc::new(verifier::PinnedKeys::server(server.public_key())))
 }
 
 fn alert(error: &std::io::Error) -> Option<rustls::AlertDescription> {

@@ -83,23 +83,65 @@ fn algorithms() -> WebPkiSupportedAlgorithms {
     rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms
 }
 
-fn tls12_refused() -> Error {
-    PeerIncompatible::ServerDoesNotSupportTls12Or13.into()
-}
-
-/// A server's view of its clients.
+/// The keys of the peers that are taken, whichever side of the connection they are on. Names are not looked at.
 #[derive(Debug)]
-pub(super) struct PinnedClients {
-    policy: ClientPolicy,
-}
+pub(super) struct PinnedKeys(ClientPolicy);
 
-impl PinnedClients {
-    pub(super) fn new(policy: ClientPolicy) -> Self {
-        Self { policy }
+impl PinnedKeys {
+    /// A server's view of its clients.
+    pub(super) fn clients(policy: ClientPolicy) -> Self {
+        Self(policy)
+    }
+
+    /// A client's view of its server: it has this key.
+    pub(super) fn server(key: [u8; 32]) -> Self {
+        Self(ClientPolicy::Pinned([key].into()))
+    }
+
+    fn check(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let key = key_in_force(certificate, intermediates, now)?;
+        match &self.0 {
+            ClientPolicy::Pinned(keys) if !keys.contains(&key) => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+            ClientPolicy::Pinned(_) | ClientPolicy::AnyKey => Ok(()),
+        }
     }
 }
 
-impl ClientCertVerifier for PinnedClients {
+/// What both sides check alike in a handshake's signatures: TLS 1.3, and Ed25519.
+macro_rules! handshake_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(PeerIncompatible::ServerDoesNotSupportTls12Or13.into())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_signature(message, certificate, signature)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ED25519]
+        }
+    };
+}
+
+impl ClientCertVerifier for PinnedKeys {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -110,51 +152,14 @@ impl ClientCertVerifier for PinnedClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let key = key_in_force(certificate, intermediates, now)?;
-        match &self.policy {
-            ClientPolicy::Pinned(keys) if !keys.contains(&key) => {
-                Err(CertificateError::ApplicationVerificationFailure.into())
-            }
-            ClientPolicy::Pinned(_) | ClientPolicy::AnyKey => Ok(ClientCertVerified::assertion()),
-        }
+        self.check(certificate, intermediates, now)
+            .map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(tls12_refused())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
+    handshake_signatures!();
 }
 
-/// A client's view of its server. The server's name is not looked at: its key is known.
-#[derive(Debug)]
-pub(super) struct PinnedServer {
-    key: [u8; 32],
-}
-
-impl PinnedServer {
-    pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key }
-    }
-}
-
-impl ServerCertVerifier for PinnedServer {
+impl ServerCertVerifier for PinnedKeys {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -163,34 +168,11 @@ impl ServerCertVerifier for PinnedServer {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if key_in_force(certificate, intermediates, now)? == self.key {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
+        self.check(certificate, intermediates, now)
+            .map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(tls12_refused())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
+    handshake_signatures!();
 }
 
 #[cfg(test)]
