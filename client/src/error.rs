@@ -1,7 +1,11 @@
 //! What can go wrong, sorted by whose fault it is.
 
-use golden_record::{DenialReason, RejectionReason, TxId};
+use std::path::PathBuf;
+
+use golden_record::{DenialReason, Header, RejectionReason, TxId};
 use threshold::name::Name;
+
+use crate::checkpoint::Checkpoint;
 
 /// Why a call of the client did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +36,44 @@ pub enum Error {
     /// A peer did what no honest peer does.
     #[error("{0}")]
     Lied(Box<Fault>),
+    /// A log that 2f+1 validators have signed does not continue the one that was verified here before: more validators
+    /// than may lie have signed two histories.
+    #[error(
+        "the log that {party} gives, with the root {} over {} entries, does not continue the log of {} entries with the root {} that was verified here before: the chain has forked or was rewritten",
+        hex::encode(.header.log_root),
+        .header.log_size,
+        .earlier.size,
+        hex::encode(.earlier.root)
+    )]
+    Forked {
+        /// Who gave it.
+        party: Party,
+        /// What was verified before.
+        earlier: Checkpoint,
+        /// The header that is signed now.
+        header: Box<Header>,
+    },
+    /// An endorser's log is shorter than what other endorsers prove, or than what was verified here before.
+    #[error(
+        "{party} has a log of {size} entries, and {proven} are proven: it is behind, or hides the others"
+    )]
+    Behind {
+        /// Who.
+        party: Party,
+        /// How many entries it has.
+        size: u64,
+        /// How many there are at least.
+        proven: u64,
+    },
+    /// What was kept of the log that was verified before is damaged.
+    #[error(
+        "the checkpoint {} is damaged: without it a log that was cut or rewritten since the last look would go unnoticed",
+        .path.display()
+    )]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+    },
     /// Too few peers gave an answer that holds; each fault found on the way is listed.
     #[error("too few valid answers: {needed}{}", list(.faults))]
     TooFew {
@@ -83,6 +125,7 @@ impl Error {
                 | Self::NotFound(_)
                 | Self::Forbidden(_)
                 | Self::Lied(_)
+                | Self::Forked { .. }
                 | Self::Object(_)
         )
     }
@@ -96,6 +139,9 @@ impl Error {
             Self::NotFound(_) => "not_found",
             Self::Forbidden(_) => "forbidden",
             Self::Lied(_) => "peer_lied",
+            Self::Forked { .. } => "log_forked",
+            Self::Behind { .. } => "log_behind",
+            Self::Checkpoint { .. } => "bad_checkpoint",
             Self::TooFew { .. } => "too_few_answers",
             Self::Unavailable { .. } => "unavailable",
             Self::Request(_) => "bad_request",

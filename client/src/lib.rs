@@ -10,13 +10,15 @@
 //! - the document's wrapped key, by its proof, its label and the certified write id;
 //! - every share, by its proof; every release statement, by its node's signature; the combination, by doing it again;
 //! - the encrypted object, chunk by chunk, and by the checksum on the chain;
-//! - the log, by its Merkle root and the signatures of 2f+1 validators.
+//! - the log, by its Merkle root and the signatures of 2f+1 validators, as one no shorter than any endorser proves, and as
+//!   a continuation of what was verified before ([`Checkpoints`]).
 //!
 //! What does not hold is an [`Error`] or, where a read succeeds in spite of it, a [`Fault`] in the report, and
 //! names who is to blame.
 
 mod admin;
 mod approvals;
+mod checkpoint;
 mod committee;
 mod connection;
 mod error;
@@ -37,6 +39,7 @@ use service::identity::Identity;
 use threshold::signature::PublicKey;
 use tokio::sync::RwLock;
 
+pub use crate::checkpoint::{Checkpoint, Checkpoints};
 pub use crate::committee::Committee;
 pub use crate::error::{Error, Fault, Party};
 pub use crate::log::{EndorserStatus, Line, Proven, VerifiedLog};
@@ -65,6 +68,7 @@ struct Inner {
     coordinators: Vec<Coordinator>,
     objects: ObjectStore,
     committee: RwLock<Option<Arc<Committee>>>,
+    checkpoints: Checkpoints,
 }
 
 impl std::fmt::Debug for Client {
@@ -75,11 +79,24 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// Connects as `identity`, whose key signs this client's transactions. The genesis comes from the first
-    /// endorser that gives the pinned one.
+    /// endorser that gives the pinned one. What is verified of the log is remembered as long as the client lives.
     ///
     /// # Errors
     /// A profile that does not parse, or no endorser with the genesis of the pinned chain.
     pub async fn connect(profile: Profile, identity: Arc<Identity>) -> Result<Self, Error> {
+        Self::connect_with(profile, identity, Checkpoints::in_memory()).await
+    }
+
+    /// As [`Client::connect`], with what is verified of the log kept in `checkpoints`. An auditor keeps them in a
+    /// directory: what one look has verified, no later one can be told otherwise.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_with(
+        profile: Profile,
+        identity: Arc<Identity>,
+        checkpoints: Checkpoints,
+    ) -> Result<Self, Error> {
         let trust = profile.trust()?;
         let endorsers = trust
             .endorsers
@@ -102,6 +119,7 @@ impl Client {
             coordinators,
             objects: ObjectStore::new(&profile.objects),
             committee: RwLock::new(None),
+            checkpoints,
             trust,
         })))
     }

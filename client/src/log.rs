@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use golden_record::merkle::Frontier;
 use golden_record::{Body, Entry, EntryProof, FinalityEvidence, Genesis, Header, Outcome, TxId};
 use proto::field;
-use proto::ledger::{
-    GetStatusRequest, GetStatusResponse, GetTransactionRequest, ListTransactionsRequest, LogEntry,
-};
+use proto::ledger::{GetStatusRequest, GetStatusResponse, GetTransactionRequest, LogEntry};
 use threshold::encoding::Canonical;
 use threshold::name::Name;
 use tonic::Code;
@@ -17,17 +14,11 @@ use crate::connection::{Endorser, refusal_code, request, whole};
 use crate::error::{Error, Fault};
 use crate::profile::Trust;
 
-#[cfg(test)]
-mod tests;
+mod whole;
 
-/// The longest page that an endorser gives.
-const PAGE: u32 = 1_000;
 /// A proof needs a block with evidence at or after the entry's, which is there a moment after the entry is final.
 const PROOF_ATTEMPTS: u32 = 40;
 const PROOF_PAUSE: Duration = Duration::from_millis(50);
-/// How often, and after what pause, the log is read again for a receipt.
-const RECEIPT_ATTEMPTS: u32 = 50;
-const RECEIPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +55,11 @@ pub struct VerifiedLog {
     pub signatures: usize,
     /// How many there are.
     pub validators: usize,
+    /// How many endorsers have said how long their log is, none of them proving a longer one. With no more than may
+    /// lie, this log may be an old one.
+    pub compared: usize,
+    /// Endorsers that lied on the way.
+    pub faults: Vec<Fault>,
 }
 
 /// What an endorser says of itself. Only a header that is proven is more than its word.
@@ -77,6 +73,8 @@ pub struct EndorserStatus {
     pub pending: u32,
     /// Whether 2f+1 validators have signed this very block; if not, that it is final is the endorser's word.
     pub newest_is_proven: bool,
+    /// How many entries the log has at least: as many as in the newest block that 2f+1 validators have signed.
+    pub proven_size: u64,
 }
 
 impl VerifiedLog {
@@ -93,38 +91,6 @@ impl VerifiedLog {
 }
 
 impl Client {
-    /// Fetches the whole log from one endorser and verifies it.
-    ///
-    /// # Errors
-    /// [`Error::Lied`] when the entries do not hash to what the validators have signed; no endorser that answers.
-    pub async fn verified_log(&self) -> Result<VerifiedLog, Error> {
-        let mut last = Error::Request("the profile names no endorser".into());
-        for endorser in &self.0.endorsers {
-            match self.verified_log_of(endorser).await {
-                Ok(log) => return Ok(log),
-                Err(error @ Error::Lied(_)) => return Err(error),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// The verified log, as soon as it has the receipt of this read: coordinators record what nodes released a little
-    /// after the reader has it.
-    ///
-    /// # Errors
-    /// As [`Client::verified_log`], and [`Error::NotFound`] when no receipt has come after some seconds.
-    pub async fn await_receipt(&self, approve_id: &TxId) -> Result<VerifiedLog, Error> {
-        for _ in 0..RECEIPT_ATTEMPTS {
-            let log = self.verified_log().await?;
-            if log.has_receipt(approve_id) {
-                return Ok(log);
-            }
-            tokio::time::sleep(RECEIPT_PAUSE).await;
-        }
-        Err(Error::NotFound(format!("receipt of the read {approve_id}")))
-    }
-
     /// One transaction with its verified proof.
     ///
     /// # Errors
@@ -156,7 +122,7 @@ impl Client {
         futures::future::join_all(asked).await
     }
 
-    async fn endorser_status(&self, endorser: &Endorser) -> Result<EndorserStatus, Error> {
+    pub(crate) async fn endorser_status(&self, endorser: &Endorser) -> Result<EndorserStatus, Error> {
         let status = status(endorser).await?;
         let lied =
             |what: &str, evidence: &[u8]| Error::from(Fault::new(endorser.party(), "status", what, evidence));
@@ -165,20 +131,19 @@ impl Client {
         if header.chain_id != self.0.trust.chain_id {
             return Err(lied("gave a header of another chain", &status.header));
         }
-        // Before the first block after the genesis there is no evidence.
-        let newest_is_proven = if status.evidence.is_empty() {
-            header.height == 0
+        let proven = if status.evidence.is_empty() {
+            None
         } else {
-            let evidence: FinalityEvidence = field::parse("evidence", &status.evidence)
-                .map_err(|error| lied(&format!("gave a bad {error}"), &status.evidence))?;
-            evidence.verify(&self.0.genesis).map_err(|error| {
-                lied(
-                    &format!("gave evidence that does not hold: {error}"),
-                    &status.evidence,
-                )
-            })?;
-            evidence.block_hash() == header.hash()
+            Some(
+                self.proven(&status)
+                    .map_err(|what| lied(&what, &status.evidence))?,
+            )
         };
+        // Before the first block after the genesis there is no evidence.
+        let newest_is_proven = proven
+            .as_ref()
+            .map_or(header.height == 0, |proven| *proven == header);
+        let proven_size = proven.map_or(0, |proven| proven.log_size);
         let GetStatusResponse {
             peers_connected,
             pending,
@@ -189,69 +154,30 @@ impl Client {
             peers_connected,
             pending,
             newest_is_proven,
+            proven_size,
         })
     }
 
-    async fn verified_log_of(&self, endorser: &Endorser) -> Result<VerifiedLog, Error> {
-        let lied = |what: String| Error::from(Fault::new(endorser.party(), "log", what, &[]));
-        let lines = self.lines_of(endorser).await?;
-        let Some(newest) = lines.last() else {
-            return Err(Error::NotFound("entry in its log yet".into()));
-        };
-        let (_, proof) = self.prove_at(endorser, &newest.entry.transaction.tx_id()).await?;
-        let header = proof
-            .headers
-            .first()
-            .ok_or_else(|| lied("gave a proof without a header".into()))?
-            .clone();
-        check_root(&lines, &header).map_err(lied)?;
-        let (signatures, validators) = (proof.evidence.signatures.len(), self.0.genesis.validators().len());
-        Ok(VerifiedLog {
-            lines,
-            header,
-            signatures,
-            validators,
-        })
-    }
-
-    /// All entries up to the size that the log has when the first page is given.
-    async fn lines_of(&self, endorser: &Endorser) -> Result<Vec<Line>, Error> {
-        let mut lines: Vec<Line> = Vec::new();
-        let mut size = None;
-        loop {
-            let from = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-            let message = ListTransactionsRequest { from, limit: PAGE };
-            let page = whole(endorser.rpc().list_transactions(request(message))).await;
-            let page = page.map_err(|status| match status.code() {
-                Code::PermissionDenied => Error::Forbidden(endorser.party()),
-                _ => endorser.failed(&status),
-            })?;
-            let size = *size.get_or_insert(page.log_size);
-            let before = lines.len();
-            for entry in page.entries {
-                let line = line(endorser, entry)?;
-                let expected = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-                if line.index < size && line.index != expected {
-                    return Err(Error::Request(
-                        "this key sees only its tenant's part of the log; the whole is verified with an auditor's key"
-                            .into(),
-                    ));
-                }
-                if line.index < size {
-                    lines.push(line);
-                }
-            }
-            if u64::try_from(lines.len()).unwrap_or(u64::MAX) >= size {
-                return Ok(lines);
-            }
-            if lines.len() == before {
-                let what = format!("gave {before} entries of a log of {size}");
-                return Err(Fault::new(endorser.party(), "log", what, &[]).into());
-            }
+    /// The newest header that the status proves.
+    fn proven(&self, status: &GetStatusResponse) -> Result<Header, String> {
+        let evidence: FinalityEvidence =
+            field::parse("evidence", &status.evidence).map_err(|error| format!("gave a bad {error}"))?;
+        let header: Header =
+            field::parse("header", &status.proven_header).map_err(|error| format!("gave a bad {error}"))?;
+        evidence
+            .verify(&self.0.genesis)
+            .map_err(|error| format!("gave evidence that does not hold: {error}"))?;
+        if evidence.block_hash() != header.hash() {
+            return Err("gave evidence for another header than the one beside it".into());
         }
+        Ok(header)
     }
 
-    async fn prove_at(&self, endorser: &Endorser, tx_id: &TxId) -> Result<(Line, EntryProof), Error> {
+    pub(crate) async fn prove_at(
+        &self,
+        endorser: &Endorser,
+        tx_id: &TxId,
+    ) -> Result<(Line, EntryProof), Error> {
         let answer = proof(endorser, tx_id).await?;
         let lied = |what: String| Error::from(Fault::new(endorser.party(), "proof", what, &answer.proof));
         let entry = answer
@@ -273,24 +199,6 @@ impl Client {
         (line.height, line.time_ms) = (header.height, header.time_ms);
         Ok((line, proof))
     }
-}
-
-/// The entries are all those, and in the order, that a proven header binds.
-fn check_root(lines: &[Line], header: &Header) -> Result<(), String> {
-    let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-    if header.log_size != count {
-        return Err(format!("gave {count} entries of a log of {}", header.log_size));
-    }
-    let mut frontier = Frontier::new();
-    for line in lines {
-        frontier
-            .push(line.entry.leaf_hash(), |_, _, _| {})
-            .ok_or("gave a log that is too long")?;
-    }
-    if frontier.root() != header.log_root {
-        return Err("gave entries that do not hash to the root that the validators have signed".into());
-    }
-    Ok(())
 }
 
 /// A transaction with its proof, asked for again while the evidence is still on its way.

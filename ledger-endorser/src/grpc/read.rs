@@ -134,10 +134,14 @@ impl Endorser {
     /// Always answered: it says itself how old it is.
     pub(super) fn status(&self) -> Result<wire::GetStatusResponse, Failure> {
         let snapshot = self.ledger.store().snapshot()?;
-        let evidence = snapshot
-            .newest_evidence()?
-            .map(|(_, evidence)| evidence)
-            .unwrap_or_default();
+        let (evidence, proven_header) = match snapshot.newest_evidence()? {
+            Some((height, evidence)) => {
+                let header = snapshot.header(height)?;
+                let header = header.ok_or(StoreError::Damaged("a header is missing"))?;
+                (evidence, header.to_bytes())
+            }
+            None => Default::default(),
+        };
         let (pending, _) = self.ledger.mempool().size();
         Ok(wire::GetStatusResponse {
             genesis: self.ledger.genesis().to_bytes(),
@@ -146,6 +150,7 @@ impl Endorser {
             organisation: self.organisation.to_string(),
             peers_connected: u32::try_from((self.peers)()).unwrap_or(u32::MAX),
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
+            proven_header,
         })
     }
 }

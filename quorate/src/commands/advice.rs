@@ -31,6 +31,16 @@ fn next(error: &Error) -> String {
                 .into()
         }
         Error::Lied(fault) => lied(fault),
+        Error::Forked { .. } => {
+            "believe neither history: ask the organisations' operators which validators have signed both, and keep the checkpoint and this message as evidence"
+                .into()
+        }
+        Error::Behind { .. } => {
+            "wait for the endorser to catch up and try again; if it never does, tell its operator".into()
+        }
+        Error::Checkpoint { .. } => {
+            "restore the file from a backup; to begin afresh, and trust what the endorsers say now, delete it".into()
+        }
         Error::TooFew { .. } => format!("bring back those that are named, then try again; {GENERAL_ADVICE}"),
         Error::Unavailable { .. } => format!("check that the cluster runs; {GENERAL_ADVICE}"),
         Error::Request(_) => "correct the command; add --help to see what it takes".into(),

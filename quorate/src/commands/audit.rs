@@ -4,6 +4,7 @@ use client::VerifiedLog;
 use golden_record::TxId;
 use serde_json::{Value, json};
 
+use super::documents::warn;
 use super::{Context, log_line, parse};
 use crate::cli::{AuditCommand, AuditLogArgs};
 use crate::failure::Outcome;
@@ -23,6 +24,10 @@ async fn log(context: &Context, arguments: &AuditLogArgs) -> Outcome {
     drop(progress);
     print(context.output, &log, arguments.reads, arguments.last)?;
     context.output.message(&verdict(&log));
+    if let Some(warning) = warning(&log) {
+        context.output.message(&warning);
+    }
+    warn(context, &log.faults);
     Ok(())
 }
 
@@ -68,4 +73,16 @@ pub(crate) fn verdict(log: &VerifiedLog) -> String {
         log.signatures,
         log.validators
     )
+}
+
+/// What to know of a log that too few endorsers have been compared with: of 3f+1 validators, f may lie.
+fn warning(log: &VerifiedLog) -> Option<String> {
+    let tolerated = log.validators.saturating_sub(1) / 3;
+    (log.compared <= tolerated).then(|| {
+        format!(
+            "warning: only {} of {} endorsers said how long the log is, so that newer entries may be withheld; run it again \
+             when more of them can be reached",
+            log.compared, log.validators
+        )
+    })
 }

@@ -205,8 +205,8 @@ fn source(path: &Path) -> Outcome<(Box<dyn Read + Send>, String)> {
     Ok((Box::new(file), name.unwrap_or_else(|| "document".to_owned())))
 }
 
-/// Misbehaviour that a read survived is still said.
-fn warn(context: &Context, faults: &[Fault]) {
+/// Misbehaviour that a command survived is still said.
+pub(super) fn warn(context: &Context, faults: &[Fault]) {
     for fault in faults {
         context
             .output

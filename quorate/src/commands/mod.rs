@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use client::{Client, Profile};
+use client::{Checkpoints, Client, Profile};
 use service::identity::Identity;
 use threshold::name::{DocumentName, Name};
 
@@ -62,7 +62,13 @@ impl Context {
         // The profile first: without one, advice about keys would lead astray.
         let profile = self.profile()?;
         let identity = self.keyring().open(owner)?;
-        Ok(Client::connect(profile, identity).await?)
+        self.connect(profile, identity).await
+    }
+
+    /// What is verified of the log is kept beside the profile.
+    async fn connect(&self, profile: Profile, identity: Arc<Identity>) -> Outcome<Client> {
+        let checkpoints = Checkpoints::in_directory(self.profile.with_file_name("checkpoints"));
+        Ok(Client::connect_with(profile, identity, checkpoints).await?)
     }
 
     /// A client for looking at things, with the key of the keyring that may see most: endorsers show the log to those
@@ -84,7 +90,7 @@ impl Context {
             Some(owner) => keyring.open(owner)?,
             None => Arc::new(Identity::ephemeral("quorate").map_err(anyhow::Error::from)?),
         };
-        Ok(Client::connect(profile, identity).await?)
+        self.connect(profile, identity).await
     }
 
     /// The named user, or the tenant's only one in the keyring.

@@ -1,0 +1,223 @@
+//! A ledger endorser that shows the chain, and takes transactions, as a test tells it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use golden_record::{Entry, Header, Outcome, RejectionReason, Transaction};
+use proto::ledger::ledger_service_server::{LedgerService, LedgerServiceServer};
+use proto::ledger::*;
+use service::tls::{ClientPolicy, Listener};
+use service::{Identity, server};
+use threshold::encoding::Canonical;
+use threshold::ids::ApproveId;
+use tonic::service::Routes;
+use tonic::{Code, Request, Response, Status};
+
+use super::chain::Chain;
+
+/// What an endorser does.
+#[derive(Clone, Default)]
+pub enum Behaviour {
+    #[default]
+    Honest,
+    /// Shows the chain as it was when it had so many entries.
+    Old(usize),
+    /// Shows a chain of its own.
+    Shows(Chain),
+    /// Says that its log is that long, without a proof.
+    Claims(u64),
+    /// Says so with the evidence of another block.
+    Forges(u64),
+    /// Shows an entry with another outcome in a page of the log.
+    Rewrites(usize),
+    /// Refuses every transaction.
+    Refuses(Code, &'static str),
+    /// Says of every transaction that this became of it, and passes it on to nobody.
+    Pretends(Outcome),
+    /// Answers nothing.
+    Down,
+}
+
+struct State {
+    chain: Arc<Mutex<Chain>>,
+    behaviour: Mutex<Behaviour>,
+}
+
+pub struct FakeEndorser {
+    pub identity: Identity,
+    pub address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl FakeEndorser {
+    /// One that shares the chain with others.
+    pub async fn start(name: &str, chain: &Arc<Mutex<Chain>>) -> Self {
+        let identity = Identity::ephemeral(name).unwrap();
+        let state = Arc::new(State {
+            chain: Arc::clone(chain),
+            behaviour: Mutex::default(),
+        });
+        let any = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(any, &identity, ClientPolicy::AnyKey, &Default::default())
+            .await
+            .unwrap();
+        let address = listener.local_addr();
+        let routes = Routes::new(LedgerServiceServer::new(Service(Arc::clone(&state))));
+        tokio::spawn(async move {
+            let limits = server::HttpLimits::default();
+            server::serve(routes, listener, &limits, std::future::pending()).await
+        });
+        Self {
+            identity,
+            address,
+            state,
+        }
+    }
+
+    pub fn behave(&self, behaviour: Behaviour) {
+        *self.state.behaviour.lock().unwrap() = behaviour;
+    }
+}
+
+struct Service(Arc<State>);
+
+impl Service {
+    fn behaviour(&self) -> Behaviour {
+        self.0.behaviour.lock().unwrap().clone()
+    }
+
+    /// The chain that it shows.
+    fn shown(&self) -> Result<Chain, Status> {
+        let chain = self.0.chain.lock().unwrap().clone();
+        match self.behaviour() {
+            Behaviour::Down => Err(Status::unavailable("down")),
+            Behaviour::Old(size) => Ok(chain.cut(size)),
+            Behaviour::Shows(other) => Ok(other),
+            _ => Ok(chain),
+        }
+    }
+}
+
+fn line(place: usize, entry: &Entry) -> LogEntry {
+    let index = u64::try_from(place).unwrap();
+    LogEntry {
+        index,
+        height: index + 1,
+        entry: entry.to_bytes(),
+        time_ms: index + 1,
+    }
+}
+
+fn refused(code: Code, reason: &'static str) -> Status {
+    let mut status = Status::new(code, "because the test says so");
+    let value = tonic::metadata::MetadataValue::from_static(reason);
+    status.metadata_mut().insert("refusal-code", value);
+    status
+}
+
+#[tonic::async_trait]
+impl LedgerService for Service {
+    async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        let transaction = Transaction::from_bytes(&request.get_ref().transaction).unwrap();
+        let pretended = match self.behaviour() {
+            Behaviour::Refuses(code, reason) => return Err(refused(code, reason)),
+            Behaviour::Down => return Err(Status::unavailable("down")),
+            Behaviour::Pretends(outcome) => Some(outcome),
+            _ => None,
+        };
+        let mut chain = self.0.chain.lock().unwrap();
+        let place = match (chain.find(&transaction.tx_id()), pretended) {
+            (Some(place), None) => place,
+            (None, None) => {
+                let outcome = Outcome::Applied;
+                chain.entries.push(Entry { transaction, outcome });
+                chain.entries.len() - 1
+            }
+            (_, Some(outcome)) => {
+                let entry = line(0, &Entry { transaction, outcome });
+                return Ok(Response::new(SubmitResponse { entry: Some(entry) }));
+            }
+        };
+        let entry = Some(line(place, &chain.entries[place]));
+        Ok(Response::new(SubmitResponse { entry }))
+    }
+
+    async fn get_transaction(
+        &self,
+        request: Request<GetTransactionRequest>,
+    ) -> Result<Response<GetTransactionResponse>, Status> {
+        let id = ApproveId(request.get_ref().tx_id.as_slice().try_into().unwrap());
+        let chain = self.shown()?;
+        let place = chain
+            .find(&id)
+            .ok_or_else(|| Status::not_found("no such transaction"))?;
+        Ok(Response::new(GetTransactionResponse {
+            entry: Some(line(place, &chain.entries[place])),
+            proof: chain.proof(place).to_bytes(),
+        }))
+    }
+
+    async fn list_transactions(
+        &self,
+        request: Request<ListTransactionsRequest>,
+    ) -> Result<Response<ListTransactionsResponse>, Status> {
+        let mut chain = self.shown()?;
+        if let Behaviour::Rewrites(place) = self.behaviour() {
+            chain.entries[place].outcome = REJECTED;
+        }
+        let from = usize::try_from(request.get_ref().from).unwrap();
+        let lines = chain.entries.iter().enumerate().skip(from);
+        Ok(Response::new(ListTransactionsResponse {
+            entries: lines.map(|(place, entry)| line(place, entry)).collect(),
+            log_size: chain.size(),
+        }))
+    }
+
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let chain = self.shown()?;
+        let newest = chain.header();
+        let (header, proven) = match self.behaviour() {
+            Behaviour::Claims(size) => (longer(&newest, size), newest.clone()),
+            Behaviour::Forges(size) => (longer(&newest, size), longer(&newest, size)),
+            _ => (newest.clone(), newest.clone()),
+        };
+        Ok(Response::new(GetStatusResponse {
+            genesis: chain.genesis.to_bytes(),
+            header: header.to_bytes(),
+            evidence: chain.evidence(&newest).to_bytes(),
+            proven_header: proven.to_bytes(),
+            ..Default::default()
+        }))
+    }
+
+    async fn request_read(
+        &self,
+        _: Request<RequestReadRequest>,
+    ) -> Result<Response<RequestReadResponse>, Status> {
+        Err(Status::unimplemented("no test reads"))
+    }
+
+    async fn get_document(
+        &self,
+        _: Request<GetDocumentRequest>,
+    ) -> Result<Response<GetDocumentResponse>, Status> {
+        Err(Status::unimplemented("no test reads"))
+    }
+
+    async fn get_committee(
+        &self,
+        _: Request<GetCommitteeRequest>,
+    ) -> Result<Response<GetCommitteeResponse>, Status> {
+        Err(Status::unimplemented("no test reads"))
+    }
+}
+
+fn longer(header: &Header, log_size: u64) -> Header {
+    Header {
+        log_size,
+        ..header.clone()
+    }
+}
+
+/// What a liar says of a transaction that it has thrown away.
+pub const REJECTED: Outcome = Outcome::Rejected(RejectionReason::TenantExists);
