@@ -106,8 +106,9 @@ pub(crate) async fn whole<T>(
 pub(crate) const CATCH_UP_ATTEMPTS: u32 = 10;
 pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_millis(50);
 
-/// Whether asking again, or asking someone else, may help. A connection that breaks while an answer is waited for, as
-/// that to a peer that hangs does in the end, comes as unknown or as internal.
+/// Whether the peer, or the way to it, failed: it has said nothing about what was asked, and asking again or asking
+/// someone else may help. A connection that breaks while an answer is waited for, as that to a peer that hangs does in
+/// the end, comes as unknown or as internal; so does a peer whose own store is damaged.
 pub(crate) fn is_passing(code: Code) -> bool {
     matches!(
         code,

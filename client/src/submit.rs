@@ -1,14 +1,15 @@
 //! Transactions: made, signed, submitted, and the answer compared with what was submitted.
 
+mod answers;
+
 use golden_record::{Body, Entry, MAX_TRANSACTION_BYTES, Outcome, Transaction, TxId};
 use proto::ledger::{LogEntry, SubmitRequest};
 use rand_core::{OsRng, RngCore};
 use threshold::encoding::{Canonical, Reader};
-use tonic::Code;
 
-use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, is_passing, request, whole};
+use self::answers::{Answer, Answers, confirmed};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault, Party};
-use crate::log::Line;
 use crate::{Client, now_ms};
 
 #[cfg(test)]
@@ -53,59 +54,18 @@ impl Client {
     /// whatever that is. Submitting the same transaction to several is harmless.
     ///
     /// # Errors
-    /// No endorser that accepts it, or one that answers with another transaction.
+    /// No endorser that takes it: as soon as more refuse it alike than can lie.
     pub async fn submit(&self, transaction: &Transaction) -> Result<Recorded, Error> {
-        let mut answer = self.submit_once(transaction).await;
-        for _ in 1..CATCH_UP_ATTEMPTS {
-            if !matches!(answer, Err(Error::Forbidden(_))) {
-                break;
-            }
-            tokio::time::sleep(CATCH_UP_PAUSE).await;
-            answer = self.submit_once(transaction).await;
-        }
-        answer
-    }
-
-    async fn submit_once(&self, transaction: &Transaction) -> Result<Recorded, Error> {
-        let bytes = transaction.to_bytes();
-        let mut last = Error::Request("the profile names no endorser".into());
-        // Not always the same one first: endorsers share the work of many clients.
-        let start = usize::from(transaction.nonce.first().copied().unwrap_or(0));
-        let count = self.0.endorsers.len();
-        for endorser in self
-            .0
-            .endorsers
-            .iter()
-            .cycle()
-            .skip(start % count.max(1))
-            .take(count)
-        {
-            let message = SubmitRequest {
-                transaction: bytes.clone(),
-            };
-            match whole(endorser.rpc().submit(request(message))).await {
-                Ok(answer) => {
-                    return Ok(recorded(&endorser.party(), transaction, answer.entry)?);
-                }
-                Err(status) if status.code() == Code::PermissionDenied => {
-                    last = Error::Forbidden(endorser.party())
-                }
-                Err(status) if is_passing(status.code()) => last = endorser.failed(&status),
-                Err(status) => return Err(endorser.failed(&status)),
-            }
-        }
-        Err(last)
+        self.submit_with(transaction, Belief::Word).await
     }
 
     /// Submits, and insists on the proof that the transaction was applied: the endorser's word is not enough.
     ///
     /// # Errors
-    /// As [`Client::submit`] and [`Client::prove`], and [`Error::Rejected`].
+    /// As [`Client::submit`], and [`Error::Rejected`].
     pub async fn apply(&self, body: Body) -> Result<Recorded, Error> {
         let transaction = self.transaction(body);
-        let claimed = self.submit(&transaction).await?;
-        let proven = self.prove(&claimed.tx_id).await;
-        let recorded = confirmed(claimed, proven.map(|proven| proven.line))?;
+        let recorded = self.submit_with(&transaction, Belief::Proof).await?;
         match recorded.entry.outcome {
             Outcome::Rejected(reason) => Err(Error::Rejected {
                 reason,
@@ -114,27 +74,70 @@ impl Client {
             _ => Ok(recorded),
         }
     }
+
+    async fn submit_with(&self, transaction: &Transaction, belief: Belief) -> Result<Recorded, Error> {
+        let mut answer = self.submit_once(transaction, belief).await;
+        for _ in 1..CATCH_UP_ATTEMPTS {
+            if !matches!(answer, Err(Error::Forbidden(_))) {
+                break;
+            }
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+            answer = self.submit_once(transaction, belief).await;
+        }
+        answer
+    }
+
+    /// One round over the endorsers.
+    async fn submit_once(&self, transaction: &Transaction, belief: Belief) -> Result<Recorded, Error> {
+        let bytes = transaction.to_bytes();
+        let mut answers = Answers::new(self.tolerated());
+        // Not always the same one first: endorsers share the work of many clients.
+        let start = usize::from(transaction.nonce.first().copied().unwrap_or(0));
+        let count = self.0.endorsers.len();
+        let turn = self.0.endorsers.iter().cycle().skip(start % count.max(1));
+        for endorser in turn.take(count) {
+            let answer = self.submit_to(endorser, transaction, &bytes, belief).await;
+            if let Some(end) = answers.take(endorser.party(), answer) {
+                return end;
+            }
+        }
+        Err(answers.none())
+    }
+
+    async fn submit_to(
+        &self,
+        endorser: &Endorser,
+        transaction: &Transaction,
+        bytes: &[u8],
+        belief: Belief,
+    ) -> Answer {
+        let message = SubmitRequest {
+            transaction: bytes.to_vec(),
+        };
+        let answer = match whole(endorser.rpc().submit(request(message))).await {
+            Ok(answer) => answer,
+            Err(status) => return Answer::of(endorser, &status),
+        };
+        let claimed = match recorded(&endorser.party(), transaction, answer.entry) {
+            Ok(claimed) => claimed,
+            Err(fault) => return Answer::Failed(fault.into()),
+        };
+        match belief {
+            Belief::Word => Answer::Recorded(claimed),
+            // Whoever has it final can prove it.
+            Belief::Proof => {
+                let proven = self.prove_at(endorser, &claimed.tx_id).await;
+                confirmed(claimed, proven.map(|(line, _)| line))
+            }
+        }
+    }
 }
 
-/// What an endorser claims of a transaction, with what is proven of it. What is proven counts; a rejection without proof
-/// is believed, because an author cannot see what it was not to ask for.
-fn confirmed(claimed: Recorded, proven: Result<Line, Error>) -> Result<Recorded, Error> {
-    match proven {
-        Ok(Line {
-            index,
-            height,
-            time_ms,
-            entry,
-        }) => Ok(Recorded {
-            tx_id: claimed.tx_id,
-            index,
-            height,
-            time_ms,
-            entry,
-        }),
-        Err(Error::NotFound(_)) if matches!(claimed.entry.outcome, Outcome::Rejected(_)) => Ok(claimed),
-        Err(error) => Err(error),
-    }
+/// What is believed of an endorser that says what became of a transaction.
+#[derive(Clone, Copy)]
+enum Belief {
+    Word,
+    Proof,
 }
 
 /// An endorser's answer about a transaction; it must be about this one.
