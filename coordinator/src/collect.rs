@@ -371,7 +371,8 @@ impl<'c> Collection<'c> {
             statements.push(candidate.statement);
             self.proven.push((share, candidate.statement));
         }
-        self.shared.receipts.add(statements);
+        let vouched = self.proven.len() >= self.needed();
+        self.shared.receipts.add(statements, vouched);
         for (place, candidate) in liars {
             let invalid = (Invalid::Proof, candidate.into_response());
             self.blame(place, Trouble::Invalid(Box::new(invalid)));

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use golden_record::{Entry, Genesis, Transaction};
+use golden_record::{Body, Entry, Genesis, Outcome, Transaction, TxId};
 use proto::field;
 use proto::ledger::ledger_service_client::LedgerServiceClient;
-use proto::ledger::{GetCommitteeRequest, GetStatusRequest, SubmitRequest};
+use proto::ledger::{GetCommitteeRequest, GetStatusRequest, GetTransactionRequest, LogEntry, SubmitRequest};
 use proto::limits::{LEDGER_ANSWER, LEDGER_REQUEST};
 use service::Identity;
 use service::tls::{ChannelLimits, TlsError, connect};
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
-use threshold::ids::{ChainId, KeyId};
+use threshold::ids::{ApproveId, ChainId, KeyId, WriteId};
+use threshold::signature::PublicKey;
+use threshold::statement::ReleaseStatement;
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::config::Peer;
 
@@ -82,6 +84,27 @@ impl Endorser {
         self.chain_id.get_or_try_init(ask).await.copied()
     }
 
+    /// The read request with this id, if this endorser has it as approved.
+    pub(crate) async fn approved(&self, id: ApproveId) -> Result<Option<ApprovedRead>, EndorserError> {
+        let request = GetTransactionRequest {
+            tx_id: id.as_bytes().to_vec(),
+            with_proof: false,
+        };
+        let mut client = self.client.clone();
+        let answer = match whole(QUESTION, client.get_transaction(within(QUESTION, request))).await {
+            Ok(answer) => answer,
+            Err(status) if status.code() == Code::NotFound => return Ok(None),
+            Err(status) => return Err(status.into()),
+        };
+        let entry = entry(answer.entry, id)?;
+        Ok(match (entry.transaction.body, entry.outcome) {
+            (Body::RequestRead { q, .. }, Outcome::Approved { write_id, .. }) => {
+                Some(ApprovedRead { q, write_id })
+            }
+            _ => None,
+        })
+    }
+
     /// Submits a transaction and waits until it is final; gives the log's entry of it.
     pub(crate) async fn submit(&self, transaction: &Transaction) -> Result<Entry, EndorserError> {
         let request = within(
@@ -92,15 +115,32 @@ impl Endorser {
         );
         let mut client = self.client.clone();
         let answer = whole(SUBMISSION, client.submit(request)).await?;
-        let entry = answer
-            .entry
-            .ok_or_else(|| field::FieldError::new("entry", "is missing"))?;
-        let entry: Entry = field::parse("entry", &entry.entry)?;
-        if entry.transaction.tx_id() != transaction.tx_id() {
-            return Err(field::FieldError::new("entry", "is of another transaction").into());
-        }
-        Ok(entry)
+        Ok(entry(answer.entry, transaction.tx_id())?)
     }
+}
+
+/// What a read was approved for.
+#[derive(Debug)]
+pub(crate) struct ApprovedRead {
+    q: PublicKey,
+    write_id: WriteId,
+}
+
+impl ApprovedRead {
+    /// Whether a release is one of this read's.
+    pub(crate) fn covers(&self, statement: &ReleaseStatement) -> bool {
+        (self.q, self.write_id) == (statement.q, statement.write_id)
+    }
+}
+
+/// The entry in an answer; it must be of the transaction that was asked about.
+fn entry(answer: Option<LogEntry>, id: TxId) -> Result<Entry, field::FieldError> {
+    let entry = answer.ok_or_else(|| field::FieldError::new("entry", "is missing"))?;
+    let entry: Entry = field::parse("entry", &entry.entry)?;
+    if entry.transaction.tx_id() != id {
+        return Err(field::FieldError::new("entry", "is of another transaction"));
+    }
+    Ok(entry)
 }
 
 fn within<T>(limit: Duration, message: T) -> Request<T> {

@@ -12,10 +12,11 @@ mod support;
 use std::collections::BTreeSet;
 
 use quorate_coordinator::LimitsConfig;
-use support::{Cluster, FakeEndorser, T, eventually};
+use support::{Behaviour, Cluster, FakeEndorser, T, eventually};
 use threshold::encoding::Canonical;
 use threshold::ids::ApproveId;
 use threshold::statement::ReleaseStatement;
+use tonic::Code;
 
 fn recorded(endorsers: &[FakeEndorser]) -> Vec<ReleaseStatement> {
     endorsers.iter().flat_map(FakeEndorser::recorded).collect()
@@ -125,6 +126,142 @@ async fn one_rejected_statement_does_not_take_the_others_with_it() {
     settled(&cluster).await;
     let expected: BTreeSet<_> = [0, 2, 3].map(|place: usize| reads[place].approve_id).into();
     assert_eq!(approvals(&recorded(&cluster.endorsers)), expected);
+}
+
+/// Nothing is sent before the coordinator stops, and then together what may go together.
+fn at_the_end() -> LimitsConfig {
+    LimitsConfig {
+        receipts_flush_ms: 3_600_000,
+        ..Default::default()
+    }
+}
+
+/// A read for which the first node releases, and no other.
+async fn released_by_one_alone(cluster: &Cluster, read: &support::ApprovedRead) {
+    cluster.behave(&[2, 3, 4, 5], Behaviour::Refuses("policy_unsatisfied"));
+    cluster.reencrypt(read).await.unwrap_err();
+    cluster.behave(&[2, 3, 4, 5], Behaviour::Honest);
+}
+
+/// For which reads each transaction has releases that the first endorser has got.
+fn reads_of_each(cluster: &Cluster) -> Vec<BTreeSet<ApproveId>> {
+    let transactions = cluster.endorsers[0].transactions().into_iter();
+    let reads = transactions.map(|transaction| match transaction.body {
+        golden_record::Body::RecordReleases { releases } => approvals(&releases),
+        _ => panic!("not a receipt"),
+    });
+    in_any_order(reads.collect())
+}
+
+fn in_any_order(mut sets: Vec<BTreeSet<ApproveId>>) -> Vec<BTreeSet<ApproveId>> {
+    sets.sort();
+    sets
+}
+
+/// Releases for two reads that nobody approved, one after the other. When the second is with the ledger, all that was
+/// doubtful before the first has been looked up.
+async fn all_is_looked_up(cluster: &Cluster) -> Vec<BTreeSet<ApproveId>> {
+    let mut fakes = Vec::new();
+    for _ in 0..2 {
+        let fake = cluster.unapproved_read();
+        released_by_one_alone(cluster, &fake).await;
+        let alone = BTreeSet::from([fake.approve_id]);
+        eventually("the release is with the ledger", async || {
+            reads_of_each(cluster).contains(&alone)
+        })
+        .await;
+        fakes.push(alone);
+    }
+    fakes
+}
+
+#[tokio::test]
+async fn a_release_for_a_read_that_nobody_approved_spoils_no_batch() {
+    let mut cluster = Cluster::start_with(at_the_end()).await;
+    cluster.ready().await;
+    let fake = cluster.unapproved_read();
+    for endorser in &cluster.endorsers {
+        endorser.poison(fake.approve_id);
+    }
+    released_by_one_alone(&cluster, &fake).await;
+    let reads: Vec<_> = (0..4).map(|_| cluster.read()).collect();
+    for read in &reads {
+        cluster.reencrypt(read).await.unwrap();
+    }
+    cluster.stop().await;
+    let good: BTreeSet<_> = reads.iter().map(|read| read.approve_id).collect();
+    // One transaction is rejected, and one with all the others is not.
+    assert_eq!(
+        reads_of_each(&cluster),
+        in_any_order(vec![[fake.approve_id].into(), good.clone()])
+    );
+    assert_eq!(approvals(&recorded(&cluster.endorsers)), good);
+}
+
+#[tokio::test]
+async fn releases_for_a_read_that_is_approved_share_a_transaction_however_few_they_are() {
+    let mut cluster = Cluster::start_with(at_the_end()).await;
+    cluster.ready().await;
+    let reads: Vec<_> = (0..2).map(|_| cluster.read()).collect();
+    for read in &reads {
+        released_by_one_alone(&cluster, read).await;
+    }
+    let mut expected = all_is_looked_up(&cluster).await;
+    cluster.stop().await;
+    expected.push(reads.iter().map(|read| read.approve_id).collect());
+    assert_eq!(reads_of_each(&cluster), in_any_order(expected));
+}
+
+#[tokio::test]
+async fn one_endorser_cannot_vouch_for_a_read_that_nobody_approved() {
+    let organisations = ["north", "south", "east", "west"];
+    let mut cluster = Cluster::start_with_endorsers(at_the_end(), &organisations).await;
+    cluster.ready().await;
+    let fake = cluster.unapproved_read();
+    cluster.endorsers[0].approve(&fake);
+    for endorser in &cluster.endorsers {
+        endorser.poison(fake.approve_id);
+    }
+    released_by_one_alone(&cluster, &fake).await;
+    let read = cluster.read();
+    cluster.reencrypt(&read).await.unwrap();
+    cluster.stop().await;
+    assert_eq!(
+        reads_of_each(&cluster),
+        in_any_order(vec![[fake.approve_id].into(), [read.approve_id].into()])
+    );
+}
+
+#[tokio::test]
+async fn a_release_for_another_reader_than_the_approved_one_spoils_no_batch() {
+    let mut cluster = Cluster::start_with(at_the_end()).await;
+    cluster.ready().await;
+    let (approved, mut fake) = (cluster.read(), cluster.unapproved_read());
+    // A certificate that names an approved read, and the liar's own document and key.
+    fake.certify_as(approved.approve_id);
+    for endorser in &cluster.endorsers {
+        endorser.poison(approved.approve_id);
+    }
+    released_by_one_alone(&cluster, &fake).await;
+    let read = cluster.read();
+    cluster.reencrypt(&read).await.unwrap();
+    cluster.stop().await;
+    assert_eq!(
+        reads_of_each(&cluster),
+        in_any_order(vec![[approved.approve_id].into(), [read.approve_id].into()])
+    );
+}
+
+#[tokio::test]
+async fn p3_one_endorser_that_refuses_receipts_stops_none() {
+    for code in [Code::InvalidArgument, Code::PermissionDenied, Code::Internal] {
+        let cluster = Cluster::start().await;
+        cluster.ready().await;
+        cluster.endorsers[0].refuse(code, "a lie");
+        cluster.reencrypt(&cluster.read()).await.unwrap();
+        settled(&cluster).await;
+        assert_eq!(recorded(&cluster.endorsers[1..]).len(), usize::from(T));
+    }
 }
 
 #[tokio::test]

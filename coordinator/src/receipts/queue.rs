@@ -28,12 +28,16 @@ struct Inner {
     limit: usize,
     state: Mutex<State>,
     arrived: Notify,
+    doubted: Notify,
     metrics: Metrics,
 }
 
 #[derive(Debug)]
 struct State {
+    /// What may share a transaction.
     waiting: VecDeque<Waiting>,
+    /// What the ledger may reject, and everything with it that shares its transaction.
+    doubtful: VecDeque<Waiting>,
     /// Taken from the queue and not yet on the chain.
     submitted: usize,
     recent: Recent,
@@ -57,8 +61,10 @@ impl Receipts {
         for (statement, _) in &left {
             recent.insert(statement);
         }
+        // Some of it may be on the chain, and who vouched for it is not known any more.
         let state = State {
-            waiting: left.into(),
+            waiting: VecDeque::new(),
+            doubtful: left.into(),
             submitted: 0,
             recent,
             spool,
@@ -67,9 +73,10 @@ impl Receipts {
             limit,
             state: Mutex::new(state),
             arrived: Notify::new(),
+            doubted: Notify::new(),
             metrics,
         }));
-        receipts.0.arrived.notify_one();
+        receipts.0.doubted.notify_one();
         Ok(receipts)
     }
 
@@ -79,11 +86,14 @@ impl Receipts {
 
     /// Queues statements; those of a node about an approval that it has made a statement on before are left out,
     /// because the chain takes one.
-    pub(crate) fn add(&self, statements: Vec<ReleaseStatement>) {
+    ///
+    /// `vouched` says that t nodes have released alike: at least one honest node has then checked the approval. A node
+    /// that says that it repeats itself may have a release on the chain already, whoever vouches for it.
+    pub(crate) fn add(&self, statements: Vec<ReleaseStatement>, vouched: bool) {
         let mut dropped = 0;
         let mut state = self.state();
         for statement in statements {
-            if state.waiting.len() + state.submitted >= self.0.limit {
+            if state.pending() >= self.0.limit {
                 dropped += 1;
             } else if state.recent.insert(&statement) {
                 let segment = state.spool.append(&statement).unwrap_or_else(|error| {
@@ -91,12 +101,17 @@ impl Receipts {
                     tracing::error!(%error, "cannot spool a receipt");
                     Segment::NONE
                 });
-                state.waiting.push_back((statement, segment));
+                if vouched && !statement.repeat {
+                    state.waiting.push_back((statement, segment));
+                } else {
+                    state.doubtful.push_back((statement, segment));
+                }
             }
         }
         self.count(&state);
         drop(state);
         self.0.arrived.notify_one();
+        self.0.doubted.notify_one();
         if dropped > 0 {
             self.0.metrics.receipts("dropped", dropped);
             tracing::error!(dropped, "receipts dropped: too many wait for the ledger");
@@ -105,8 +120,36 @@ impl Receipts {
 
     /// Statements that are not on the chain yet.
     pub(crate) fn pending(&self) -> usize {
-        let state = self.state();
-        state.waiting.len() + state.submitted
+        self.state().pending()
+    }
+
+    /// Waits for doubtful statements, and takes up to `most`. Safe to cancel: nothing is taken before it returns.
+    pub(super) async fn doubtful(&self, most: usize) -> Vec<Waiting> {
+        loop {
+            let taken = self.take_doubtful(most);
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.0.doubted.notified().await;
+        }
+    }
+
+    /// Takes up to `most` doubtful ones that wait now.
+    pub(super) fn take_doubtful(&self, most: usize) -> Vec<Waiting> {
+        let mut state = self.state();
+        let count = most.min(state.doubtful.len());
+        let taken: Vec<Waiting> = state.doubtful.drain(..count).collect();
+        state.submitted += taken.len();
+        taken
+    }
+
+    /// These were taken as doubtful, and may share a transaction after all.
+    pub(super) fn vouch(&self, taken: Vec<Waiting>) {
+        let mut state = self.state();
+        state.submitted = state.submitted.saturating_sub(taken.len());
+        state.waiting.extend(taken);
+        drop(state);
+        self.0.arrived.notify_one();
     }
 
     /// Waits for a statement, then a little longer for others, and takes up to `most`. Safe to cancel: nothing is
@@ -154,9 +197,14 @@ impl Receipts {
     }
 
     fn count(&self, state: &State) {
-        self.0
-            .metrics
-            .receipts_pending(state.waiting.len() + state.submitted);
+        self.0.metrics.receipts_pending(state.pending());
+    }
+}
+
+impl State {
+    /// Statements that are not on the chain yet.
+    fn pending(&self) -> usize {
+        self.waiting.len() + self.doubtful.len() + self.submitted
     }
 }
 

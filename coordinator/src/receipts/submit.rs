@@ -9,6 +9,7 @@ use golden_record::{Body, Outcome, RejectionReason, Transaction, TxId};
 use rand_core::{OsRng, RngCore};
 use service::Identity;
 use threshold::ids::ChainId;
+use threshold::statement::ReleaseStatement;
 use tokio::task::JoinSet;
 
 use super::Receipts;
@@ -44,16 +45,28 @@ impl Submitter {
     pub(crate) async fn run(self, stop: impl Future<Output = ()>, drain: Duration) {
         tokio::pin!(stop);
         let mut under_way = JoinSet::new();
+        let mut sorted_out = JoinSet::new();
         loop {
             tokio::select! {
                 batch = self.receipts.batch(self.most, self.linger), if under_way.len() < UNDER_WAY => {
                     self.spawn(&mut under_way, batch);
                 }
+                // One at a time, so that what is doubtful never takes the place of what is not.
+                doubtful = self.receipts.doubtful(self.most), if sorted_out.is_empty() => {
+                    let submitter = self.clone();
+                    sorted_out.spawn(async move { submitter.sort_out(doubtful).await });
+                }
                 Some(_) = under_way.join_next() => {}
+                Some(_) = sorted_out.join_next() => {}
                 () = &mut stop => break,
             }
         }
-        if tokio::time::timeout(drain, self.drain(under_way)).await.is_err() {
+        let drained = async {
+            tokio::join!(self.drain_doubtful(sorted_out), self.drain(&mut under_way));
+            // What turned out to be good meanwhile.
+            self.drain(&mut under_way).await;
+        };
+        if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!(
                 statements = self.receipts.pending(),
                 "stopped with receipts still in the spool"
@@ -61,14 +74,25 @@ impl Submitter {
         }
     }
 
-    async fn drain(&self, mut under_way: JoinSet<()>) {
+    async fn drain_doubtful(&self, mut sorted_out: JoinSet<()>) {
+        while sorted_out.join_next().await.is_some() {}
+        loop {
+            let doubtful = self.receipts.take_doubtful(self.most);
+            if doubtful.is_empty() {
+                return;
+            }
+            self.sort_out(doubtful).await;
+        }
+    }
+
+    async fn drain(&self, under_way: &mut JoinSet<()>) {
         loop {
             while under_way.len() < UNDER_WAY {
                 let batch = self.receipts.take(self.most);
                 if batch.is_empty() {
                     break;
                 }
-                self.spawn(&mut under_way, batch);
+                self.spawn(under_way, batch);
             }
             if under_way.join_next().await.is_none() {
                 return;
@@ -79,6 +103,52 @@ impl Submitter {
     fn spawn(&self, under_way: &mut JoinSet<()>, batch: Vec<Waiting>) {
         let submitter = self.clone();
         under_way.spawn(async move { submitter.record(batch).await });
+    }
+
+    /// Looks each read up that nobody has vouched for. What is approved joins the others; the rest is for the ledger to
+    /// judge, in transactions of its own.
+    async fn sort_out(&self, doubtful: Vec<Waiting>) {
+        let mut reads: BTreeMap<_, Vec<Waiting>> = BTreeMap::new();
+        for one in doubtful {
+            let statement = &one.0;
+            let read = (
+                statement.approve_id,
+                statement.write_id,
+                *statement.q.as_bytes(),
+                statement.repeat,
+            );
+            reads.entry(read).or_default().push(one);
+        }
+        for releases in reads.into_values() {
+            let Some((statement, _)) = releases.first() else {
+                continue;
+            };
+            if !statement.repeat && self.is_approved(statement).await {
+                self.receipts.vouch(releases);
+            } else {
+                self.record(releases).await;
+            }
+        }
+    }
+
+    /// Whether more endorsers than can lie say that the read is approved for this wrapped key and this reader's key. One
+    /// that is behind, or does not answer, does not say so: then the ledger decides.
+    async fn is_approved(&self, statement: &ReleaseStatement) -> bool {
+        let needed = needed(self.endorsers.len());
+        let mut said = 0;
+        for endorser in self.endorsers.iter() {
+            match endorser.approved(statement.approve_id).await {
+                Ok(Some(read)) if read.covers(statement) => said += 1,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(endorser = endorser.organisation, %error, "cannot look a read up");
+                }
+            }
+            if said >= needed {
+                return true;
+            }
+        }
+        false
     }
 
     /// Brings a batch onto the chain. One statement that the ledger rejects rejects its whole transaction: then
@@ -183,6 +253,11 @@ impl Submitter {
     }
 }
 
+/// How many of so many endorsers must say the same: one more than may lie, f of 3f+1.
+fn needed(endorsers: usize) -> usize {
+    endorsers.saturating_sub(1) / 3 + 1
+}
+
 /// What the endorsers have said of a batch, each by its place.
 #[derive(Debug)]
 pub(super) struct Verdicts {
@@ -201,11 +276,6 @@ impl Verdicts {
         }
     }
 
-    /// How many must say the same: one more than may lie, f of 3f+1.
-    fn needed(&self) -> usize {
-        self.endorsers.saturating_sub(1) / 3 + 1
-    }
-
     /// The first from `turn` on that has not been asked in this round.
     pub(super) fn next_from(&self, turn: usize) -> usize {
         let count = self.endorsers.max(1);
@@ -220,7 +290,7 @@ impl Verdicts {
         self.asked.insert(place);
         self.said.insert(place, (id, outcome));
         let alike = self.said.values().filter(|said| **said == (id, outcome)).count();
-        (alike >= self.needed()).then_some(outcome)
+        (alike >= needed(self.endorsers)).then_some(outcome)
     }
 
     /// This one has said nothing.

@@ -43,14 +43,14 @@ fn segments(folder: &tempfile::TempDir) -> usize {
 async fn a_killed_coordinator_resumes_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let receipts = open(&folder);
-    receipts.add((1..=10).map(|number| statement(number, 1)).collect());
+    receipts.add((1..=10).map(|number| statement(number, 1)).collect(), true);
     let batch = receipts.batch(4, LINGER).await;
     assert_eq!(batch.len(), 4);
     // Dropped without having settled anything, as by a kill.
     drop(receipts);
     let resumed = open(&folder);
     assert_eq!(resumed.pending(), 10);
-    let all = resumed.batch(100, LINGER).await;
+    let all = resumed.doubtful(100).await;
     assert_eq!(
         all.iter().map(|(one, _)| one.approve_id.0[0]).collect::<Vec<_>>(),
         (1..=10).collect::<Vec<_>>()
@@ -65,7 +65,7 @@ async fn a_killed_coordinator_resumes_where_it_was() {
 async fn what_a_crash_cut_off_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let receipts = open(&folder);
-    receipts.add(vec![statement(1, 1), statement(2, 1)]);
+    receipts.add(vec![statement(1, 1), statement(2, 1)], true);
     drop(receipts);
     let path = folder.path().join("receipts").join("1");
     let bytes = std::fs::read(&path).unwrap();
@@ -79,7 +79,7 @@ async fn settled_segments_are_removed_under_steady_load() {
     let receipts = Receipts::open(folder.path(), 100_000, Metrics::new()).unwrap();
     for round in 0..10_u8 {
         let index = |place: u16| statement(round + 1, place);
-        receipts.add((1..=64).map(index).collect());
+        receipts.add((1..=64).map(index).collect(), true);
         // One statement of each round stays until the next: the queue is never empty.
         let batch = receipts.batch(63, LINGER).await;
         receipts.settle(&batch, "recorded");
@@ -91,7 +91,7 @@ async fn settled_segments_are_removed_under_steady_load() {
 async fn a_release_is_queued_once() {
     let folder = tempfile::tempdir().unwrap();
     let receipts = open(&folder);
-    receipts.add(vec![statement(1, 1), statement(1, 2), statement(1, 1)]);
+    receipts.add(vec![statement(1, 1), statement(1, 2), statement(1, 1)], true);
     assert_eq!(receipts.pending(), 2);
 }
 
@@ -99,14 +99,14 @@ async fn a_release_is_queued_once() {
 async fn p12_a_full_queue_drops_and_does_not_grow() {
     let folder = tempfile::tempdir().unwrap();
     let receipts = Receipts::open(folder.path(), 3, Metrics::new()).unwrap();
-    receipts.add((1..=10).map(|number| statement(number, 1)).collect());
+    receipts.add((1..=10).map(|number| statement(number, 1)).collect(), true);
     assert_eq!(receipts.pending(), 3);
     // What is under way counts as well.
     let batch = receipts.batch(3, LINGER).await;
-    receipts.add(vec![statement(11, 1)]);
+    receipts.add(vec![statement(11, 1)], true);
     assert_eq!(receipts.pending(), 3);
     receipts.settle(&batch, "recorded");
-    receipts.add(vec![statement(12, 1)]);
+    receipts.add(vec![statement(12, 1)], true);
     assert_eq!(receipts.pending(), 1);
 }
 
@@ -118,10 +118,10 @@ async fn a_batch_waits_for_company_and_then_goes() {
         let receipts = receipts.clone();
         tokio::spawn(async move { receipts.batch(2, Duration::from_secs(3600)).await })
     };
-    receipts.add(vec![statement(1, 1)]);
+    receipts.add(vec![statement(1, 1)], true);
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
-    receipts.add(vec![statement(2, 1)]);
+    receipts.add(vec![statement(2, 1)], true);
     assert_eq!(waiting.await.unwrap().len(), 2);
 }
 

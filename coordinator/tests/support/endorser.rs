@@ -14,9 +14,9 @@ use threshold::name::Name;
 use threshold::signature::PublicKey;
 use threshold::statement::ReleaseStatement;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::Server;
+use super::{ApprovedRead, Server};
 
 struct State {
     manifest: Mutex<Vec<u8>>,
@@ -24,6 +24,9 @@ struct State {
     recorded: Mutex<Vec<ReleaseStatement>>,
     transactions: Mutex<Vec<Transaction>>,
     poison: Mutex<Option<ApproveId>>,
+    /// The reads that it says are approved.
+    reads: Mutex<Vec<Entry>>,
+    refusal: Mutex<Option<(Code, &'static str)>>,
 }
 
 pub struct FakeEndorser {
@@ -43,6 +46,8 @@ impl FakeEndorser {
             recorded: Mutex::default(),
             transactions: Mutex::default(),
             poison: Mutex::default(),
+            reads: Mutex::default(),
+            refusal: Mutex::default(),
         });
         let mut endorser = Self {
             name: name.to_owned(),
@@ -86,6 +91,25 @@ impl FakeEndorser {
     /// Rejects every transaction with a release for this approval.
     pub fn poison(&self, approve_id: ApproveId) {
         *self.state.poison.lock().unwrap() = Some(approve_id);
+    }
+
+    /// Knows a read as approved from now on.
+    pub fn approve(&self, read: &ApprovedRead) {
+        let outcome = Outcome::Approved {
+            write_id: read.wrapped.write_id(),
+            key_id: read.wrapped.key_id(),
+        };
+        let transaction = read.transaction.clone();
+        self.state
+            .reads
+            .lock()
+            .unwrap()
+            .push(Entry { transaction, outcome });
+    }
+
+    /// Refuses every transaction from now on, for this reason.
+    pub fn refuse(&self, code: Code, reason: &'static str) {
+        *self.state.refusal.lock().unwrap() = Some((code, reason));
     }
 
     pub fn recorded(&self) -> Vec<ReleaseStatement> {
@@ -146,6 +170,9 @@ impl State {
 #[tonic::async_trait]
 impl LedgerService for Service {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        if let Some((code, reason)) = *self.0.refusal.lock().unwrap() {
+            return Err(Status::new(code, reason));
+        }
         let transaction = Transaction::from_bytes(&request.get_ref().transaction).unwrap();
         assert_eq!(transaction.chain_id, self.0.genesis.chain_id());
         let outcome = self.0.record(&transaction);
@@ -185,9 +212,24 @@ impl LedgerService for Service {
 
     async fn get_transaction(
         &self,
-        _: Request<GetTransactionRequest>,
+        request: Request<GetTransactionRequest>,
     ) -> Result<Response<GetTransactionResponse>, Status> {
-        Err(Status::unimplemented("not a coordinator's business"))
+        let wanted = &request.get_ref().tx_id;
+        let reads = self.0.reads.lock().unwrap();
+        let read = reads
+            .iter()
+            .find(|read| read.transaction.tx_id().as_bytes().as_slice() == wanted.as_slice())
+            .ok_or_else(|| Status::not_found("no such transaction"))?;
+        let entry = LogEntry {
+            index: 0,
+            height: 1,
+            entry: read.to_bytes(),
+            time_ms: 1,
+        };
+        Ok(Response::new(GetTransactionResponse {
+            entry: Some(entry),
+            proof: Vec::new(),
+        }))
     }
 
     async fn list_transactions(

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use approval::{ApprovalFields, Authority};
+use golden_record::{Body, Transaction};
 use proto::coordinator::coordinator_service_client::CoordinatorServiceClient;
 use proto::coordinator::{
     GetCoordinatorStatusRequest, GetCoordinatorStatusResponse, ReencryptRequest, ReencryptResponse,
@@ -71,6 +72,10 @@ impl Cluster {
     }
 
     pub async fn start_with(limits: LimitsConfig) -> Self {
+        Self::start_with_endorsers(limits, &["north", "south"]).await
+    }
+
+    pub async fn start_with_endorsers(limits: LimitsConfig, organisations: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let passphrase_file = directory.path().join("passphrase");
         service::files::write_atomically(
@@ -90,7 +95,7 @@ impl Cluster {
             nodes.push(FakeNode::start(&committee, index, identity.public_key()).await);
         }
         let mut endorsers = Vec::new();
-        for name in ["north", "south"] {
+        for name in organisations {
             endorsers.push(FakeEndorser::start(name, &committee.signed, identity.public_key()).await);
         }
         let config = config(&nodes, &endorsers, data, passphrase_file, limits);
@@ -129,6 +134,15 @@ impl Cluster {
 
     /// A document, and an approval of one read of it.
     pub fn read(&self) -> ApprovedRead {
+        let read = self.unapproved_read();
+        for endorser in &self.endorsers {
+            endorser.approve(&read);
+        }
+        read
+    }
+
+    /// The same, of which no endorser knows.
+    pub fn unapproved_read(&self) -> ApprovedRead {
         ApprovedRead::new(self.manifest())
     }
 
@@ -222,6 +236,7 @@ pub struct ApprovedRead {
     pub reader: ReaderKey,
     pub data_key: DataKey,
     pub wrapped: WrappedKey,
+    pub transaction: Transaction,
     pub approve_id: ApproveId,
     pub certificate: Vec<u8>,
 }
@@ -232,33 +247,52 @@ impl ApprovedRead {
         let data_key = DataKey::generate(&mut OsRng);
         let wrapped = wrap(manifest.custody_key(), &label, &data_key, &mut OsRng).unwrap();
         let reader = ReaderKey::generate(&mut OsRng);
-        let mut id = [0; 32];
-        rand_core::RngCore::fill_bytes(&mut OsRng, &mut id);
-        let approve_id = ApproveId(id);
+        let now_ms = now_ms();
+        let body = Body::RequestRead {
+            tenant: label.tenant.clone(),
+            dataset: label.dataset.clone(),
+            document: label.document.clone(),
+            version: label.version,
+            user: Name::new("reader").unwrap(),
+            q: reader.public(),
+            purpose: "a test".into(),
+        };
+        let user = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+        let chain_id = endorser::genesis().chain_id();
+        let transaction = Transaction::sign_read(chain_id, &user, &reader, [6; 16], now_ms + 60_000, body);
+        let approve_id = transaction.tx_id();
+        let mut read = Self {
+            reader,
+            data_key,
+            wrapped,
+            transaction,
+            approve_id,
+            certificate: Vec::new(),
+        };
+        read.certify_as(approve_id);
+        read
+    }
+
+    /// Certifies this document and reader under an approval, whosever it is.
+    pub fn certify_as(&mut self, approve_id: ApproveId) {
         let now_ms = now_ms();
         let root = Authority::generate(&Name::new("north").unwrap(), &[1; 32], now_ms).unwrap();
         let fields = ApprovalFields {
             approve_id,
-            write_id: wrapped.write_id(),
-            q: reader.public(),
-            key_id: wrapped.key_id(),
-            label,
+            write_id: self.wrapped.write_id(),
+            q: self.reader.public(),
+            key_id: self.wrapped.key_id(),
+            label: self.wrapped.label().clone(),
             chain_id: ChainId([2; 32]),
             height: 3,
             block_hash: BlockHash([4; 32]),
             policy_version: 1,
         };
-        let certificate = Authority::from_seed(&[1; 32], &root)
+        self.approve_id = approve_id;
+        self.certificate = Authority::from_seed(&[1; 32], &root)
             .unwrap()
             .issue(&fields, now_ms, 60)
             .unwrap();
-        Self {
-            reader,
-            data_key,
-            wrapped,
-            approve_id,
-            certificate,
-        }
     }
 
     pub fn request(&self) -> ReencryptRequest {
