@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use client::{Client, Error};
-use golden_record::{Outcome, TxId};
+use golden_record::{Body, Outcome, TxId};
+use proto::coordinator::ReencryptRequest;
+use proto::coordinator::coordinator_service_client::CoordinatorServiceClient;
+use quorate::cluster::COORDINATOR;
+use threshold::encoding::Canonical;
 use tokio::task::JoinHandle;
 
-use crate::world::{PAUSE, World, read, until, world, write};
+use crate::world::{PAUSE, World, connect, read, until, world, write};
 
 /// What was acknowledged to somebody.
 #[derive(Debug, Clone)]
@@ -178,5 +183,50 @@ async fn check(world: &World, acknowledged: &[Acknowledged]) {
         assert!(
             matches!(again.entry.outcome, Outcome::Approved { write_id, .. } if write_id == release.write_id)
         );
+    }
+}
+
+#[tokio::test]
+async fn p13_a_coordinator_killed_between_answer_and_receipt_records_the_receipt() {
+    let mut world = world().await;
+    world.write("p13/receipt", b"released and not recorded").await;
+    let asked = world.ask(&world.alice, "alice", "p13/receipt", Duration::from_secs(30));
+    let approved = world.approvals(&asked).await;
+    // Without a quorum of endorsers nothing gets onto the chain.
+    for endorser in ["endorser-north", "endorser-south"] {
+        world.cluster.kill(endorser).unwrap();
+    }
+    let profile = &world.cluster.profile().coordinators[0];
+    let channel = connect(&profile.address, &profile.identity, &world.alice);
+    let answer = CoordinatorServiceClient::new(channel)
+        .reencrypt(ReencryptRequest {
+            wrapped_key: approved.wrapped.to_bytes(),
+            certificates: approved.certificates,
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    world.cluster.kill(COORDINATOR).unwrap();
+
+    world.heal().await;
+    let auditor = world.client(&world.cluster.auditor().unwrap()).await;
+    let approve_id = asked.transaction.tx_id();
+    let log = until("the receipt is on the chain", async || {
+        auditor.await_receipt(&approve_id).await.ok()
+    })
+    .await;
+    let recorded = log
+        .lines
+        .iter()
+        .flat_map(|line| match &line.entry.transaction.body {
+            Body::RecordReleases { releases } if line.entry.outcome == Outcome::Applied => {
+                releases.as_slice()
+            }
+            _ => &[],
+        });
+    let recorded: Vec<Vec<u8>> = recorded.map(Canonical::to_bytes).collect();
+    // All of one read are in one transaction.
+    for statement in answer.statements {
+        assert!(recorded.contains(&statement));
     }
 }

@@ -3,10 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use futures::StreamExt;
 use proto::ledger::RequestReadRequest;
 use proto::ledger::ledger_service_client::LedgerServiceClient;
 use rand_core::{OsRng, RngCore};
 use tonic::Code;
+use tonic::transport::Channel;
+use tower::ServiceExt;
 
 use crate::world::{World, connect, read, world};
 
@@ -100,6 +103,70 @@ async fn p12_noise_and_silence_on_every_port_disturb_nobody_and_cost_little() {
     // A new client is as welcome as one that was there before.
     let newcomer = world.client(&world.bob).await;
     read(&newcomer, "bob", "p12/calm").await.unwrap();
+}
+
+/// What a gRPC message of 4 GiB begins with: not compressed, its length, and the first of it.
+const LENGTH_OF_4_GIB: [u8; 5] = [0, 0xff, 0xff, 0xff, 0xff];
+
+/// Announces 4 GiB within a connection that the daemon has let in, and ends the message never. Answers with the status.
+async fn announce_4_gib(channel: Channel, method: &str) -> String {
+    let beginning = [LENGTH_OF_4_GIB.as_slice(), &[0x0a; 64 * 1024]].concat();
+    let beginning = futures::stream::iter([Ok::<_, std::io::Error>(beginning)]);
+    let body = axum::body::Body::from_stream(beginning.chain(futures::stream::pending()));
+    let request = http::Request::post(format!("http://daemon/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(tonic::body::Body::new(body))
+        .unwrap();
+    let answer = channel.oneshot(request).await.unwrap();
+    let status = answer.headers().get("grpc-status").unwrap();
+    status.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn p12_a_length_of_4_gib_of_a_known_peer_is_refused_at_once() {
+    let mut world = world().await;
+    world.write("p12/length", b"undisturbed").await;
+    let before: Vec<u64> = world
+        .names()
+        .iter()
+        .map(|name| world.cluster.rss(name).unwrap())
+        .collect();
+    let profile = world.cluster.profile().clone();
+    let ledger = profile.endorsers.iter().map(|endorser| {
+        let channel = connect(&endorser.address, &endorser.identity, &world.alice);
+        (channel, "quorate.ledger.v1.LedgerService/RequestRead")
+    });
+    let coordinators = profile.coordinators.iter().map(|coordinator| {
+        let channel = connect(&coordinator.address, &coordinator.identity, &world.alice);
+        (channel, "quorate.coordinator.v1.CoordinatorService/Reencrypt")
+    });
+    let nodes = profile.nodes.iter().map(|node| {
+        let channel = connect(&node.address, &node.identity, &world.coordinator);
+        (channel, "quorate.custody.v1.CustodyService/Reencrypt")
+    });
+    let daemons: Vec<_> = ledger.chain(coordinators).chain(nodes).collect();
+    assert_eq!(daemons.len(), world.names().len());
+    let out_of_range = i32::from(Code::OutOfRange).to_string();
+    // Many at once: what one costs may be too little to see.
+    let announced = daemons
+        .iter()
+        .flat_map(|(channel, method)| (0..32).map(move |_| announce_4_gib(channel.clone(), method)));
+    for status in futures::future::join_all(announced).await {
+        assert_eq!(status, out_of_range);
+    }
+    assert_eq!(world.cluster.ended(), None);
+    for (name, before) in world.names().iter().zip(before) {
+        let after = world.cluster.rss(name).unwrap();
+        assert!(
+            after < before + MORE / 2,
+            "{name}: from {} to {} MiB",
+            before / MEBIBYTE,
+            after / MEBIBYTE
+        );
+    }
+    let bob = world.client(&world.bob).await;
+    read(&bob, "bob", "p12/length").await.unwrap();
 }
 
 #[tokio::test]
