@@ -1,4 +1,7 @@
 //! The frozen vectors of both layers. They were made once; a change of one byte here is a change of the format.
+//!
+//! To change the format on purpose, delete the files in `vectors/`, run
+//! `QUORATE_WRITE_VECTORS=1 cargo nextest run -p quorate-envelope frozen`, and say so in the change.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,9 +13,12 @@
 
 mod support;
 
+use std::path::Path;
+
 use quorate_envelope::{
     Checksum, Location, Material, Metadata, ObjectKey, decrypt_to_vec, encrypt_to_vec, object_context,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use support::{Scripted, decrypt_independently, pattern};
 use threshold::encoding::Canonical;
@@ -125,21 +131,31 @@ fn material_vectors() -> Vec<MaterialVector> {
     [None, Some("0123456789abcdef")].map(material_vector).into()
 }
 
+/// The vectors in a file, which is written if it is missing and that is asked for.
+fn frozen<T: Serialize + DeserializeOwned>(name: &str, vectors: fn() -> Vec<T>) -> Vec<T> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
+    if std::env::var_os("QUORATE_WRITE_VECTORS").is_some() && !path.exists() {
+        let text = serde_json::to_string_pretty(&vectors()).unwrap() + "\n";
+        std::fs::write(&path, text).unwrap();
+    }
+    serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap()
+}
+
 #[test]
 fn objects_are_as_frozen() {
-    let frozen: Vec<ObjectVector> = serde_json::from_str(include_str!("../vectors/objects.json")).unwrap();
+    let frozen: Vec<ObjectVector> = frozen("objects.json", object_vectors);
     assert_eq!(object_vectors(), frozen);
 }
 
 #[test]
 fn material_is_as_frozen() {
-    let frozen: Vec<MaterialVector> = serde_json::from_str(include_str!("../vectors/material.json")).unwrap();
+    let frozen: Vec<MaterialVector> = frozen("material.json", material_vectors);
     assert_eq!(material_vectors(), frozen);
 }
 
 #[test]
 fn frozen_objects_open_here_and_by_a_second_implementation() {
-    let frozen: Vec<ObjectVector> = serde_json::from_str(include_str!("../vectors/objects.json")).unwrap();
+    let frozen: Vec<ObjectVector> = frozen("objects.json", object_vectors);
     for vector in frozen.iter().filter(|vector| vector.encrypted.is_some()) {
         let (key, context) = (array(&vector.object_key), hex::decode(&vector.context).unwrap());
         let encrypted = hex::decode(vector.encrypted.as_ref().unwrap()).unwrap();
@@ -156,7 +172,7 @@ fn frozen_objects_open_here_and_by_a_second_implementation() {
 
 #[test]
 fn frozen_material_opens() {
-    let frozen: Vec<MaterialVector> = serde_json::from_str(include_str!("../vectors/material.json")).unwrap();
+    let frozen: Vec<MaterialVector> = frozen("material.json", material_vectors);
     for vector in frozen {
         let label = Label::from_bytes(&hex::decode(&vector.label).unwrap()).unwrap();
         let sealed = hex::decode(&vector.sealed).unwrap();
@@ -169,19 +185,4 @@ fn frozen_material_opens() {
             _ => assert_eq!(None, vector.local_id),
         }
     }
-}
-
-/// Prints the vectors, for a deliberate change of the format:
-/// `cargo test -p quorate-envelope --test vectors -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints what would have to be frozen"]
-fn print_vectors() {
-    println!(
-        "objects.json\n{}",
-        serde_json::to_string_pretty(&object_vectors()).unwrap()
-    );
-    println!(
-        "material.json\n{}",
-        serde_json::to_string_pretty(&material_vectors()).unwrap()
-    );
 }
