@@ -49,6 +49,8 @@ use crate::receipts::{Receipts, Submitter};
 
 pub use config::{Config, EndorserConfig, LimitsConfig, NodeConfig, SettingError};
 
+/// What the environment variables begin with that override keys of the configuration.
+pub const ENV_PREFIX: &str = "QUORATE_COORDINATOR";
 /// Answers that are no longer needed may be waited for by so many reads at once.
 const AFTERMATHS: usize = 1024;
 /// As long as no committee is known, it is asked for this often.

@@ -7,18 +7,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-
-/// From one millisecond to eight seconds.
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.001, 2.0, 14))
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
-}
+use service::metrics::{Codes, latency};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabel {
@@ -34,12 +25,12 @@ struct AnswerLabel {
 /// The counters. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    reencryptions: Family<OutcomeLabel, Counter<u64, AtomicU64>>,
+    reencryptions: Codes,
     reencryption_seconds: Histogram,
     answers: Family<AnswerLabel, Counter<u64, AtomicU64>>,
     node_seconds: Family<NodeLabel, Histogram, fn() -> Histogram>,
     hedges: Counter<u64, AtomicU64>,
-    receipts: Family<OutcomeLabel, Counter<u64, AtomicU64>>,
+    receipts: Codes,
     receipts_pending: Gauge<i64, AtomicI64>,
     margin: Gauge<i64, AtomicI64>,
 }
@@ -47,12 +38,12 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         Self {
-            reencryptions: Family::default(),
-            reencryption_seconds: seconds(),
+            reencryptions: Codes::default(),
+            reencryption_seconds: latency(),
             answers: Family::default(),
-            node_seconds: Family::new_with_constructor(seconds),
+            node_seconds: Family::new_with_constructor(latency),
             hedges: Counter::default(),
-            receipts: Family::default(),
+            receipts: Codes::default(),
             receipts_pending: Gauge::default(),
             margin: Gauge::default(),
         }
@@ -60,11 +51,8 @@ impl Metrics {
 
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("quorate_coordinator");
-        registry.register(
-            "reencryptions",
-            "Requests answered, by outcome",
-            self.reencryptions.clone(),
-        );
+        self.reencryptions
+            .register(registry, "reencryptions", "Requests answered, by outcome");
         registry.register_with_unit(
             "reencryption",
             "Time of a request that was answered with shares",
@@ -87,10 +75,10 @@ impl Metrics {
             "Nodes asked because others were late",
             self.hedges.clone(),
         );
-        registry.register(
+        self.receipts.register(
+            registry,
             "receipts",
             "Release statements by what became of them: recorded, rejected or dropped",
-            self.receipts.clone(),
         );
         registry.register(
             "receipts_pending",
@@ -110,7 +98,7 @@ impl Metrics {
     }
 
     pub(crate) fn outcome(&self, outcome: &'static str) {
-        self.reencryptions.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.reencryptions.count(outcome);
     }
 
     pub(crate) fn node_answer(&self, node: &str, answer: &'static str) {
@@ -145,8 +133,7 @@ impl Metrics {
 
     pub(crate) fn receipts(&self, outcome: &'static str, count: usize) {
         self.receipts
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+            .add(outcome, u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn receipts_pending(&self, count: usize) {

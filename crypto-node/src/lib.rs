@@ -22,3 +22,6 @@ mod tests;
 
 pub use config::Config;
 pub use node::run;
+
+/// What the environment variables begin with that override keys of the configuration.
+pub const ENV_PREFIX: &str = "QUORATE_CRYPTO_NODE";

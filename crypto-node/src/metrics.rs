@@ -4,8 +4,9 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use service::metrics::{Codes, latency};
 use std::time::Duration;
 
 /// Whether a release was the first of its approval.
@@ -20,16 +21,11 @@ enum ReleaseKind {
     Repeat,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
-    code: &'static str,
-}
-
 /// Handles to the node's metrics; clones share the values.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     releases: Family<ReleaseLabels, Counter>,
-    refusals: Family<RefusalLabels, Counter>,
+    refusals: Codes,
     journal_sync: Histogram,
     ceremony_phase: Gauge,
     has_key: Gauge,
@@ -40,8 +36,8 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             releases: Family::default(),
-            refusals: Family::default(),
-            journal_sync: Histogram::new(exponential_buckets(0.000_1, 2.0, 14)),
+            refusals: Codes::default(),
+            journal_sync: latency(),
             ceremony_phase: Gauge::default(),
             has_key: Gauge::default(),
         };
@@ -50,11 +46,9 @@ impl Metrics {
             "Uses of the share that left the node",
             metrics.releases.clone(),
         );
-        registry.register(
-            "refusals",
-            "Requests that were refused, by code",
-            metrics.refusals.clone(),
-        );
+        metrics
+            .refusals
+            .register(registry, "refusals", "Requests that were refused, by code");
         registry.register_with_unit(
             "journal_sync",
             "Time to make a batch of journal entries durable",
@@ -87,7 +81,7 @@ impl Metrics {
 
     /// A request was refused.
     pub fn refused(&self, code: &'static str) {
-        self.refusals.get_or_create(&RefusalLabels { code }).inc();
+        self.refusals.count(code);
     }
 
     /// The journal was synced.

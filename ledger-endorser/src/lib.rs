@@ -25,6 +25,9 @@ pub mod waiters;
 pub use config::{Config, Limits};
 pub use daemon::run;
 
+/// What the environment variables begin with that override keys of the configuration.
+pub const ENV_PREFIX: &str = "QUORATE_ENDORSER";
+
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     let daemon = Daemon {
         name: "quorate-ledger-endorser",
         about: env!("CARGO_PKG_DESCRIPTION"),
-        env_prefix: "QUORATE_ENDORSER",
+        env_prefix: quorate_ledger_endorser::ENV_PREFIX,
     };
     daemon.main(quorate_ledger_endorser::run)
 }

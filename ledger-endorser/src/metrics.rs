@@ -5,19 +5,13 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use service::metrics::{Codes, latency};
 
 /// The outcome of a transaction, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
     /// `applied`, `approved`, `denied` or `rejected`.
     pub outcome: &'static str,
-}
-
-/// Why something was refused, as a label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReasonLabel {
-    /// A stable snake-case word.
-    pub reason: &'static str,
 }
 
 /// All measurements of one endorser.
@@ -31,8 +25,8 @@ pub struct Metrics {
     pub transactions: Family<OutcomeLabel, Counter>,
     /// Approval certificates issued; answers from the cache are not counted.
     pub certificates: Counter,
-    /// Requests and gossip that were refused.
-    pub refusals: Family<ReasonLabel, Counter>,
+    /// Requests and gossip that were refused, by code.
+    pub refusals: Codes,
     /// How long a batch of final blocks took to become durable.
     pub commit_seconds: Histogram,
     /// From a submission here until it is final and durable here.
@@ -45,13 +39,6 @@ pub struct Metrics {
     pub peers: Gauge,
 }
 
-/// 0.5 ms to about 16 s.
-fn latency() -> Histogram {
-    Histogram::new([
-        0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 4.0, 16.0,
-    ])
-}
-
 impl Metrics {
     /// Makes the measurements and registers them.
     #[must_use]
@@ -61,14 +48,14 @@ impl Metrics {
             block_time: Gauge::default(),
             transactions: Family::default(),
             certificates: Counter::default(),
-            refusals: Family::default(),
+            refusals: Codes::default(),
             commit_seconds: latency(),
             submission_seconds: latency(),
             mempool_transactions: Gauge::default(),
             mempool_bytes: Gauge::default(),
             peers: Gauge::default(),
         };
-        metrics.register(registry.sub_registry_with_prefix("endorser"));
+        metrics.register(registry.sub_registry_with_prefix("quorate_endorser"));
         metrics
     }
 
@@ -90,7 +77,8 @@ impl Metrics {
             "Approval certificates issued",
             self.certificates.clone(),
         );
-        registry.register("refusals", "Requests and gossip refused", self.refusals.clone());
+        self.refusals
+            .register(registry, "refusals", "Requests and gossip refused, by code");
         registry.register_with_unit(
             "commit",
             "Time to make a batch of final blocks durable",
@@ -119,6 +107,6 @@ impl Metrics {
 
     /// Counts a refusal.
     pub fn refused(&self, reason: &'static str) {
-        self.refusals.get_or_create(&ReasonLabel { reason }).inc();
+        self.refusals.count(reason);
     }
 }

@@ -18,13 +18,13 @@ pub(crate) fn run(arguments: &DaemonArgs) -> Outcome {
         let stop = stop(parent);
         match arguments.kind {
             DaemonKind::CryptoNode => {
-                crypto_node::run(load(&arguments.config, "QUORATE_CRYPTO_NODE")?, stop).await?
+                crypto_node::run(load(&arguments.config, crypto_node::ENV_PREFIX)?, stop).await?
             }
             DaemonKind::LedgerEndorser => {
-                ledger_endorser::run(load(&arguments.config, "QUORATE_ENDORSER")?, stop).await?;
+                ledger_endorser::run(load(&arguments.config, ledger_endorser::ENV_PREFIX)?, stop).await?;
             }
             DaemonKind::Coordinator => {
-                coordinator::run(load(&arguments.config, "COORDINATOR")?, stop).await?
+                coordinator::run(load(&arguments.config, coordinator::ENV_PREFIX)?, stop).await?
             }
         }
         Ok(())
@@ -60,4 +60,23 @@ fn load<T: DeserializeOwned>(path: &Path, prefix: &str) -> Outcome<T> {
             "correct the key that is named",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_daemons_variables_begin_with_the_projects_name_and_are_its_own() {
+        let prefixes = [
+            crypto_node::ENV_PREFIX,
+            ledger_endorser::ENV_PREFIX,
+            coordinator::ENV_PREFIX,
+        ];
+        for (place, prefix) in prefixes.iter().enumerate() {
+            assert!(prefix.starts_with("QUORATE_"), "{prefix}");
+            let others = prefixes.iter().enumerate().filter(|(other, _)| *other != place);
+            for (_, other) in others {
+                assert!(!other.starts_with(prefix), "{other} is {prefix}'s too");
+            }
+        }
+    }
 }

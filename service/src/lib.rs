@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod files;
 pub mod identity;
+pub mod metrics;
 pub mod notify;
 pub mod operations;
 pub mod rate_limit;

@@ -7,7 +7,6 @@ use tokio::sync::mpsc::Receiver;
 use super::*;
 use crate::{
     common::{World, key},
-    metrics::ReasonLabel,
     testing::{self, commit, id},
 };
 
@@ -54,11 +53,7 @@ impl Setting {
     }
 
     fn blamed(&self, reason: &'static str) -> u64 {
-        self.ledger
-            .metrics()
-            .refusals
-            .get_or_create(&ReasonLabel { reason })
-            .get()
+        self.ledger.metrics().refusals.of(reason)
     }
 }
 
