@@ -34,6 +34,7 @@ async fn p3_whatever_one_endorser_says_of_a_write_does_not_stop_it() {
         Behaviour::Refuses(Code::Internal, "endorser_failed"),
         Behaviour::Pretends(Outcome::Applied),
         Behaviour::Pretends(REJECTED),
+        Behaviour::Mistakes,
     ];
     for lie in lies {
         // Whichever is asked first, sooner or later it is the liar.

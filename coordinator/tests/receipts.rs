@@ -253,6 +253,23 @@ async fn a_release_for_another_reader_than_the_approved_one_spoils_no_batch() {
 }
 
 #[tokio::test]
+async fn releases_that_may_be_on_the_chain_already_spoil_no_batch() {
+    let mut cluster = Cluster::start_with(at_the_end()).await;
+    cluster.ready().await;
+    let (repeated, read) = (cluster.read(), cluster.read());
+    // As when another coordinator has been given the same read.
+    cluster.behave(&[1, 2, 3, 4, 5], Behaviour::Repeats);
+    cluster.reencrypt(&repeated).await.unwrap();
+    cluster.behave(&[1, 2, 3, 4, 5], Behaviour::Honest);
+    cluster.reencrypt(&read).await.unwrap();
+    // What is merely looked up would now wait for company.
+    let mut expected = all_is_looked_up(&cluster).await;
+    cluster.stop().await;
+    expected.extend([[repeated.approve_id].into(), [read.approve_id].into()]);
+    assert_eq!(reads_of_each(&cluster), in_any_order(expected));
+}
+
+#[tokio::test]
 async fn p3_one_endorser_that_refuses_receipts_stops_none() {
     for code in [Code::InvalidArgument, Code::PermissionDenied, Code::Internal] {
         let cluster = Cluster::start().await;

@@ -42,6 +42,8 @@ pub enum Behaviour {
     Malformed,
     Hung,
     Refuses(&'static str),
+    /// Says that it has released before.
+    Repeats,
     /// Unavailable for the first so many requests.
     Flaky(usize),
 }
@@ -161,7 +163,7 @@ impl State {
             write_id: stated.write_id,
             q: stated.q,
             share_digest: share.digest(),
-            repeat: false,
+            repeat: *behaviour == Behaviour::Repeats,
             time_ms: now_ms(),
             journal_position: 1,
             journal_head: [7; 32],
