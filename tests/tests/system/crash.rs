@@ -215,6 +215,8 @@ async fn p13_a_coordinator_killed_between_answer_and_receipt_records_the_receipt
         auditor.await_receipt(&approve_id).await.ok()
     })
     .await;
+    // Every endorser that was asked has proven how long its log is.
+    assert!(log.faults.is_empty() && log.compared >= 3, "{:?}", log.faults);
     let recorded = log
         .lines
         .iter()
