@@ -21,7 +21,7 @@ use std::{
 use rand_core::{OsRng, RngCore};
 use serde::{Deserialize, Serialize};
 use service::{
-    files::{Secrecy, write_atomically},
+    files::{Secrecy, is_there, write_atomically},
     identity::{Identity, IdentityError},
     seal::{self, Passphrase, SealError},
 };
@@ -100,10 +100,16 @@ pub(crate) struct Keys {
 /// Makes all keys of an organisation's endorser in the folder `keys`, and gives the public parts. Blocks for
 /// some tenths of a second.
 ///
+/// It also notes in `directory`, the future data directory, that this validator's key has not voted yet, so that its first
+/// start need not wait until the others are past every view it could have voted in
+/// ([`consensus::VOTE_ANYWAY`]). The note is there and not beside the keys, because a backup of the keys must not
+/// bring it back.
+///
 /// # Errors
-/// [`SetupError::Exists`] when the folder holds keys already, or the folder cannot be written.
+/// [`SetupError::Exists`] when the folder holds keys already, or a folder cannot be written.
 pub fn create_keys(
     keys: &Path,
+    directory: &Path,
     organisation: &Name,
     passphrase: &Passphrase,
     now_ms: u64,
@@ -111,7 +117,7 @@ pub fn create_keys(
     std::fs::create_dir_all(keys).map_err(file_error(keys))?;
     for name in [IDENTITY, VALIDATOR, AUTHORITY, CERTIFICATE, PUBLIC] {
         let path = keys.join(name);
-        if path.exists() {
+        if is_there(&path).map_err(file_error(&path))? {
             return Err(SetupError::Exists(path));
         }
     }
@@ -138,6 +144,9 @@ pub fn create_keys(
         validator,
         ca_certificate,
     };
+    let consensus = consensus_directory(directory);
+    std::fs::create_dir_all(&consensus).map_err(file_error(&consensus))?;
+    write(&consensus.join(consensus::VOTE_ANYWAY), b"")?;
     // Last, so that a folder with public parts is complete.
     write_public(&keys.join(PUBLIC), &parts)?;
     Ok(parts)
@@ -179,6 +188,11 @@ pub(crate) fn load_keys(
         validator,
         authority,
     })
+}
+
+/// Where the engine keeps what it must remember, below an endorser's data directory.
+pub(crate) fn consensus_directory(directory: &Path) -> PathBuf {
+    directory.join("consensus")
 }
 
 fn context(organisation: &Name, purpose: &str) -> String {

@@ -57,7 +57,10 @@ async fn e4_killed_all_at_once_they_have_everything_they_acknowledged() {
     let mut processes = start();
     network.lay_foundation().await;
     let read = network.world.request_read();
-    let before = network.request_read(0, &read).await.unwrap().entry.unwrap();
+    let answer = network
+        .until("it is final", async || network.request_read(0, &read).await.ok())
+        .await;
+    let before = answer.entry.unwrap();
     // Acknowledged by one endorser a moment ago.
     processes.iter_mut().for_each(Process::kill);
 
@@ -71,7 +74,12 @@ async fn e4_killed_all_at_once_they_have_everything_they_acknowledged() {
     // One that is killed while the others go on catches up.
     processes[2].kill();
     let next = network.world.request_read();
-    let entry = network.request_read(3, &next).await.unwrap().entry.unwrap();
+    let answer = network
+        .until("the three go on", async || {
+            network.request_read(3, &next).await.ok()
+        })
+        .await;
+    let entry = answer.entry.unwrap();
     processes[2] = Process::start(&network, 2);
     let there = network
         .until("it caught up", async || network.request_read(2, &next).await.ok())

@@ -87,8 +87,15 @@ impl Network {
         let parts: Vec<_> = ORGANISATIONS
             .iter()
             .map(|organisation| {
-                let keys = folder.path().join(organisation).join("keys");
-                create_keys(&keys, &name(organisation), &passphrase, now_ms).unwrap()
+                let of = folder.path().join(organisation);
+                create_keys(
+                    &of.join("keys"),
+                    &of.join("state"),
+                    &name(organisation),
+                    &passphrase,
+                    now_ms,
+                )
+                .unwrap()
             })
             .collect();
         let organisations = parts.iter().map(|parts| {

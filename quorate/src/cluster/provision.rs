@@ -123,7 +123,13 @@ fn make_keys(paths: &Paths, layout: &Layout) -> Outcome<Keys> {
         private_directory(&paths.data(&seat.name))?;
         let passphrase = keyring::passphrase(&paths.passphrase(&seat.name))?;
         let name: Name = parse("organisation", organisation)?;
-        let parts = create_keys(&paths.keys(&seat.name), &name, &passphrase, layout.created_ms);
+        let parts = create_keys(
+            &paths.keys(&seat.name),
+            &paths.data(&seat.name),
+            &name,
+            &passphrase,
+            layout.created_ms,
+        );
         endorsers.push(parts.map_err(anyhow::Error::from)?);
         person(paths, &paths.admin(organisation))?;
     }
