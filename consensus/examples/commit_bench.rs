@@ -98,6 +98,10 @@ impl Durable {
 }
 
 impl Application for Durable {
+    fn applied_digest(&self) -> [u8; 32] {
+        self.state.lock().unwrap().tip
+    }
+
     fn applied_height(&self) -> u64 {
         self.state.lock().unwrap().height
     }

@@ -35,6 +35,10 @@ pub trait Application: Send + Sync + 'static {
     /// The newest height whose block is durable in the application. 0 when there is only the genesis.
     fn applied_height(&self) -> u64;
 
+    /// The hash of the block at [`Application::applied_height`], as `inspect` reads it. Compared at the start with what the
+    /// engine keeps, so that an old copy of either is noticed.
+    fn applied_digest(&self) -> [u8; 32];
+
     /// Builds the block that follows the last block of `ancestry`, or the applied block when `ancestry` is
     /// empty. Called when this validator leads.
     ///

@@ -33,6 +33,9 @@ pub struct Limits {
     pub gossip_queue: usize,
     /// Final blocks handed to the application in one call.
     pub max_batch: usize,
+    /// After so many final blocks in a row without evidence of their own, as they come while catching up, the other
+    /// validators are asked for it. A proof needs the headers from its block to the next evidence.
+    pub evidence_gap: u64,
 }
 
 impl Default for Limits {
@@ -43,6 +46,7 @@ impl Default for Limits {
             gossip_rate: 200,
             gossip_queue: 256,
             max_batch: 64,
+            evidence_gap: 256,
         }
     }
 }
@@ -56,17 +60,18 @@ pub struct Timing {
     pub certification: Duration,
     /// How often a validator that is stuck repeats that it wants to move on.
     pub retry: Duration,
-    /// How long an application should hold back an empty block; it is the application that does.
+    /// How long an application should hold back an empty block; it is the application that does. Every block is
+    /// kept for ever, so that this is how fast a chain at rest grows. A transaction ends the wait.
     pub idle_block: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            leader: Duration::from_millis(750),
-            certification: Duration::from_millis(1_500),
+            leader: Duration::from_millis(1_250),
+            certification: Duration::from_millis(2_000),
             retry: Duration::from_millis(250),
-            idle_block: Duration::from_millis(300),
+            idle_block: Duration::from_millis(800),
         }
     }
 }

@@ -1,25 +1,30 @@
 //! Hands final blocks to the application, in order, and acknowledges what it has made durable.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use commonware_actor::Feedback;
 use commonware_consensus::{Heightable as _, Reporter, marshal::Update};
-use commonware_cryptography::Digested;
+use commonware_cryptography::{Digested, ed25519::PublicKey};
 use commonware_utils::{
     Acknowledgement as _,
     acknowledgement::Exact,
     channel::{mpsc, oneshot},
 };
 use futures::future::pending;
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use crate::{
     application::{Application, Finalized},
     block::Block,
+    config::Limits,
     error::Error,
+    evidence::Evidence,
     standing::Progress,
     validator::{Finals, Runtime},
 };
+
+/// How often to look whether evidence that was asked for has come, and how many times.
+const LOOK: (Duration, u32) = (Duration::from_millis(50), 40);
 
 /// A final block that waits to be applied.
 type Pending = (Digested<Block>, Exact);
@@ -56,6 +61,11 @@ pub(crate) struct Delivery {
     application: Arc<dyn Application>,
     finals: Finals,
     max_batch: usize,
+    /// The other validators.
+    others: Vec<PublicKey>,
+    evidence_gap: u64,
+    /// How many blocks were applied since the last one with evidence.
+    without_evidence: u64,
     unacknowledged: Vec<Pending>,
 }
 
@@ -64,7 +74,8 @@ impl Delivery {
         application: Arc<dyn Application>,
         finals: Finals,
         progress: Progress,
-        max_batch: usize,
+        limits: &Limits,
+        others: Vec<PublicKey>,
     ) -> (Self, Inbox) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (
@@ -72,7 +83,10 @@ impl Delivery {
                 receiver,
                 application,
                 finals,
-                max_batch,
+                max_batch: limits.max_batch,
+                others,
+                evidence_gap: limits.evidence_gap,
+                without_evidence: 0,
                 unacknowledged: Vec::new(),
             },
             Inbox { sender, progress },
@@ -111,7 +125,7 @@ impl Delivery {
         Ok(())
     }
 
-    async fn apply(&self, context: &impl Runtime, batch: &[Pending]) -> Result<(), Error> {
+    async fn apply(&mut self, context: &impl Runtime, batch: &[Pending]) -> Result<(), Error> {
         let applied = self.application.applied_height();
         let mut blocks = Vec::with_capacity(batch.len());
         for (block, _) in batch {
@@ -122,9 +136,39 @@ impl Delivery {
             if blocks.is_empty() {
                 self.fill(context, height - 1).await?;
             }
-            blocks.push((block.inner().bytes(), self.finals.evidence(height).await));
+            blocks.push((block.inner().bytes(), self.evidence(context, height).await));
         }
         self.hand_over(context, blocks).await
+    }
+
+    /// The evidence of a block that is about to be applied. While catching up most blocks come by their hash alone,
+    /// so that now and then it is asked for; after the block is acknowledged it could not be any more.
+    async fn evidence(&mut self, context: &impl Runtime, height: u64) -> Option<Evidence> {
+        let mut found = self.finals.evidence(height).await;
+        if found.is_none() && self.is_due() {
+            debug!(height, "asking for evidence");
+            self.finals.ask_for_evidence(height, &self.others);
+            let (pause, times) = LOOK;
+            for _ in 0..times {
+                context.sleep(pause).await;
+                found = self.finals.evidence(height).await;
+                if found.is_some() {
+                    break;
+                }
+            }
+        }
+        self.without_evidence = found
+            .as_ref()
+            .map_or(self.without_evidence.saturating_add(1), |_| 0);
+        found
+    }
+
+    /// Whether it is time to ask, or to ask again: not at every block, or a block without evidence anywhere
+    /// would hold up all after it.
+    fn is_due(&self) -> bool {
+        let again = (self.evidence_gap / 4).max(1);
+        let beyond = self.without_evidence.checked_sub(self.evidence_gap);
+        !self.others.is_empty() && beyond.is_some_and(|beyond| beyond.is_multiple_of(again))
     }
 
     /// Brings the application up to `height` from what the engine keeps.
@@ -134,9 +178,10 @@ impl Delivery {
             if applied >= height {
                 return Ok(());
             }
-            info!(
+            warn!(
                 applied,
-                height, "the application is behind the engine's own store"
+                height,
+                "the application is behind the engine's own store: an old copy? It gets the blocks again"
             );
             let mut blocks = Vec::new();
             while blocks.len() < self.max_batch && applied + (blocks.len() as u64) < height {

@@ -60,9 +60,9 @@ pub struct Engine {
     shared: Arc<Shared>,
     gossip: mpsc::Sender<Vec<u8>>,
     max_gossip_bytes: usize,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<Ended>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -108,9 +108,9 @@ impl Engine {
             shared,
             gossip,
             max_gossip_bytes,
-            stop: Some(stop),
+            stop: Mutex::new(Some(stop)),
             ended,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -155,16 +155,20 @@ impl Engine {
         }
     }
 
-    /// Stops the engine and waits until its thread has ended and the directory is free. Nothing that was
-    /// acknowledged depends on it: a kill is as good.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
+    /// Stops the engine and waits until its thread has ended, the directory is free, and the engine has let go of
+    /// the application. Nothing that was acknowledged depends on it: a kill is as good.
+    pub async fn stop(&self) {
+        drop(taken(&self.stop));
         let _ = self.stopped().await;
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = taken(&self.thread) {
             // The thread has said that it ended, so this does not wait.
             let _ = thread.join();
         }
     }
+}
+
+fn taken<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// What the configuration says, in the engine's types.
@@ -233,6 +237,7 @@ fn timing(config: &Config) -> Result<(), Error> {
         || limits.gossip_queue == 0
         || limits.gossip_rate == 0
         || limits.max_gossip_bytes == 0
+        || limits.evidence_gap == 0
     {
         return Err(Error::Config("a limit is zero"));
     }

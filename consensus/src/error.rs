@@ -30,6 +30,12 @@ pub enum Error {
     /// The application could not make final blocks durable.
     #[error("the application could not take a final block")]
     Application(#[source] AppError),
+    /// What is on the disk does not belong together: a part of it is an old copy (attack E9).
+    #[error(
+        "{0}: a part of the disk was restored from an old copy, and this validator may have cast votes that it does \
+         not know of; empty the consensus directory and start again, and it follows the chain until it is safe to vote"
+    )]
+    RolledBack(String),
     /// A part of the engine ended by itself, for instance because the disk failed.
     #[error("the consensus engine stopped: {0}")]
     Stopped(String),

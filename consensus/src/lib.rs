@@ -28,9 +28,10 @@
 //!
 //! # What is not
 //!
-//! - A directory restored from an old copy (attack E9) holds a record of votes, though not of all. The
-//!   engine cannot tell that from having been away, and votes. It counts as one of the faulty ones until its first vote
-//!   in a new view. Empty the directory instead of restoring it.
+//! - A directory restored from an old copy (attack E9) holds a record of votes, though not of all. When the
+//!   application is newer than that, or one part of the directory newer than another, the engine refuses to start
+//!   ([`Error::RolledBack`]). When everything is equally old, it cannot tell that from having been away, and votes: it
+//!   counts as one of the faulty ones until its first vote in a new view. Empty the directory instead of restoring it.
 //! - The validator set is fixed; another set is another engine with another namespace.
 //! - Messages of [`Engine::gossip`] may get lost, and those to unreachable validators do.
 //! - Clocks of validators that differ by more than 30 seconds cannot connect.
@@ -45,6 +46,7 @@ mod error;
 pub mod evidence;
 mod gossip;
 mod network;
+mod rollback;
 mod standing;
 mod store;
 #[cfg(test)]

@@ -41,6 +41,7 @@ use commonware_utils::{
     channel::{mpsc, oneshot},
     ordered::Set,
     sequence::U64,
+    vec::NonEmptyVec,
 };
 use engine_rand_core::CryptoRng;
 use futures::{
@@ -58,6 +59,7 @@ use crate::{
     error::Error,
     evidence::Evidence,
     gossip::{self, Connected},
+    rollback,
     standing::{Progress, Standing, Verdict, Witness},
     store,
 };
@@ -111,6 +113,14 @@ impl Finals {
 
     pub(crate) async fn evidence(&self, height: u64) -> Option<Evidence> {
         Evidence::of(&self.0.get_finalization(Height::new(height)).await?)
+    }
+
+    /// Asks these validators for the evidence of a height that is not acknowledged yet. Without an answer when nobody
+    /// has it.
+    pub(crate) fn ask_for_evidence(&self, height: u64, validators: &[PublicKey]) {
+        if let Ok(validators) = NonEmptyVec::try_from(validators.to_vec()) {
+            self.0.hint_finalized(Height::new(height), validators);
+        }
     }
 }
 
@@ -199,6 +209,9 @@ where
     let archives = store::open(&context, &setup.partition, &cache, setup.admission)
         .await
         .map_err(unusable)?;
+    let votes = format!("{}-votes", setup.partition);
+    let application = setup.application.as_ref();
+    rollback::check(&context, &votes, &archives, application, record.is_kept()).await?;
     let local = setup.key.public_key();
 
     // Final blocks: dissemination, order, and the application that takes them.
@@ -224,6 +237,12 @@ where
             strategy: Sequential,
         },
     );
+    let others: Vec<_> = setup
+        .participants
+        .iter()
+        .filter(|key| **key != local)
+        .cloned()
+        .collect();
     let backfill_config = backfill::Config {
         public_key: local,
         peer_provider: peers,
@@ -239,7 +258,8 @@ where
         Arc::clone(&setup.application),
         finals.clone(),
         progress.clone(),
-        setup.limits.max_batch,
+        &setup.limits,
+        others,
     );
 
     // Everything beside the votes.
@@ -311,7 +331,7 @@ where
             reporter,
             track_historical_votes: false,
             strategy: Sequential,
-            partition: format!("{}-votes", setup.partition),
+            partition: votes,
             mailbox_size: MAILBOX,
             epoch: EPOCH,
             floor: Floor::Genesis(genesis),
@@ -332,11 +352,11 @@ where
         },
     );
     setup.voting.store(verdict == Verdict::Vote, Ordering::Relaxed);
-    let votes = named(
+    let voting = named(
         "consensus",
         engine.start(channels.votes, channels.certificates, channels.views),
     );
-    let (Either::Left((end, _)) | Either::Right(((end, ..), _))) = select(votes, beside).await;
+    let (Either::Left((end, _)) | Either::Right(((end, ..), _))) = select(voting, beside).await;
     if let (End::Promoted, Some(record)) = (&end, record) {
         record.keep().await?;
     }
@@ -444,7 +464,7 @@ impl<E: Runtime> Record<E> {
     }
 }
 
-fn unusable(error: impl std::fmt::Display) -> Error {
+pub(crate) fn unusable(error: impl std::fmt::Display) -> Error {
     Error::Stopped(format!("the store cannot be used: {error}"))
 }
 

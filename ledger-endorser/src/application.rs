@@ -208,6 +208,10 @@ impl consensus::Application for Replica {
         self.ledger.store().tip().header.height
     }
 
+    fn applied_digest(&self) -> [u8; 32] {
+        self.ledger.store().tip().hash.0
+    }
+
     fn propose(&self, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, Option<Vec<u8>>> {
         let (ledger, clock) = (Arc::clone(&self.ledger), self.clock.clone());
         let deadline = Instant::now() + self.idle_block;

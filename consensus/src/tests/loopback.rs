@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{Application as _, Config, Engine, Error, Limits, Timing, VOTE_ANYWAY, Validator};
 
-const HOLD: Option<Duration> = Some(Duration::from_millis(100));
+pub(super) const HOLD: Option<Duration> = Some(Duration::from_millis(100));
 
 pub(super) fn seed(index: usize) -> [u8; 32] {
     [u8::try_from(index).unwrap() + 1; 32]
@@ -29,11 +29,11 @@ pub(super) fn public(index: usize) -> [u8; 32] {
 }
 
 /// A set of validators, each with a directory and a toy application, running or not.
-struct Network {
+pub(super) struct Network {
     chain: [u8; 32],
     addresses: Vec<SocketAddr>,
     directories: Vec<TempDir>,
-    toys: Vec<Arc<Toy>>,
+    pub(super) toys: Vec<Arc<Toy>>,
     engines: Vec<Option<Engine>>,
 }
 
@@ -58,7 +58,7 @@ impl Network {
         }
     }
 
-    fn started(chain: u8) -> Self {
+    pub(super) fn started(chain: u8) -> Self {
         let mut network = Self::new(chain);
         (0..4).for_each(|index| network.start_new(index));
         network
@@ -76,7 +76,7 @@ impl Network {
         std::fs::write(directory.join(VOTE_ANYWAY), b"").unwrap();
     }
 
-    fn config(&self, index: usize) -> Config {
+    pub(super) fn config(&self, index: usize) -> Config {
         Config {
             directory: self.directories[index].path().join("consensus"),
             listen: self.addresses[index],
@@ -98,16 +98,16 @@ impl Network {
         }
     }
 
-    fn start(&mut self, index: usize) {
+    pub(super) fn start(&mut self, index: usize) {
         let engine = Engine::start(self.config(index), self.toys[index].clone()).unwrap();
         self.engines[index] = Some(engine);
     }
 
-    fn stop(&mut self, index: usize) {
+    pub(super) fn stop(&mut self, index: usize) {
         block_on(self.engines[index].take().unwrap().stop());
     }
 
-    fn engine(&self, index: usize) -> &Engine {
+    pub(super) fn engine(&self, index: usize) -> &Engine {
         self.engines[index].as_ref().unwrap()
     }
 
@@ -123,7 +123,7 @@ impl Network {
     }
 
     /// Submits at one, and waits until all that run have it in a final block.
-    fn commit(&self, index: usize, string: &[u8]) {
+    pub(super) fn commit(&self, index: usize, string: &[u8]) {
         self.submit(index, string);
         for (toy, _) in self.running() {
             toy.wait("a string is final", |toy| toy.has(string));
@@ -138,7 +138,7 @@ impl Network {
     }
 
     /// No two have different blocks at one height.
-    fn assert_one_chain(&self) {
+    pub(super) fn assert_one_chain(&self) {
         let chains: Vec<_> = self.toys.iter().map(|toy| toy.chain()).collect();
         for pair in chains.windows(2) {
             for (a, b) in pair[0].iter().zip(&pair[1]) {
@@ -420,6 +420,10 @@ fn a_configuration_that_cannot_work_is_refused() {
     ));
     assert!(matches!(
         start(|config| config.limits.max_batch = 0),
+        Error::Config(_)
+    ));
+    assert!(matches!(
+        start(|config| config.limits.evidence_gap = 0),
         Error::Config(_)
     ));
     assert!(matches!(

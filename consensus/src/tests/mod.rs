@@ -3,5 +3,6 @@
 mod evidence;
 mod loopback;
 mod processes;
+mod rollback;
 mod simulated;
 mod toy;

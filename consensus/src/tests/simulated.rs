@@ -31,6 +31,8 @@ use crate::{
 };
 
 const COUNT: usize = 4;
+/// Small, so that a short chain is long enough.
+const EVIDENCE_GAP: u64 = 2;
 const ADMISSION: Admission = Admission {
     inspect: toy::inspect,
     max_bytes: 1 << 20,
@@ -207,7 +209,10 @@ fn setup(keys: &[PrivateKey], index: usize, toy: Arc<Toy>, partition: String) ->
         vote_namespace: vote_namespace(b"simulation"),
         genesis: ADMISSION.admit(toy::genesis().into()).unwrap(),
         admission: ADMISSION,
-        limits: Limits::default(),
+        limits: Limits {
+            evidence_gap: EVIDENCE_GAP,
+            ..Limits::default()
+        },
         timing: Timing::default(),
         partition,
         application: toy,
@@ -273,6 +278,30 @@ fn no_seed_forks_the_chain_or_stops_it() {
     for seed in 0..24 {
         simulate(seed, hard_times);
     }
+}
+
+#[test]
+fn one_that_catches_up_never_misses_evidence_for_long() {
+    simulate(3, |context| async {
+        let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+        simulation.start_all();
+        simulation.advance(3).await;
+        simulation.crash(3).await;
+        let missed = simulation.toys[3].applied_height();
+        while simulation.highest() < missed + 200 {
+            simulation.pass(Duration::from_secs(1)).await;
+        }
+        simulation.start(3);
+        simulation.advance(3).await;
+        let longest = |toy: &Toy| {
+            let chain = toy.chain();
+            let runs = chain.split(|(_, evidence)| evidence.is_some());
+            runs.map(<[_]>::len).max().unwrap_or(0) as u64
+        };
+        // Those who voted have evidence of about every block.
+        assert!(longest(&simulation.toys[0]) <= 1);
+        assert!(longest(&simulation.toys[3]) <= EVIDENCE_GAP);
+    });
 }
 
 #[test]

@@ -213,6 +213,10 @@ impl Application for Toy {
         self.state().chain.len() as u64
     }
 
+    fn applied_digest(&self) -> [u8; 32] {
+        self.tip(&[]).digest
+    }
+
     fn propose(&self, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, Option<Vec<u8>>> {
         Box::pin(async move {
             let arrived = self.arrived.notified();

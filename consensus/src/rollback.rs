@@ -1,0 +1,95 @@
+//! Whether what is on the disk belongs together: an old copy of a part of it is noticed at the start (attack E9).
+//!
+//! A validator makes things durable in this order: its votes and the certificates it sees, in the record of votes; then a
+//! final block, in the archives; then the same block, in the application. So whatever was killed at whatever time,
+//!
+//! - the archives hold the newest block of the application, and
+//! - the record of votes reaches the view of the newest certificate in the archives.
+//!
+//! Where one of these is not so, the later part was kept and the earlier one was replaced by an old copy, with which this
+//! validator could vote a second time in views that it has voted in. An application that is behind the
+//! archives is only given its blocks again.
+//!
+//! What this cannot notice: a copy in which all parts are of the same age, which looks like having been away; and
+//! votes cut off the record that were cast after its newest certificate.
+
+use commonware_consensus::{
+    Viewable as _,
+    types::{Height, View},
+};
+use commonware_storage::archive::{Archive as _, Identifier};
+
+use crate::{
+    application::Application,
+    error::Error,
+    store::Archives,
+    validator::{Runtime, unusable},
+};
+
+/// Refuses a disk with an old part. Without votes nothing can be voted twice: then only a chain that is another is
+/// refused.
+pub(crate) async fn check<E: Runtime>(
+    context: &E,
+    votes: &str,
+    archives: &Archives<E>,
+    application: &dyn Application,
+    has_voted: bool,
+) -> Result<(), Error> {
+    let height = application.applied_height();
+    if height > 0 {
+        match digest(archives, height).await? {
+            Some(digest) if digest == application.applied_digest() => {}
+            Some(_) => {
+                return Err(Error::RolledBack(format!(
+                    "the consensus directory and the application hold different blocks at height {height}"
+                )));
+            }
+            None if has_voted => {
+                return Err(Error::RolledBack(format!(
+                    "the application has block {height}, and the consensus directory does not"
+                )));
+            }
+            None => {}
+        }
+    }
+    if has_voted
+        && let Some(certified) = certified(archives).await?
+        && newest_view(context, votes).await? < certified.get()
+    {
+        return Err(Error::RolledBack(format!(
+            "the consensus directory has a final block of view {certified}, and its record of votes ends before"
+        )));
+    }
+    Ok(())
+}
+
+/// The hash of the block that the archives hold at this height.
+async fn digest<E: Runtime>(archives: &Archives<E>, height: u64) -> Result<Option<[u8; 32]>, Error> {
+    use commonware_cryptography::Digestible as _;
+    let block = archives.blocks.get(Identifier::Index(height)).await;
+    Ok(block.map_err(unusable)?.map(|block| block.digest().0))
+}
+
+/// The view of the newest certificate in the archives.
+async fn certified<E: Runtime>(archives: &Archives<E>) -> Result<Option<View>, Error> {
+    let Some(newest) = archives.certificates.last_index().map(Height::new) else {
+        return Ok(None);
+    };
+    let certificate = archives.certificates.get(Identifier::Index(newest.get())).await;
+    Ok(certificate
+        .map_err(unusable)?
+        .map(|certificate| certificate.view()))
+}
+
+/// The newest view with anything in the record of votes, which has one file for each; 0 when it is empty.
+async fn newest_view<E: Runtime>(context: &E, votes: &str) -> Result<u64, Error> {
+    let names = match context.scan(votes).await {
+        Ok(names) => names,
+        Err(commonware_runtime::Error::PartitionMissing(_)) => Vec::new(),
+        Err(error) => return Err(unusable(error)),
+    };
+    let views = names
+        .iter()
+        .filter_map(|name| Some(u64::from_be_bytes(name.as_slice().try_into().ok()?)));
+    Ok(views.max().unwrap_or(0))
+}
