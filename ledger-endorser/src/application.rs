@@ -8,21 +8,16 @@ use std::{future::Future, sync::Arc, time::Duration};
 use consensus::{AppError, BlockBytes, BoxFuture, Evidence, Finalized};
 use golden_record::{Block, BlockError, ExecuteError, FinalityEvidence, TimeError, check_time};
 use threshold::signature::Signature;
-use tokio::{runtime::Handle, sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{runtime::Handle, task::JoinSet, time::Instant};
 
 use crate::{
     clock::Clock,
+    inbox::Inbox,
     ledger::{Ledger, LedgerError},
 };
 
-/// Gossip messages that wait to be looked at; more are dropped.
-const INBOX: usize = 64;
-
 /// How long to wait for the ground to come, or the clock, before looking again.
 const RETRY: Duration = Duration::from_millis(20);
-
-/// A gossip message and its sender's validator key.
-pub type Received = ([u8; 32], Vec<u8>);
 
 /// The state machine that the engine replicates.
 ///
@@ -33,7 +28,7 @@ pub struct Replica {
     clock: Clock,
     runtime: Handle,
     idle_block: Duration,
-    inbox: mpsc::Sender<Received>,
+    inbox: Arc<Inbox>,
 }
 
 /// What becomes of a proposal.
@@ -46,26 +41,23 @@ enum Verdict {
 }
 
 impl Replica {
-    /// An application over a ledger, and the gossip that it receives. An empty block is held back for
-    /// `idle_block`.
+    /// An application over a ledger, which puts the gossip that it receives into the inbox. An empty block is held back
+    /// for `idle_block`.
     #[must_use]
     pub fn new(
         ledger: Arc<Ledger>,
         clock: Clock,
         runtime: Handle,
         idle_block: Duration,
-    ) -> (Self, mpsc::Receiver<Received>) {
-        let (inbox, received) = mpsc::channel(INBOX);
-        (
-            Self {
-                ledger,
-                clock,
-                runtime,
-                idle_block,
-                inbox,
-            },
-            received,
-        )
+        inbox: Arc<Inbox>,
+    ) -> Self {
+        Self {
+            ledger,
+            clock,
+            runtime,
+            idle_block,
+            inbox,
+        }
     }
 
     /// Runs on this crate's runtime, and ends when the engine loses interest.
@@ -148,14 +140,18 @@ fn judge(ledger: &Ledger, clock: &Clock, block: &[u8], ancestry: &[BlockBytes]) 
     let Ok(header) = Block::inspect(block) else {
         return Verdict::Invalid;
     };
-    if header.height <= ledger.store().tip().header.height {
-        // Decided meanwhile; a vote for it is of no use any more.
-        return Verdict::Invalid;
-    }
     let ground = match ledger.ground(ancestry) {
         Ok(ground) => ground,
         Err(error) => return verdict_of(&error),
     };
+    if header.height <= ground.final_height() {
+        // Decided meanwhile. The state has moved on, so that only the decision says anything about the block.
+        return match ground.decided(&header) {
+            Ok(Some(true)) => Verdict::Valid,
+            Ok(Some(false)) => Verdict::Invalid,
+            Ok(None) | Err(_) => Verdict::Later,
+        };
+    }
     match check_time(
         ground.parent(),
         header.time_ms,
@@ -244,6 +240,6 @@ impl consensus::Application for Replica {
 
     fn received(&self, from: [u8; 32], message: Vec<u8>) {
         // Gossip only saves time; when there is too much of it, it is dropped.
-        let _ = self.inbox.try_send((from, message));
+        let _ = self.inbox.put(from, message);
     }
 }

@@ -68,12 +68,20 @@ pub struct Limits {
     pub author_transactions: usize,
     /// Bytes of transactions of one author waiting for a block.
     pub author_bytes: usize,
+    /// Transactions of one tenant's admin and users together waiting for a block.
+    pub tenant_transactions: usize,
+    /// Bytes of transactions of one tenant's admin and users together waiting for a block.
+    pub tenant_bytes: usize,
+    /// Transactions a second that are taken from one fellow endorser's gossip, on average; the rest is left unread.
+    pub gossip_per_second: u32,
+    /// And at once after a rest.
+    pub gossip_burst: u32,
     /// Transactions in one proposed block.
     pub block_transactions: usize,
     /// Bytes of transactions in one proposed block.
     pub block_bytes: usize,
     /// A proposed block's time is at least this much after its parent's, so that blocks get larger under load
-    /// rather than more. Well below the engine's leader timeout of 750 ms.
+    /// rather than more. Well below the engine's leader timeout of 1,250 ms.
     pub block_interval_ms: u64,
     /// How far ahead of this endorser's clock a proposed block's time may be.
     pub clock_skew_ms: u64,
@@ -95,6 +103,10 @@ impl Default for Limits {
             mempool_bytes: 32 << 20,
             author_transactions: 2_000,
             author_bytes: 8 << 20,
+            tenant_transactions: 2_500,
+            tenant_bytes: 8 << 20,
+            gossip_per_second: 2_000,
+            gossip_burst: 4_000,
             block_transactions: 1_000,
             block_bytes: 1 << 20,
             block_interval_ms: 25,

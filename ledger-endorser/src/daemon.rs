@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -26,12 +26,13 @@ use tonic::service::Routes;
 
 use crate::{
     Config,
-    application::{Received, Replica},
+    application::Replica,
     approve::Certifier,
     clock::Clock,
     config::MAX_CERTIFICATE_LIFETIME_S,
     gossip::{self, Outbox},
     grpc::Endorser,
+    inbox::Inbox,
     intake::Intake,
     ledger::{self, Ledger},
     metrics::Metrics,
@@ -41,6 +42,10 @@ use crate::{
 
 /// How often readiness and gauges are brought up to date.
 const PULSE: Duration = Duration::from_millis(500);
+
+/// How long a stop waits until nobody uses the store any more. Requests that are cut off end at once; this is for what
+/// computes or writes.
+const CLOSING: Duration = Duration::from_secs(15);
 
 /// The condition of readiness.
 const FINAL_BLOCK: &str = "final-block";
@@ -97,17 +102,19 @@ pub async fn run_with_clock(
     let (outbox, outgoing) = Outbox::new();
     let intake = Arc::new(Intake::new(Arc::clone(&ledger), outbox, clock.clone()));
     let timing = consensus::Timing::default();
-    let (replica, incoming) = Replica::new(
+    let inbox = Arc::new(Inbox::default());
+    let replica = Replica::new(
         Arc::clone(&ledger),
         clock.clone(),
         Handle::current(),
         timing.idle_block,
+        Arc::clone(&inbox),
     );
     let engine = start_engine(&config, &genesis, &keys, validators, timing, replica)?;
 
     let readiness = Readiness::new();
     readiness.unmet(FINAL_BLOCK, "starting");
-    let tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, incoming);
+    let tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, inbox);
     let stopped = tasks.stopped();
     tokio::spawn(operations.serve(registry, readiness, stopped));
 
@@ -120,15 +127,25 @@ pub async fn run_with_clock(
     );
     let connected = Arc::clone(&engine);
     let peers = Arc::new(move || connected.peers().len());
-    let endorser = Endorser::new(organisation, ledger, intake, certifier, clock, peers);
+    let endorser = Endorser::new(organisation, Arc::clone(&ledger), intake, certifier, clock, peers);
     service::notify::ready();
     let result = serve(endorser, listener, &engine, stop).await;
     service::notify::stopping();
-    tasks.stop().await;
-    if let Ok(engine) = Arc::try_unwrap(engine) {
-        engine.stop().await;
-    }
+    close(ledger, tasks, &engine).await;
     result
+}
+
+/// Ends what still runs, and waits until the store is free: who starts again at once must find it so.
+async fn close(ledger: Arc<Ledger>, tasks: Tasks, engine: &Engine) {
+    let closed = ledger.store().closed();
+    // Requests that outlived the drain time wait for nothing any more.
+    ledger.waiters().close();
+    tasks.stop().await;
+    engine.stop().await;
+    drop(ledger);
+    if tokio::time::timeout(CLOSING, closed).await.is_err() {
+        tracing::warn!("something still uses the store; it is free when this process has ended");
+    }
 }
 
 /// Serves until told to stop, or consensus ends by itself.
@@ -314,7 +331,7 @@ impl Tasks {
         readiness: &Readiness,
         clock: &Clock,
         outgoing: tokio::sync::mpsc::Receiver<Arc<[u8]>>,
-        incoming: tokio::sync::mpsc::Receiver<Received>,
+        inbox: Arc<Inbox>,
     ) -> Self {
         let mut tasks = Self {
             stop: watch::Sender::new(false),
@@ -327,7 +344,7 @@ impl Tasks {
             move |message| sender.gossip(message),
             stopped,
         ));
-        tasks.run(receive(Arc::clone(intake), incoming));
+        tasks.run(receive(Arc::clone(intake), inbox));
         tasks.run(pulse(
             Arc::clone(ledger),
             Arc::clone(engine),
@@ -365,9 +382,12 @@ impl Tasks {
     }
 }
 
-async fn receive(intake: Arc<Intake>, mut incoming: tokio::sync::mpsc::Receiver<Received>) {
-    while let Some((from, message)) = incoming.recv().await {
-        intake.receive(&from, &message);
+async fn receive(intake: Arc<Intake>, inbox: Arc<Inbox>) {
+    loop {
+        let (from, message) = inbox.next().await;
+        intake.receive(&from, &message, Instant::now());
+        // Each message may take a while, and there may always be another.
+        tokio::task::yield_now().await;
     }
 }
 

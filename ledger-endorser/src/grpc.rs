@@ -102,7 +102,7 @@ impl Endorser {
             return Err(Failure::NotARead);
         }
         // Before looking anywhere, or it could become final in between unnoticed.
-        let committed = self.ledger.waiters().wait_for(id);
+        let committed = self.ledger.waiters().wait_for(id).ok_or(Failure::Crowded)?;
         // A reader gives its request to every endorser: passing it on at once would only double the work.
         match self.intake.submit(transaction, &id, bytes, !reads_only)? {
             Taken::Committed => self.find(id)?.ok_or(Failure::NotFound("transaction")),
@@ -130,10 +130,19 @@ impl Endorser {
         let mut again = tokio::time::interval_at(tokio::time::Instant::now() + first, REPEAT);
         loop {
             tokio::select! {
-                committed = &mut committed => return committed.map_err(|_| Failure::Expired),
+                committed = &mut committed => return committed.map_err(|_| self.given_up()),
                 () = &mut deadline => return Err(Failure::Deadline(deadline_ms)),
                 _ = again.tick() => self.intake.repeat(&id),
             }
+        }
+    }
+
+    /// Why nobody waits for a transaction any more.
+    fn given_up(&self) -> Failure {
+        if self.ledger.waiters().is_closed() {
+            Failure::Stopping
+        } else {
+            Failure::Expired
         }
     }
 

@@ -5,11 +5,15 @@ mod pending;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use crate::{
     config::Limits,
-    mempool::{Mempool, MempoolLimits},
+    mempool::{Mempool, MempoolLimits, Room},
     metrics::{Metrics, OutcomeLabel},
     store::{FinalBlock, Snapshot, Store, StoreError},
     waiters::{Committed, Waiters},
@@ -74,6 +78,27 @@ impl Ground {
             .map_or(self.snapshot.newest(), |pending| pending.block.header())
     }
 
+    /// Whether the block with this header is the one that is final at its height, in this very view of the store.
+    /// Nothing when the height is not final, or the block was forgotten.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn decided(&self, header: &Header) -> Result<Option<bool>, StoreError> {
+        let is_final = header.height <= self.snapshot.newest().height;
+        let found = if is_final {
+            self.snapshot.header(header.height)?
+        } else {
+            None
+        };
+        Ok(found.map(|found| found == *header))
+    }
+
+    /// The height of the newest block that is final in this view of the store.
+    #[must_use]
+    pub fn final_height(&self) -> u64 {
+        self.snapshot.newest().height
+    }
+
     fn state(&self) -> Overlay<'_> {
         Overlay::new(
             &self.snapshot,
@@ -100,6 +125,8 @@ pub struct Ledger {
     mempool: Mempool,
     waiters: Waiters,
     pending: PendingBlocks,
+    /// Held while final blocks are applied: an engine that starts again may give some a second time.
+    applying: Mutex<()>,
     metrics: Metrics,
     limits: Limits,
 }
@@ -108,18 +135,14 @@ impl Ledger {
     /// A replica over its store.
     #[must_use]
     pub fn new(genesis: Genesis, store: Store, limits: Limits, metrics: Metrics) -> Self {
-        let mempool = Mempool::new(MempoolLimits {
-            transactions: limits.mempool_transactions,
-            bytes: limits.mempool_bytes,
-            author_transactions: limits.author_transactions,
-            author_bytes: limits.author_bytes,
-        });
+        let mempool = Mempool::new(mempool_limits(&limits, genesis.organisations().len()));
         let ledger = Self {
             genesis,
             store,
             mempool,
             waiters: Waiters::default(),
             pending: PendingBlocks::default(),
+            applying: Mutex::default(),
             metrics,
             limits,
         };
@@ -222,7 +245,12 @@ impl Ledger {
     /// nothing about the block.
     pub fn check(&self, bytes: &[u8], ground: &Ground) -> Result<(), LedgerError> {
         let header = Block::inspect(bytes).map_err(BlockError::from)?;
-        if header.parent != ground.parent().hash() {
+        let parent = ground.parent();
+        if Some(header.height) != parent.height.checked_add(1) {
+            // Not the block's fault: the ground is not the one right below it.
+            return Err(LedgerError::Ancestry);
+        }
+        if header.parent != parent.hash() {
             return Err(BlockError::WrongParent.into());
         }
         self.executed(&header, bytes, ground).map(drop)
@@ -281,6 +309,7 @@ impl Ledger {
     /// When a block does not hold, although it is final, or the store fails: then this endorser must stop.
     pub fn apply(&self, blocks: Vec<(Arc<[u8]>, Option<FinalityEvidence>)>) -> Result<(), LedgerError> {
         let started = Instant::now();
+        let _applying = self.applying.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ground = self.ground(&[])?;
         let mut batch = Vec::with_capacity(blocks.len());
         for (bytes, evidence) in blocks {
@@ -369,6 +398,29 @@ impl Ledger {
         self.metrics
             .mempool_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// What waits because one fellow endorser has passed it on gets that one's part of the pool and no more.
+fn mempool_limits(limits: &Limits, endorsers: usize) -> MempoolLimits {
+    let of_one = |all: usize| all / endorsers.max(1);
+    MempoolLimits {
+        pool: Room {
+            transactions: limits.mempool_transactions,
+            bytes: limits.mempool_bytes,
+        },
+        author: Room {
+            transactions: limits.author_transactions,
+            bytes: limits.author_bytes,
+        },
+        tenant: Room {
+            transactions: limits.tenant_transactions,
+            bytes: limits.tenant_bytes,
+        },
+        peer: Room {
+            transactions: of_one(limits.mempool_transactions),
+            bytes: of_one(limits.mempool_bytes),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! Replicate the golden record by consensus, and issue approval certificates from it.
 //!
-//! A client's transaction goes through [`intake`] into the [`mempool`], to the fellow endorsers by [`gossip`],
+//! A client's transaction goes through [`intake`] into the [`mempool`], to the fellow endorsers by [`gossip`] and their [`inbox`],
 //! through consensus as [`application`] of the engine into the [`ledger`] and, durable, into the [`store`]; whoever
 //! waits for it is woken then and not before. [`approve`] makes certificates from what is durable and from nothing
 //! else. [`grpc`] is what clients see, [`access`] who sees what.
@@ -13,6 +13,7 @@ pub mod config;
 pub mod daemon;
 pub mod gossip;
 pub mod grpc;
+pub mod inbox;
 pub mod intake;
 pub mod ledger;
 pub mod mempool;

@@ -1,4 +1,5 @@
-//! The transactions that wait for a block: checked once, held once, bounded as a whole and for each author.
+//! The transactions that wait for a block: checked once, held once, bounded as a whole and for each author, each
+//! tenant and each fellow endorser that passes them on, so that none of these can keep the others out.
 
 #[cfg(test)]
 mod tests;
@@ -9,24 +10,61 @@ use std::{
 };
 
 use golden_record::{TransactionDigest, TxId, VerifiedTransaction};
-use threshold::signature::PublicKey;
+use threshold::name::Name;
 use tokio::sync::Notify;
 
 /// How many ids of committed transactions are remembered, so that gossip which arrives late does not bring
 /// them back.
 const REMEMBERED: usize = 16_384;
 
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Transactions.
+    pub transactions: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
 /// The bounds of a [`Mempool`].
 #[derive(Clone, Copy, Debug)]
 pub struct MempoolLimits {
-    /// Transactions in all.
-    pub transactions: usize,
-    /// Bytes in all.
-    pub bytes: usize,
-    /// Transactions of one author.
-    pub author_transactions: usize,
-    /// Bytes of one author.
-    pub author_bytes: usize,
+    /// In all.
+    pub pool: Room,
+    /// Of one author.
+    pub author: Room,
+    /// Of one tenant's admin and users together.
+    pub tenant: Room,
+    /// Of what one fellow endorser has passed on.
+    pub peer: Room,
+}
+
+/// In whose room a transaction waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its author's key.
+    pub author: [u8; 32],
+    /// The tenant that the author belongs to; none for organisations' admins and coordinators.
+    pub tenant: Option<Name>,
+    /// The fellow endorser that has passed it on; none when a client gave it to this one.
+    pub peer: Option<[u8; 32]>,
+}
+
+/// One of those whose room is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum One {
+    Author([u8; 32]),
+    Tenant(Name),
+    Peer([u8; 32]),
+}
+
+impl Holder {
+    fn each(&self) -> impl Iterator<Item = One> {
+        let tenant = self.tenant.clone().map(One::Tenant);
+        [Some(One::Author(self.author)), tenant, self.peer.map(One::Peer)]
+            .into_iter()
+            .flatten()
+    }
 }
 
 /// Why a transaction was not taken.
@@ -36,8 +74,14 @@ pub enum Full {
     #[error("too many transactions are waiting")]
     Pool,
     /// Too many of this author wait already.
-    #[error("too many transactions of this author are waiting")]
+    #[error("too many transactions of this author are waiting; wait until some are final")]
     Author,
+    /// Too many of this author's tenant wait already.
+    #[error("too many transactions of this tenant are waiting; wait until some are final")]
+    Tenant,
+    /// Too many wait already that the same fellow endorser has passed on.
+    #[error("too many transactions of one fellow endorser are waiting")]
+    Peer,
 }
 
 /// What became of a transaction that was offered.
@@ -58,15 +102,13 @@ pub struct Pending {
     pub transaction: VerifiedTransaction,
     /// Its canonical bytes, as they are gossiped.
     pub bytes: Arc<[u8]>,
+    /// In whose room it waits.
+    pub holder: Holder,
 }
 
 impl Pending {
     fn id(&self) -> TxId {
         self.transaction.id()
-    }
-
-    fn author(&self) -> PublicKey {
-        self.transaction.transaction().author
     }
 }
 
@@ -83,7 +125,7 @@ struct Inner {
     places: HashMap<TxId, u64>,
     /// What waits, by the digest of its bytes: a copy is recognised before it is parsed.
     digests: HashMap<TransactionDigest, u64>,
-    authors: HashMap<PublicKey, Share>,
+    shares: HashMap<One, Share>,
     bytes: usize,
     arrivals: u64,
     committed: HashSet<TxId>,
@@ -127,7 +169,7 @@ impl Mempool {
     /// Takes a transaction whose signatures and admission have been checked.
     ///
     /// # Errors
-    /// [`Full`], for the pool as a whole or this author.
+    /// [`Full`].
     pub fn insert(&self, pending: Pending) -> Result<Inserted, Full> {
         let mut inner = self.inner();
         if inner.places.contains_key(&pending.id()) {
@@ -136,11 +178,19 @@ impl Mempool {
         if inner.committed.contains(&pending.id()) {
             return Ok(Inserted::Committed);
         }
-        inner.check_room(&self.limits, &pending)?;
+        inner.check_room(&self.limits, &pending.holder, pending.bytes.len())?;
         inner.add(pending);
         drop(inner);
         self.arrived.notify_waiters();
         Ok(Inserted::New)
+    }
+
+    /// Whether there would be room, to be asked before a transaction is looked at more closely.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn check_room(&self, holder: &Holder, bytes: usize) -> Result<(), Full> {
+        self.inner().check_room(&self.limits, holder, bytes)
     }
 
     /// Whether the transaction waits here, or was committed lately.
@@ -239,16 +289,23 @@ impl Mempool {
 }
 
 impl Inner {
-    fn check_room(&self, limits: &MempoolLimits, pending: &Pending) -> Result<(), Full> {
-        let size = pending.bytes.len();
-        if self.queue.len() >= limits.transactions || self.bytes + size > limits.bytes {
+    fn check_room(&self, limits: &MempoolLimits, holder: &Holder, size: usize) -> Result<(), Full> {
+        let is_full = |room: &Room, transactions: usize, bytes: usize| {
+            transactions >= room.transactions || bytes + size > room.bytes
+        };
+        if is_full(&limits.pool, self.queue.len(), self.bytes) {
             return Err(Full::Pool);
         }
-        let Some(share) = self.authors.get(&pending.author()) else {
-            return Ok(());
-        };
-        if share.transactions >= limits.author_transactions || share.bytes + size > limits.author_bytes {
-            return Err(Full::Author);
+        for one in holder.each() {
+            let (room, full) = match one {
+                One::Author(_) => (&limits.author, Full::Author),
+                One::Tenant(_) => (&limits.tenant, Full::Tenant),
+                One::Peer(_) => (&limits.peer, Full::Peer),
+            };
+            let share = self.shares.get(&one);
+            if share.is_some_and(|share| is_full(room, share.transactions, share.bytes)) {
+                return Err(full);
+            }
         }
         Ok(())
     }
@@ -257,9 +314,11 @@ impl Inner {
         let place = self.arrivals;
         self.arrivals += 1;
         let size = pending.bytes.len();
-        let share = self.authors.entry(pending.author()).or_default();
-        share.transactions += 1;
-        share.bytes += size;
+        for one in pending.holder.each() {
+            let share = self.shares.entry(one).or_default();
+            share.transactions += 1;
+            share.bytes += size;
+        }
         self.bytes += size;
         self.places.insert(pending.id(), place);
         self.digests.insert(*pending.transaction.digest(), place);
@@ -273,11 +332,13 @@ impl Inner {
         let size = pending.bytes.len();
         self.digests.remove(pending.transaction.digest());
         self.bytes -= size;
-        if let Some(share) = self.authors.get_mut(&pending.author()) {
-            share.transactions -= 1;
-            share.bytes -= size;
-            if share.transactions == 0 {
-                self.authors.remove(&pending.author());
+        for one in pending.holder.each() {
+            if let Some(share) = self.shares.get_mut(&one) {
+                share.transactions -= 1;
+                share.bytes -= size;
+                if share.transactions == 0 {
+                    self.shares.remove(&one);
+                }
             }
         }
     }

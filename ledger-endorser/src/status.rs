@@ -39,6 +39,12 @@ pub enum Failure {
     /// The transaction expired before it became final.
     #[error("the transaction expired before it became final; it will not enter the chain")]
     Expired,
+    /// This endorser stops while the transaction waits. It may yet become final.
+    #[error("this endorser is stopping; ask another one with the same transaction")]
+    Stopping,
+    /// Too many wait for the same transaction.
+    #[error("too many wait for this transaction here; ask again later with the same transaction")]
+    Crowded,
     /// The transaction did not become final in time. It may yet.
     #[error("not final within {0} ms; ask again with the same transaction")]
     Deadline(u64),
@@ -73,6 +79,8 @@ impl Failure {
             Self::Refused(refused) => refused.code(),
             Self::Expired | Self::Approve(ApproveError::Expired) => "expired",
             Self::Deadline(_) => "not_final_in_time",
+            Self::Stopping => "stopping",
+            Self::Crowded => "too_many_wait",
             Self::Approve(ApproveError::NotApproved) => "not_approved",
             Self::Stale(_) => "stale",
             Self::NoEvidence => "no_evidence_yet",
@@ -83,7 +91,9 @@ impl Failure {
     fn grpc_code(&self) -> Code {
         match self {
             Self::NoKey => Code::Unauthenticated,
-            Self::OverRate(_) | Self::Refused(Refused::Full(Full::Author)) => Code::ResourceExhausted,
+            Self::OverRate(_) | Self::Crowded | Self::Refused(Refused::Full(Full::Author | Full::Tenant)) => {
+                Code::ResourceExhausted
+            }
             Self::Forbidden => Code::PermissionDenied,
             Self::NotFound(_) => Code::NotFound,
             Self::Field(_) | Self::NotARead => Code::InvalidArgument,
@@ -92,7 +102,10 @@ impl Failure {
                 Code::FailedPrecondition
             }
             Self::Deadline(_) => Code::DeadlineExceeded,
-            Self::Refused(Refused::Full(Full::Pool)) | Self::Stale(_) | Self::NoEvidence => Code::Unavailable,
+            Self::Refused(Refused::Full(Full::Pool | Full::Peer))
+            | Self::Stale(_)
+            | Self::Stopping
+            | Self::NoEvidence => Code::Unavailable,
             Self::Approve(_) | Self::Store(_) | Self::State(_) | Self::Refused(Refused::Store(_)) => {
                 Code::Internal
             }

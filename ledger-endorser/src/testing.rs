@@ -11,7 +11,7 @@ use crate::{
     common::{ORGANISATIONS, World},
     config::Limits,
     ledger::{Ledger, inspect},
-    mempool::Pending,
+    mempool::{Holder, Pending},
     metrics::Metrics,
     store::Store,
 };
@@ -29,14 +29,23 @@ pub(crate) fn ledger(world: &World) -> Ledger {
 }
 
 pub(crate) fn ledger_over(world: &World, store: Store) -> Ledger {
+    ledger_within(world, store, Limits::default())
+}
+
+fn ledger_within(world: &World, store: Store, limits: Limits) -> Ledger {
     let metrics = Metrics::new(&mut Registry::default());
-    Ledger::new(world.genesis.clone(), store, Limits::default(), metrics)
+    Ledger::new(world.genesis.clone(), store, limits, metrics)
 }
 
 pub(crate) fn pending(transaction: &Transaction) -> Pending {
     Pending {
         transaction: VerifiedTransaction::verify(transaction.clone()).unwrap(),
         bytes: transaction.to_bytes().into(),
+        holder: Holder {
+            author: transaction.author.to_bytes(),
+            tenant: None,
+            peer: None,
+        },
     }
 }
 
@@ -67,7 +76,11 @@ pub(crate) fn commit(ledger: &Ledger, transactions: &[Transaction], time_ms: u64
 
 /// A ledger on which the foundation of a read is laid, one block for each transaction.
 pub(crate) fn founded(world: &World) -> Ledger {
-    let ledger = ledger(world);
+    founded_within(world, Limits::default())
+}
+
+pub(crate) fn founded_within(world: &World, limits: Limits) -> Ledger {
+    let ledger = ledger_within(world, store(world), limits);
     for transaction in world.foundation() {
         commit(&ledger, &[transaction], world.now_ms);
     }

@@ -92,37 +92,61 @@ impl Committed {
     }
 }
 
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: HashMap<TxId, Vec<oneshot::Sender<Committed>>>,
+    closed: bool,
+}
+
 /// Who waits for which transaction.
 #[derive(Debug, Default)]
-pub struct Waiters(Mutex<HashMap<TxId, Vec<oneshot::Sender<Committed>>>>);
+pub struct Waiters(Mutex<Inner>);
 
 /// The most that wait for one transaction; it is the endorsers' clients that ask, not the public.
 const MAX_PER_TRANSACTION: usize = 64;
 
 impl Waiters {
-    fn inner(&self) -> MutexGuard<'_, HashMap<TxId, Vec<oneshot::Sender<Committed>>>> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits from now on. The receiver fails when the transaction has expired, or too many wait for it.
+    /// Waits from now on. The receiver fails when the transaction has expired, or nobody can wait any more. Nothing when
+    /// too many wait for it.
     ///
     /// Look into the store after calling this, or the transaction may have become final in between.
     #[must_use]
-    pub fn wait_for(&self, id: TxId) -> oneshot::Receiver<Committed> {
+    pub fn wait_for(&self, id: TxId) -> Option<oneshot::Receiver<Committed>> {
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.inner();
-        let waiting = inner.entry(id).or_default();
+        if inner.closed {
+            return Some(receiver);
+        }
+        let waiting = inner.waiting.entry(id).or_default();
         // Whoever has gone away since makes room.
         waiting.retain(|sender| !sender.is_closed());
-        if waiting.len() < MAX_PER_TRANSACTION {
-            waiting.push(sender);
+        if waiting.len() >= MAX_PER_TRANSACTION {
+            return None;
         }
-        receiver
+        waiting.push(sender);
+        Some(receiver)
+    }
+
+    /// Lets all who wait fail, now and from now on: this endorser stops.
+    pub fn close(&self) {
+        let mut inner = self.inner();
+        inner.closed = true;
+        inner.waiting.clear();
+    }
+
+    /// Whether nobody can wait any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner().closed
     }
 
     /// Tells who waits.
     pub fn wake(&self, committed: &Committed) {
-        let Some(waiting) = self.inner().remove(&committed.id) else {
+        let Some(waiting) = self.inner().waiting.remove(&committed.id) else {
             return;
         };
         for sender in waiting {
@@ -133,12 +157,12 @@ impl Waiters {
 
     /// Lets those who wait for it fail.
     pub fn give_up(&self, id: &TxId) {
-        self.inner().remove(id);
+        self.inner().waiting.remove(id);
     }
 
     /// Forgets those who have gone away.
     pub fn sweep(&self) {
-        self.inner().retain(|_, waiting| {
+        self.inner().waiting.retain(|_, waiting| {
             waiting.retain(|sender| !sender.is_closed());
             !waiting.is_empty()
         });
@@ -147,12 +171,12 @@ impl Waiters {
     /// For how many transactions somebody waits.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner().len()
+        self.inner().waiting.len()
     }
 
     /// Whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.inner().is_empty()
+        self.inner().waiting.is_empty()
     }
 }

@@ -17,7 +17,7 @@ use golden_record::{
 };
 use proto::ledger::{
     GetCommitteeRequest, GetDocumentRequest, GetStatusRequest, GetTransactionRequest,
-    ListTransactionsRequest, RequestReadRequest,
+    ListTransactionsRequest, RequestReadRequest, SubmitRequest,
 };
 use threshold::encoding::Canonical;
 use tonic::Code;
@@ -377,6 +377,29 @@ async fn all_may_stop_and_go_on_where_they_were() {
     let next = network.world.request_read();
     assert!(network.request_read(1, &next).await.unwrap().approval.is_some());
     network.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_again_at_once_finds_the_store_free() {
+    let mut network = Network::new();
+    network.start(0).await;
+    // Alone it makes nothing final, so that this request is still there when the time for the others is over.
+    let request = SubmitRequest {
+        transaction: network.world.foundation().remove(0).to_bytes(),
+    };
+    let mut client = network.client(0, &network.world.admin);
+    let waiting = tokio::spawn(async move { client.submit(request).await });
+    let mut auditor = network.client(0, &network.world.auditor);
+    network
+        .until("it waits", async || {
+            let status = auditor.get_status(GetStatusRequest {}).await.ok()?;
+            (status.into_inner().pending == 1).then_some(())
+        })
+        .await;
+    network.stop(0).await;
+    let path = network.config(0).directory.join("ledger.redb");
+    ledger_endorser::store::Store::open(&path, &network.world.genesis, 1 << 20).unwrap();
+    assert!(waiting.await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,20 +17,27 @@ struct Setting {
     ledger: Arc<Ledger>,
     clock: Clock,
     replica: Replica,
-    received: mpsc::Receiver<Received>,
+    inbox: Arc<Inbox>,
 }
 
 fn setting(idle_block: Duration) -> Setting {
     let world = World::new(Clock::system().now_ms());
     let ledger = Arc::new(testing::ledger(&world));
     let clock = Clock::system();
-    let (replica, received) = Replica::new(Arc::clone(&ledger), clock.clone(), Handle::current(), idle_block);
+    let inbox = Arc::new(Inbox::default());
+    let replica = Replica::new(
+        Arc::clone(&ledger),
+        clock.clone(),
+        Handle::current(),
+        idle_block,
+        Arc::clone(&inbox),
+    );
     Setting {
         world,
         ledger,
         clock,
         replica,
-        received,
+        inbox,
     }
 }
 
@@ -123,14 +130,38 @@ async fn what_is_final_is_durable_and_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gossip_waits_in_a_bounded_inbox() {
-    let mut setting = setting(SOON);
-    for number in 0..2 * INBOX {
-        setting.replica.received([1; 32], number.to_be_bytes().to_vec());
-    }
-    let mut taken = 0;
-    while setting.received.try_recv().is_ok() {
-        taken += 1;
-    }
-    assert_eq!(taken, INBOX);
+async fn a_block_that_was_applied_meanwhile_is_judged_by_what_is_final() {
+    let setting = setting(SOON);
+    let (first, second) = (
+        of_another(&setting.world, setting.world.now_ms),
+        of_another(&setting.world, setting.world.now_ms + 1),
+    );
+    setting
+        .replica
+        .finalized(vec![(Arc::clone(&first), None)])
+        .unwrap();
+    // The state is the one after the block now, and says nothing about the block itself.
+    assert!(setting.replica.verify(first, Vec::new()).await);
+    assert!(!setting.replica.verify(second, Vec::new()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_whose_parent_is_not_there_is_not_called_invalid() {
+    let setting = setting(SOON);
+    let (parent, child) = {
+        let other = testing::ledger(&setting.world);
+        let parent = commit(&other, &[], setting.world.now_ms);
+        (parent, propose(&other, setting.world.now_ms))
+    };
+    let mut verdict = setting.replica.verify(child, Vec::new());
+    assert!((&mut verdict).now_or_never().is_none());
+    setting.replica.finalized(vec![(parent, None)]).unwrap();
+    assert!(verdict.await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gossip_waits_in_the_inbox() {
+    let setting = setting(SOON);
+    setting.replica.received([1; 32], vec![7]);
+    assert_eq!(setting.inbox.take(), Some(([1; 32], vec![7])));
 }

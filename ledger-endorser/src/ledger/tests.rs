@@ -261,9 +261,9 @@ async fn whoever_waits_is_told_after_it_is_durable() {
     let world = World::new(NOW_MS);
     let ledger = ledger(&world);
     let tenant = world.create_tenant("north", &world.tenant_admin);
-    let gone = ledger.waiters().wait_for(id(&tenant));
+    let gone = ledger.waiters().wait_for(id(&tenant)).unwrap();
     drop(gone);
-    let waiting = ledger.waiters().wait_for(id(&tenant));
+    let waiting = ledger.waiters().wait_for(id(&tenant)).unwrap();
     commit(&ledger, std::slice::from_ref(&tenant), NOW_MS);
     let committed = waiting.await.unwrap();
     assert_eq!(
@@ -283,7 +283,7 @@ async fn e5_who_waits_for_what_has_expired_is_told() {
     let body = world.create_tenant("north", &world.tenant_admin).body;
     let late = world.sign_until(&world.admin, body, NOW_MS + 10);
     offer(&ledger, std::slice::from_ref(&late));
-    let waiting = ledger.waiters().wait_for(id(&late));
+    let waiting = ledger.waiters().wait_for(id(&late)).unwrap();
     // A censoring leader's block, from another mempool.
     let empty = propose(&crate::testing::ledger(&world), NOW_MS + 10);
     ledger.apply(vec![(empty, None)]).unwrap();

@@ -1,14 +1,18 @@
 use super::*;
 use crate::{
-    common::{World, key},
+    common::{self, World, key},
     testing::{NOW_MS, pending},
 };
 
+const fn room(transactions: usize, bytes: usize) -> Room {
+    Room { transactions, bytes }
+}
+
 const LIMITS: MempoolLimits = MempoolLimits {
-    transactions: 4,
-    bytes: 1 << 20,
-    author_transactions: 3,
-    author_bytes: 1 << 19,
+    pool: room(4, 1 << 20),
+    author: room(3, 1 << 19),
+    tenant: room(3, 1 << 19),
+    peer: room(3, 1 << 19),
 };
 
 fn tenant(world: &World, name: &str) -> Pending {
@@ -62,19 +66,69 @@ fn one_author_cannot_fill_the_pool() {
     );
 }
 
+/// Of an author of its own.
+fn held(world: &World, name: &str, tenant: Option<&str>, peer: Option<u8>) -> Pending {
+    let pending = pending(&world.sign(&key(name), world.create_tenant(name, &key(name)).body));
+    Pending {
+        holder: Holder {
+            tenant: tenant.map(common::name),
+            peer: peer.map(|peer| [peer; 32]),
+            ..pending.holder
+        },
+        ..pending
+    }
+}
+
+#[test]
+fn p12_one_tenant_with_many_users_cannot_fill_the_pool() {
+    let (world, pool) = (World::new(NOW_MS), Mempool::new(LIMITS));
+    let of_north: Vec<_> = ["a", "b", "c", "d"]
+        .iter()
+        .map(|user| held(&world, user, Some("north"), None))
+        .collect();
+    for pending in &of_north[..3] {
+        pool.insert(pending.clone()).unwrap();
+    }
+    let fourth = &of_north[3];
+    assert_eq!(
+        pool.check_room(&fourth.holder, fourth.bytes.len()),
+        Err(Full::Tenant)
+    );
+    assert_eq!(pool.insert(fourth.clone()), Err(Full::Tenant));
+    let of_south = held(&world, "e", Some("south"), None);
+    assert_eq!(pool.insert(of_south.clone()), Ok(Inserted::New));
+    // What leaves makes room for its own tenant.
+    pool.discard(&of_south.id());
+    pool.discard(&of_north[0].id());
+    assert_eq!(pool.insert(fourth.clone()), Ok(Inserted::New));
+}
+
+#[test]
+fn p12_one_fellow_endorser_cannot_fill_the_pool() {
+    let (world, pool) = (World::new(NOW_MS), Mempool::new(LIMITS));
+    for author in ["a", "b", "c"] {
+        pool.insert(held(&world, author, None, Some(1))).unwrap();
+    }
+    assert_eq!(pool.insert(held(&world, "d", None, Some(1))), Err(Full::Peer));
+    let of_a_client = held(&world, "d", None, None);
+    assert_eq!(pool.insert(of_a_client.clone()), Ok(Inserted::New));
+    pool.discard(&of_a_client.id());
+    assert_eq!(pool.insert(held(&world, "d", None, Some(2))), Ok(Inserted::New));
+}
+
 #[test]
 fn bytes_are_bounded_as_a_whole_and_for_each_author() {
     let world = World::new(NOW_MS);
     let one = tenant(&world, "a");
     let of_author = MempoolLimits {
-        author_bytes: 2 * one.bytes.len() - 1,
+        author: room(3, 2 * one.bytes.len() - 1),
         ..LIMITS
     };
     let pool = Mempool::new(of_author);
     pool.insert(one.clone()).unwrap();
     assert_eq!(pool.insert(tenant(&world, "b")), Err(Full::Author));
     let in_all = MempoolLimits {
-        bytes: one.bytes.len() - 1,
+        pool: room(4, one.bytes.len() - 1),
         ..LIMITS
     };
     assert_eq!(Mempool::new(in_all).insert(one), Err(Full::Pool));

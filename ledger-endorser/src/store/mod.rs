@@ -19,8 +19,9 @@ use std::{
 };
 
 use golden_record::{Block, Body, Changes, Entry, FinalityEvidence, Genesis, Header, TxId};
-use redb::{Database, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use threshold::{encoding::Canonical, ids::BlockHash, name::Name};
+use tokio::sync::watch;
 
 pub use error::StoreError;
 pub use snapshot::{LogLine, Snapshot};
@@ -53,6 +54,8 @@ pub struct Tip {
 pub struct Store {
     database: Database,
     tip: Mutex<Arc<Tip>>,
+    /// Goes when the store goes, and after the database: see [`Store::closed`].
+    open: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Store {
@@ -96,7 +99,15 @@ impl Store {
         Ok(Self {
             database,
             tip: Mutex::new(Arc::new(Tip { header, hash })),
+            open: watch::Sender::new(()),
         })
+    }
+
+    /// Completes when nobody has this store any more and its file can be opened again.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut open = self.open.subscribe();
+        // Nothing is ever sent: it changes by ending.
+        async move { while open.changed().await.is_ok() {} }
     }
 
     /// The newest durable block.
@@ -237,6 +248,7 @@ impl<'w> Tables<'w> {
         if let Some(evidence) = &block.evidence {
             self.evidence
                 .insert(header.height, evidence.to_bytes().as_slice())?;
+            self.forget_empty_blocks(header.height)?;
         }
         for (id, (index, entry)) in block.ids.iter().zip(block.block.indexed_entries()) {
             self.append_entry(header.height, id, index, entry)?;
@@ -248,6 +260,42 @@ impl<'w> Tables<'w> {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the blocks before the newest one with evidence that no proof needs, or a chain at rest would grow for
+    /// ever: with evidence above and below them, and without an entry. A proof needs the headers from an entry's block to the
+    /// next evidence, and no others.
+    fn forget_empty_blocks(&mut self, newest: u64) -> Result<(), StoreError> {
+        let mut with_evidence = self.evidence.range(..newest)?.rev();
+        let Some(last) = with_evidence
+            .next()
+            .transpose()?
+            .map(|(height, _)| height.value())
+        else {
+            return Ok(());
+        };
+        // The genesis block needs no evidence.
+        let before = with_evidence
+            .next()
+            .transpose()?
+            .map_or(0, |(height, _)| height.value());
+        drop(with_evidence);
+        if self.log_size(last)? == self.log_size(before)? {
+            let empty = before.saturating_add(1)..=last;
+            self.headers.retain_in(empty.clone(), |_, _| false)?;
+            self.evidence.retain_in(empty, |_, _| false)?;
+        }
+        Ok(())
+    }
+
+    fn log_size(&self, height: u64) -> Result<u64, StoreError> {
+        let header = self
+            .headers
+            .get(height)?
+            .ok_or(StoreError::Damaged("a header is missing"))?;
+        let header =
+            Header::from_bytes(header.value()).map_err(|_| StoreError::Damaged("a header does not parse"))?;
+        Ok(header.log_size)
     }
 
     fn append_entry(&mut self, height: u64, id: &TxId, index: u64, entry: &Entry) -> Result<(), StoreError> {

@@ -5,10 +5,10 @@ use redb::TableDefinition;
 /// `layout` → u64, `chain` → the chain id.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
-/// Height → canonical header. The genesis block is height 0.
+/// Height → canonical header. The genesis block is height 0. Empty blocks that no proof needs are forgotten.
 pub(super) const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("headers");
 
-/// Height → canonical finality evidence, for the heights that have their own.
+/// Height → canonical finality evidence, for the heights that have their own and are not forgotten.
 pub(super) const EVIDENCE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("evidence");
 
 /// Log index → height of its block (u64, big-endian) ‖ canonical entry.

@@ -172,6 +172,68 @@ fn evidence_of_a_later_block_proves_an_earlier_entry() {
     proof.verify(&world.genesis, &entry).unwrap();
 }
 
+/// Makes what waits final, with evidence or without.
+fn append(world: &World, ledger: &Ledger, with_evidence: bool) {
+    let block = propose(ledger, NOW_MS);
+    let evidence = with_evidence.then(|| votes(world, &block, 3));
+    ledger.apply(vec![(block, evidence)]).unwrap();
+}
+
+/// The heights whose headers are there.
+fn kept(ledger: &Ledger) -> Vec<u64> {
+    let snapshot = ledger.store().snapshot().unwrap();
+    (0..=snapshot.newest().height)
+        .filter(|height| snapshot.header(*height).unwrap().is_some())
+        .collect()
+}
+
+#[test]
+fn a_chain_at_rest_does_not_grow_and_loses_no_proof() {
+    let world = World::new(NOW_MS);
+    let ledger = ledger(&world);
+    (0..20).for_each(|_| append(&world, &ledger, true));
+    assert_eq!(kept(&ledger), [0, 20]);
+    offer(&ledger, &[world.create_tenant("north", &world.tenant_admin)]);
+    append(&world, &ledger, false);
+    (0..2).for_each(|_| append(&world, &ledger, false));
+    assert_eq!(kept(&ledger), [0, 20, 21, 22, 23]);
+    (0..20).for_each(|_| append(&world, &ledger, true));
+    // The entry's block is 21, and the next evidence that of 24.
+    assert_eq!(kept(&ledger), [0, 21, 22, 23, 24, 43]);
+    let snapshot = ledger.store().snapshot().unwrap();
+    assert_eq!(snapshot.evidence_from(21).unwrap().unwrap().0, 24);
+    assert_eq!(snapshot.newest_evidence().unwrap().unwrap().0, 43);
+    offer(&ledger, &[world.create_tenant("south", &world.reader)]);
+    (0..20).for_each(|_| append(&world, &ledger, true));
+    assert_eq!(kept(&ledger), [0, 21, 22, 23, 24, 44, 63]);
+    assert_eq!(
+        ledger
+            .store()
+            .snapshot()
+            .unwrap()
+            .evidence_from(25)
+            .unwrap()
+            .unwrap()
+            .0,
+        44
+    );
+}
+
+#[tokio::test]
+async fn a_store_is_closed_when_its_file_is_free() {
+    use futures::FutureExt as _;
+
+    let (world, folder) = (World::new(NOW_MS), tempfile::tempdir().unwrap());
+    let path = folder.path().join("ledger.redb");
+    let store = reopen(&path, &world).unwrap();
+    let mut closed = Box::pin(store.closed());
+    assert!((&mut closed).now_or_never().is_none());
+    assert!(matches!(reopen(&path, &world), Err(StoreError::Database(_))));
+    drop(store);
+    closed.await;
+    reopen(&path, &world).unwrap();
+}
+
 #[test]
 fn the_store_of_a_new_chain_has_the_genesis() {
     let world = World::new(NOW_MS);
