@@ -290,7 +290,7 @@ fn start_engine(
 ) -> anyhow::Result<Arc<Engine>> {
     let (block, _) = genesis.block();
     let config = consensus::Config {
-        directory: config.directory.join("consensus"),
+        directory: setup::consensus_directory(&config.directory),
         listen: config.consensus_listen,
         secret_seed: keys.validator.clone(),
         validators,
