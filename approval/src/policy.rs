@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use threshold::name::Name;
 
+mod fewest;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -112,6 +113,13 @@ impl Policy {
         let mut names = BTreeSet::new();
         self.0.collect_names(&mut names);
         names
+    }
+
+    /// How many organisations satisfy the policy if the fewest are asked. Where an organisation occurs more than once it
+    /// may count more than once here, but never above how many the policy names.
+    #[must_use]
+    pub fn fewest(&self) -> usize {
+        self.0.fewest().min(self.organisations().len())
     }
 
     /// The evaluation in words, a line for each term, indented by nesting: `[x]` holds, `[ ]` does not.

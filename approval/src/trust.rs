@@ -11,6 +11,7 @@ use x509_parser::x509::X509Version;
 
 use crate::canonical;
 use crate::certificate::{is_ed25519, parse, signature_of};
+use crate::check::MAX_CERTIFICATES;
 use crate::der::{self, DerFault};
 use crate::oid::{BASIC_CONSTRAINTS, KEY_USAGE, SPKI_PREFIX, SUBJECT_KEY_IDENTIFIER};
 use crate::policy::Policy;
@@ -87,6 +88,12 @@ pub enum TrustError {
     /// The policy names an organisation that has no root here.
     #[error("the policy names {0}, which has no root certificate")]
     UnknownOrganisation(Name),
+    /// The policy needs more certificates than a request may carry.
+    #[error(
+        "the policy needs approvals of {0} organisations, and a request carries at most {MAX_CERTIFICATES}; ask for \
+         fewer, or let weights stand for groups"
+    )]
+    TooManyNeeded(usize),
 }
 
 /// An organisation and its pinned root. Made only from a root that passes every check of [`RootFault`].
@@ -259,7 +266,8 @@ pub struct TrustBundle {
 }
 
 impl TrustBundle {
-    /// A bundle in which names, keys and key identifiers are distinct and the policy names only its organisations.
+    /// A bundle in which names, keys and key identifiers are distinct and the policy names only its organisations, and no
+    /// more of them than a request can bring certificates of.
     ///
     /// # Errors
     /// [`TrustError`].
@@ -284,6 +292,10 @@ impl TrustBundle {
             .find(|name| organisations.iter().all(|o| o.name != *name));
         if let Some(name) = unknown {
             return Err(TrustError::UnknownOrganisation(name));
+        }
+        let needed = policy.fewest();
+        if needed > MAX_CERTIFICATES {
+            return Err(TrustError::TooManyNeeded(needed));
         }
         Ok(Self {
             version,

@@ -209,6 +209,24 @@ fn two_roots_of_one_name_or_one_identifier_are_refused() {
 }
 
 #[test]
+fn a_policy_that_no_request_can_satisfy_is_refused() {
+    let organisations: Vec<TrustedOrganisation> = (0..17)
+        .map(|place| {
+            let text = format!("o{place}");
+            let root = Forge::root(&text, [100 + place; 32]).build();
+            TrustedOrganisation::new(name(&text), &root).unwrap()
+        })
+        .collect();
+    let names = (0..17)
+        .map(|place| format!("o{place}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let all = bundle(organisations.clone(), &format!("AND({names})"));
+    assert_eq!(all, Err(TrustError::TooManyNeeded(17)));
+    assert!(bundle(organisations, &format!("OUTOF(16, {names})")).is_ok());
+}
+
+#[test]
 fn a_policy_names_only_pinned_organisations() {
     assert_eq!(
         bundle(trusted(), "AND(bank, nobody)"),

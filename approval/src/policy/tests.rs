@@ -181,6 +181,19 @@ fn any_expression() -> impl Strategy<Value = Expression> {
     })
 }
 
+#[test]
+fn the_fewest_organisations_are_counted_by_their_weights() {
+    let fewest = |text: &str| text.parse::<Policy>().unwrap().fewest();
+    assert_eq!(fewest("a"), 1);
+    assert_eq!(fewest("AND(a, b, OR(AND(c, d), e))"), 3);
+    assert_eq!(fewest("OUTOF(3, a, b, c, d)"), 3);
+    assert_eq!(fewest("OUTOF(5, a:3, b:2, c, d, e, f)"), 2);
+    // Two heavy items of two organisations each, or five light ones.
+    assert_eq!(fewest("OUTOF(5, AND(a, b):3, AND(c, d):2, e, f, g, h, i)"), 4);
+    // Whoever occurs twice is one organisation all the same.
+    assert_eq!(fewest("AND(AND(a, b), AND(a, b))"), 2);
+}
+
 proptest! {
     #[test]
     fn printing_and_parsing_are_inverse(expression in any_expression()) {
