@@ -15,6 +15,7 @@ pub mod identity;
 pub mod metrics;
 pub mod notify;
 pub mod operations;
+mod places;
 pub mod rate_limit;
 pub mod seal;
 pub mod server;

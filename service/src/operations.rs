@@ -5,6 +5,9 @@
 //! - `/livez` answers 200 as long as the process turns at all;
 //! - `/readyz` answers 200 when every condition holds, else 503, with a line for each condition;
 //! - `/metrics` answers in the OpenMetrics text format.
+//!
+//! Connections are bounded in number, for each address, and in time, so that whoever reaches the port can neither
+//! exhaust the daemon's file handles nor keep the others out by saying nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,10 +21,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 
+mod door;
 #[cfg(test)]
 mod tests;
+
+use door::{Door, Limits};
 
 /// Whether a daemon can serve, as named conditions. Clones share the same conditions.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +81,7 @@ impl Readiness {
 /// The operations server, bound and not yet serving.
 #[derive(Debug)]
 pub struct Operations {
-    listener: TcpListener,
+    door: Door,
 }
 
 struct Served {
@@ -90,8 +95,12 @@ impl Operations {
     /// # Errors
     /// When the address cannot be had.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Self::bind_within(address, Limits::default()).await
+    }
+
+    async fn bind_within(address: SocketAddr, limits: Limits) -> io::Result<Self> {
         Ok(Self {
-            listener: TcpListener::bind(address).await?,
+            door: Door::bind(address, limits).await?,
         })
     }
 
@@ -100,7 +109,7 @@ impl Operations {
     /// # Errors
     /// Whatever the operating system answers.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        axum::serve::Listener::local_addr(&self.door)
     }
 
     /// Serves until `stop` completes.
@@ -118,9 +127,7 @@ impl Operations {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(Arc::new(Served { registry, readiness }));
-        axum::serve(self.listener, routes)
-            .with_graceful_shutdown(stop)
-            .await
+        axum::serve(self.door, routes).with_graceful_shutdown(stop).await
     }
 }
 

@@ -1,10 +1,9 @@
 //! The server's side: a stream of connections whose handshakes are done.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use tonic::transport::server::Connected;
 
 use super::{ClientPolicy, PeerKey, TlsError, verifier};
 use crate::identity::Identity;
+use crate::places::{Place, Places, origin};
 
 /// How much of itself a server gives to its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct ListenerLimits {
     pub connections_per_peer: usize,
     /// Handshakes at once; one more waits.
     pub handshakes: usize,
+    /// Handshakes at once of one address, an IPv6 network of 64 bits being one; one more is closed as soon as it is
+    /// accepted.
+    pub handshakes_per_address: usize,
     /// The longest that a handshake may take.
     pub handshake_timeout_ms: u64,
 }
@@ -41,6 +44,7 @@ impl Default for ListenerLimits {
             connections: 1024,
             connections_per_peer: 64,
             handshakes: 128,
+            handshakes_per_address: 64,
             handshake_timeout_ms: 5_000,
         }
     }
@@ -80,8 +84,9 @@ impl Listener {
         let door = Door {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             connections: Arc::new(Semaphore::new(limits.connections)),
-            peers: Peers::new(limits.connections_per_peer),
+            peers: Places::new(limits.connections_per_peer),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            addresses: Places::new(limits.handshakes_per_address),
             timeout: Duration::from_millis(limits.handshake_timeout_ms),
             done,
         };
@@ -120,8 +125,9 @@ impl Stream for Listener {
 struct Door {
     acceptor: TlsAcceptor,
     connections: Arc<Semaphore>,
-    peers: Peers,
+    peers: Places<PeerKey>,
     handshakes: Arc<Semaphore>,
+    addresses: Places<IpAddr>,
     timeout: Duration,
     done: mpsc::Sender<Connection>,
 }
@@ -131,16 +137,21 @@ impl Door {
         // The semaphore is never closed, so that this ends only when the listener is dropped.
         while let Ok(handshake) = Arc::clone(&self.handshakes).acquire_owned().await {
             match listener.accept().await {
-                Ok((tcp, address)) => match Arc::clone(&self.connections).try_acquire_owned() {
-                    Ok(permit) => {
-                        let door = self.clone();
-                        tokio::spawn(async move {
-                            door.admit(tcp, address, permit).await;
-                            drop(handshake);
-                        });
-                    }
-                    Err(_) => tracing::warn!(%address, "connection closed: there are too many"),
-                },
+                Ok((tcp, address)) => {
+                    let Some(place) = self.addresses.take(origin(address.ip())) else {
+                        tracing::warn!(%address, "connection closed: this address has too many handshakes");
+                        continue;
+                    };
+                    let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+                        tracing::warn!(%address, "connection closed: there are too many");
+                        continue;
+                    };
+                    let door = self.clone();
+                    tokio::spawn(async move {
+                        door.admit(tcp, address, permit).await;
+                        drop((handshake, place));
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;
@@ -152,7 +163,7 @@ impl Door {
     async fn admit(self, tcp: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         match tokio::time::timeout(self.timeout, handshake(&self.acceptor, tcp)).await {
             Ok(Ok((stream, key))) => {
-                let Some(place) = self.peers.admit(key) else {
+                let Some(place) = self.peers.take(key) else {
                     tracing::warn!(%address, %key, "connection closed: this peer has too many");
                     return;
                 };
@@ -167,53 +178,6 @@ impl Door {
             }
             Ok(Err(error)) => tracing::info!(%address, %error, "handshake refused"),
             Err(_) => tracing::info!(%address, "handshake took too long"),
-        }
-    }
-}
-
-/// How many connections each peer has. A peer without any is not in the map, which is thereby bounded by the
-/// connections at once.
-#[derive(Debug, Clone)]
-struct Peers {
-    most: usize,
-    open: Arc<Mutex<HashMap<PeerKey, usize>>>,
-}
-
-impl Peers {
-    fn new(most: usize) -> Self {
-        Self {
-            most,
-            open: Arc::default(),
-        }
-    }
-
-    fn admit(&self, key: PeerKey) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.get(&key).copied().unwrap_or_default();
-        if count >= self.most {
-            return None;
-        }
-        open.insert(key, count + 1);
-        Some(Place {
-            key,
-            peers: self.clone(),
-        })
-    }
-}
-
-/// One of a peer's connections, until it is dropped.
-#[derive(Debug)]
-struct Place {
-    key: PeerKey,
-    peers: Peers,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.peers.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.key) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(open.remove(&self.key)),
         }
     }
 }
@@ -250,7 +214,7 @@ pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
     _permit: OwnedSemaphorePermit,
-    _place: Place,
+    _place: Place<PeerKey>,
 }
 
 impl Connected for Connection {

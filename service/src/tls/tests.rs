@@ -321,6 +321,33 @@ async fn f3_stalled_handshakes_give_way_to_honest_ones() {
 }
 
 #[tokio::test]
+async fn p12_one_address_does_not_take_all_handshakes() {
+    let (server, client) = (identity("coordinator"), identity("client"));
+    let limits = ListenerLimits {
+        handshakes: 3,
+        handshakes_per_address: 2,
+        handshake_timeout_ms: 3_600_000,
+        ..ListenerLimits::default()
+    };
+    let sample = Sample::start(&server, ClientPolicy::AnyKey, limits).await;
+    let mut stalled = Vec::new();
+    for _ in 0..2 {
+        stalled.push(TcpStream::connect(sample.address).await.unwrap());
+    }
+    // One more is closed at once, although a handshake is free: that one is for other addresses.
+    let mut more = TcpStream::connect(sample.address).await.unwrap();
+    assert!(!matches!(more.read(&mut [0; 1]).await, Ok(count) if count > 0));
+    assert!(sample.nobody_called());
+    // A place is free once its handshake is over.
+    stalled.pop();
+    let channel = sample.channel(&server, &client);
+    while call(channel.clone()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    sample.stop().await;
+}
+
+#[tokio::test]
 async fn p12_a_connection_too_many_is_closed_and_the_others_go_on() {
     let (server, client) = (identity("coordinator"), identity("client"));
     let limits = ListenerLimits {
