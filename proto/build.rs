@@ -20,6 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("quorate.descriptors"), schema.encode_to_vec())?;
     tonic_prost_build::configure()
         .build_transport(false)
+        // In a key generation it holds a share.
+        .type_attribute(
+            "quorate.custody.v1.DeliverRequest",
+            "#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]",
+        )
         .compile_fds(schema)?;
     Ok(())
 }
