@@ -187,6 +187,7 @@ struct Opened {
     store: Store,
     shares: ShareFiles,
     record: Option<Record>,
+    doubt: Option<Record>,
     past: BTreeSet<CeremonyId>,
     key: Option<Guard>,
 }
@@ -207,11 +208,14 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
     let (journal, memory, activated) = open_journal(directory, &identity, clock, &metrics)?;
     let store = Store::open(&directory.join("ceremonies.redb"))?;
     let past = store.known()?;
-    let record = store
-        .newest()?
-        .map(|(_, bytes)| Record::from_bytes(&bytes))
-        .transpose();
-    let record = record.context("ceremonies.redb: the newest ceremony's record does not decode")?;
+    let decode = |row: Option<(CeremonyId, Vec<u8>)>| {
+        row.map(|(id, bytes)| {
+            Record::from_bytes(&bytes)
+                .with_context(|| format!("ceremonies.redb: the record of ceremony {id} does not decode"))
+        })
+        .transpose()
+    };
+    let (record, doubt) = (decode(store.newest()?)?, decode(store.doubt()?)?);
     let key = open_key(&store, &shares, &settings, &activated)?;
     Ok(Opened {
         settings,
@@ -222,6 +226,7 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
         store,
         shares,
         record,
+        doubt,
         past,
         key,
     })
@@ -321,6 +326,7 @@ fn assemble(
         store,
         shares,
         record,
+        doubt,
         past,
         key,
     } = opened;
@@ -348,6 +354,7 @@ fn assemble(
         identity.clone(),
         settings.seats.clone(),
         record,
+        doubt,
         past,
         window_ms,
     );

@@ -146,7 +146,7 @@ fn operator_status(error: &OperatorError) -> Status {
         OperatorError::Command(CommandError::Threshold(_) | CommandError::Seats(_)) => {
             Status::invalid_argument(text)
         }
-        OperatorError::Command(CommandError::HasKey | CommandError::Busy(_) | CommandError::Signed(_)) => {
+        OperatorError::Command(CommandError::HasKey | CommandError::Busy(_) | CommandError::Done(_)) => {
             Status::failed_precondition(text)
         }
         OperatorError::Driver(_) => Status::unavailable(text),

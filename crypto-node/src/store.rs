@@ -1,7 +1,7 @@
 //! The ceremony state, in a redb database: what the node has promised, so that it still holds after a crash.
 //!
-//! One row per ceremony (its record, canonical bytes) and two pointers: the newest ceremony and the one whose
-//! key is in use. Commits are in two phases, because other members choose part of what is stored, and with
+//! One row per ceremony (its record, canonical bytes) and three pointers: the newest ceremony, the one whose key is in
+//! use, and the one that was confirmed, aborted and may yet turn out to be done. Commits are in two phases, because other members choose part of what is stored, and with
 //! quick repair, because the database is tiny and the start should not depend on its history. No secret is
 //! stored here.
 
@@ -13,6 +13,7 @@ const RECORDS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("cere
 const POINTERS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("pointers");
 const NEWEST: &str = "newest";
 const ACTIVE: &str = "active";
+const DOUBT: &str = "doubt";
 /// The database holds kilobytes; redb's default cache would be a large part of the node's memory.
 const CACHE: usize = 1024 * 1024;
 
@@ -52,6 +53,10 @@ pub struct Change {
     pub ceremony: CeremonyId,
     /// Its record.
     pub record: Vec<u8>,
+    /// The ceremony that gave way to it, and its record.
+    pub displaced: Option<(CeremonyId, Vec<u8>)>,
+    /// The ceremony in doubt, whose record is stored.
+    pub doubt: Option<CeremonyId>,
     /// Whether its key is in use from now on.
     pub active: bool,
 }
@@ -75,8 +80,15 @@ impl Store {
     /// The disk's; what is stored is then either the old or the new.
     pub fn apply(&self, change: &Change) -> Result<(), StoreError> {
         self.write(|records, pointers| {
+            if let Some((ceremony, record)) = &change.displaced {
+                records.insert(ceremony.0, record.as_slice())?;
+            }
             records.insert(change.ceremony.0, change.record.as_slice())?;
             pointers.insert(NEWEST, change.ceremony.0)?;
+            match change.doubt {
+                Some(doubt) => pointers.insert(DOUBT, doubt.0)?,
+                None => pointers.remove(DOUBT)?,
+            };
             if change.active {
                 pointers.insert(ACTIVE, change.ceremony.0)?;
             }
@@ -98,6 +110,14 @@ impl Store {
     /// The disk's.
     pub fn active(&self) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
         self.pointed(ACTIVE)
+    }
+
+    /// The ceremony that was confirmed and aborted before the newest, and its record.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn doubt(&self) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
+        self.pointed(DOUBT)
     }
 
     /// The record of a ceremony.
@@ -158,6 +178,8 @@ mod tests {
         Change {
             ceremony: CeremonyId([number; 32]),
             record: vec![number; 9],
+            displaced: None,
+            doubt: None,
             active,
         }
     }
@@ -169,12 +191,20 @@ mod tests {
         let store = Store::open(&path).unwrap();
         assert!(store.newest().unwrap().is_none() && store.active().unwrap().is_none());
         store.apply(&change(1, true)).unwrap();
-        store.apply(&change(2, false)).unwrap();
+        let second = Change {
+            displaced: Some((CeremonyId([4; 32]), vec![4])),
+            doubt: Some(CeremonyId([4; 32])),
+            ..change(2, false)
+        };
+        store.apply(&second).unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.newest().unwrap(), Some((CeremonyId([2; 32]), vec![2; 9])));
         assert_eq!(store.active().unwrap(), Some((CeremonyId([1; 32]), vec![1; 9])));
+        assert_eq!(store.doubt().unwrap(), Some((CeremonyId([4; 32]), vec![4])));
         assert_eq!(store.record(CeremonyId([3; 32])).unwrap(), None);
+        store.apply(&change(2, false)).unwrap();
+        assert_eq!(store.doubt().unwrap(), None);
     }
 
     #[test]

@@ -4,29 +4,28 @@
 //! fails stops the node's part in ceremonies until it is restarted: what it has promised is on disk, and
 //! nothing was said that is not.
 
+mod canary;
+
 use super::machine::{CommandError, Machine, NotTaken, Outcome};
 use super::message::{Body, Message, MessageError};
-use super::outbox::{Outbox, Pause};
+use super::outbox::Outbox;
 use super::record::{Phase, Record};
 use crate::authorise::Authority;
 use crate::journal::{Event, JournalError, Step};
-use crate::share::{Guard, GuardError, ProvenCanary, ShareFiles};
+use crate::share::{Guard, GuardError, ShareFiles};
 use crate::store::{Change, Store, StoreError};
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::FutureExt;
+use futures::future::{AbortHandle, BoxFuture, abortable};
 use rand_core::OsRng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use threshold::canary::{Canary, CanaryError};
+use threshold::canary::CanaryError;
 use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
 use threshold::name::Name;
-use threshold::reencrypt::{VerifiedShare, verify_share};
 use threshold::secret::KeyShare;
-use threshold::signature::PublicKey;
-use threshold::wrap::WrappedKey;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 /// Why the driver could not go on.
@@ -120,6 +119,16 @@ struct State {
     fresh: Option<(CeremonyId, KeyShare)>,
     /// The new share with its signed manifest, until it is in use.
     candidate: Option<Arc<Guard>>,
+    /// The task that tries the key.
+    trying: Option<AbortHandle>,
+}
+
+impl State {
+    fn stop_trying(&mut self) {
+        if let Some(task) = self.trying.take() {
+            task.abort();
+        }
+    }
 }
 
 impl Driver {
@@ -141,6 +150,7 @@ impl Driver {
                 machine: parts.machine,
                 fresh: None,
                 candidate: None,
+                trying: None,
             }),
             failed: AtomicBool::new(false),
             #[cfg(test)]
@@ -287,22 +297,36 @@ impl Driver {
         let change = Change {
             ceremony: id,
             record: record.to_bytes(),
+            displaced: out
+                .displaced
+                .map(|record| (record.ceremony.id(), record.to_bytes())),
+            doubt: state.machine.doubt().map(|record| record.ceremony.id()),
             active: record.phase == Phase::Active,
         };
+        if record.phase == Phase::Aborted {
+            (state.fresh, state.candidate) = (None, None);
+        }
+        if !state.machine.tries_key_of(id) {
+            // Given up: whatever still asks for canary shares ends.
+            state.stop_trying();
+        }
         if let Some((share, manifest)) = out.share {
             let files = self.shares.clone();
             let share =
                 tokio::task::spawn_blocking(move || files.save(id, &share, &manifest).map(|()| share));
             state.fresh = Some((id, share.await??));
         }
-        self.record_steps(id, out.journal).await?;
+        self.record_steps(out.journal).await?;
         if out.persist {
             let store = Arc::clone(&self.store);
             tokio::task::spawn_blocking(move || store.apply(&change)).await??;
         }
         if let Some(signed) = out.canary {
             let guard = self.candidate(state, id, signed).await?;
-            self.spawn(Arc::clone(self).try_key(id, guard));
+            let (task, stop) = abortable(Arc::clone(self).try_key(id, guard));
+            state.stop_trying();
+            state.trying = Some(stop);
+            self.spawn(task.map(drop));
         }
         if let Some(signed) = out.activate {
             let guard = self.candidate(state, id, signed).await?;
@@ -318,13 +342,9 @@ impl Driver {
         Ok(out.answer)
     }
 
-    async fn record_steps(
-        &self,
-        ceremony: CeremonyId,
-        steps: Vec<(Step, String)>,
-    ) -> Result<(), DriverError> {
+    async fn record_steps(&self, steps: Vec<(CeremonyId, Step, String)>) -> Result<(), DriverError> {
         let mut last = None;
-        for (step, detail) in steps {
+        for (ceremony, step, detail) in steps {
             tracing::info!(%ceremony, ?step, detail, "ceremony");
             last = Some(self.authority.journal.append(
                 self.now(),
@@ -394,124 +414,6 @@ impl Driver {
         }
     }
 
-    /// Uses the new share for a member's canary, once all members have signed.
-    async fn answer_canary(
-        &self,
-        state: &State,
-        peer: ParticipantIndex,
-        message: Message,
-    ) -> Result<Message, DeliverError> {
-        let Body::Canary { wrapped, q } = self.opened(&state.machine, peer, message)? else {
-            return Err(DeliverError::Canary("not a canary"));
-        };
-        let ready = state
-            .machine
-            .record()
-            .filter(|record| record.phase == Phase::Canary);
-        let (Some(record), Some(guard)) = (ready, &state.candidate) else {
-            return Err(NotTaken::Early.into());
-        };
-        let id = record.ceremony.id();
-        let share = self.canary_share(id, guard, peer, *wrapped, q).await?;
-        state
-            .machine
-            .message_of(Body::CanaryShare(Box::new(share)))
-            .ok_or(DeliverError::NotTaken(NotTaken::Early))
-    }
-
-    fn opened(
-        &self,
-        machine: &Machine,
-        peer: ParticipantIndex,
-        message: Message,
-    ) -> Result<Body, DeliverError> {
-        let checked = machine.check_sender(peer, &message);
-        checked.map_err(NotTaken::from)?;
-        let current = machine
-            .record()
-            .is_some_and(|record| record.ceremony.id() == message.ceremony);
-        if current {
-            Ok(message.body)
-        } else {
-            Err(NotTaken::Early.into())
-        }
-    }
-
-    /// Recorded before it leaves, like every use of the share.
-    async fn canary_share(
-        &self,
-        ceremony: CeremonyId,
-        guard: &Guard,
-        peer: ParticipantIndex,
-        wrapped: WrappedKey,
-        q: PublicKey,
-    ) -> Result<threshold::reencrypt::ReencryptionShare, DeliverError> {
-        let canary =
-            ProvenCanary::prove(wrapped, q, &self.installation, ceremony).map_err(DeliverError::Canary)?;
-        let event = Event::Ceremony {
-            ceremony,
-            step: Step::Canary,
-            detail: format!("for member {peer}"),
-        };
-        let recorded = self
-            .authority
-            .journal
-            .append(self.now(), event)
-            .map_err(DriverError::from)?;
-        let share = guard
-            .reencrypt_canary(&canary, &mut OsRng)
-            .map_err(DriverError::from)?;
-        recorded.durable().await.map_err(DriverError::from)?;
-        Ok(share)
-    }
-
-    /// Tries the new key with the others, and says so when it opens.
-    fn try_key(self: Arc<Self>, id: CeremonyId, guard: Arc<Guard>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            if let Err(error) = self.canary(id, &guard).await {
-                tracing::error!(ceremony = %id, %error, "the new key does not work: it is not used");
-                return;
-            }
-            let mut state = self.state.lock().await;
-            let out = state.machine.canary_opened(id, &mut OsRng);
-            // A failure has been reported, and stays.
-            let _ = self.carry_out(&mut state, out).await;
-        })
-    }
-
-    async fn canary(&self, id: CeremonyId, guard: &Guard) -> Result<(), DeliverError> {
-        let manifest = guard.manifest();
-        let canary =
-            Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
-        let context = canary.context(manifest).map_err(DriverError::from)?;
-        let own = self
-            .canary_share(id, guard, self.me, canary.wrapped().clone(), canary.reader())
-            .await?;
-        let mut shares: Vec<VerifiedShare> = verify_share(&context, &own).into_iter().collect();
-        let body = Body::Canary {
-            wrapped: Box::new(canary.wrapped().clone()),
-            q: canary.reader(),
-        };
-        let Some(message) = self.state.lock().await.machine.message_of(body) else {
-            return Err(NotTaken::Early.into());
-        };
-        let mut answers: FuturesUnordered<_> = self
-            .outboxes
-            .values()
-            .map(|outbox| ask_until_answered(outbox, &message))
-            .collect();
-        while shares.len() < usize::from(manifest.threshold().t()) {
-            let Some((member, share)) = answers.next().await else {
-                break;
-            };
-            match verify_share(&context, &share) {
-                Ok(share) if share.index() == member => shares.push(share),
-                _ => tracing::error!(%member, "a member's canary share does not verify"),
-            }
-        }
-        Ok(canary.check(manifest, &shares).map_err(DriverError::from)?)
-    }
-
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // Without a receiver the node is stopping, and nothing is to be done any more.
         let _ = self.tasks.send(Box::pin(task));
@@ -527,24 +429,6 @@ impl std::fmt::Debug for Driver {
         f.debug_struct("Driver")
             .field("me", &self.me)
             .finish_non_exhaustive()
-    }
-}
-
-/// Asks until the member has all signatures too; it will, unless it is gone.
-async fn ask_until_answered(
-    outbox: &Outbox,
-    message: &Message,
-) -> (ParticipantIndex, threshold::reencrypt::ReencryptionShare) {
-    let mut pause = Pause::default();
-    loop {
-        if let Ok(Some(Message {
-            body: Body::CanaryShare(share),
-            ..
-        })) = outbox.ask(message).await
-        {
-            return (outbox.member, *share);
-        }
-        pause.wait().await;
     }
 }
 

@@ -9,6 +9,7 @@ use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
 use threshold::committee::ParticipantIndex;
 use threshold::ids::CeremonyId;
+use threshold::signature::Signature;
 
 /// A ceremony's deadline may not be further away than this, whatever its proposer's clock says.
 const MAX_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
@@ -37,12 +38,9 @@ impl Machine {
             .as_ref()
             .is_none_or(|record| record.ceremony.id() != message.ceremony)
         {
-            // An abort of what is not, or no longer, this node's business; or the proposal is still to come.
-            let over = matches!(message.body, Body::Abort { .. }) || self.past.contains(&message.ceremony);
-            return if over { Ok(()) } else { Err(NotTaken::Early) };
+            return self.of_another(message, rng, out);
         }
-        let peer = message.sender;
-        let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_));
+        let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
         match message.body {
             // Proposals were taken above; canaries are answered where the share is.
             Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } => {}
@@ -50,8 +48,9 @@ impl Machine {
             Body::Round(ref round) => self.round_message(message.sender, round, out)?,
             Body::Sign { .. } => self.signed_directly(message, out),
             Body::Confirm => self.confirmed(message, out),
-            Body::Abort { .. } => self.aborted(message, peer, out),
-            Body::Relay(ref nested) => self.relayed(nested, peer, out)?,
+            Body::Abort { .. } => self.aborted(message, out),
+            Body::Relay(ref nested) => self.relayed(nested, out)?,
+            Body::Done(ref signatures) => self.done(signatures)?,
         }
         self.advance(rng, out);
         if goes_on {
@@ -60,14 +59,70 @@ impl Machine {
         Ok(())
     }
 
+    /// A message of a ceremony that is not the newest.
+    fn of_another(
+        &mut self,
+        message: Message,
+        rng: &mut (impl RngCore + CryptoRng),
+        out: &mut Outcome,
+    ) -> Result<(), NotTaken> {
+        let id = message.ceremony;
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.ceremony.id() == id) {
+            return self.of_doubt(message, rng, out);
+        }
+        match message.body {
+            // The end of what is not, or no longer, this node's business.
+            Body::Abort { .. } | Body::Relay(_) | Body::Done(_) => Ok(()),
+            // Nobody comes so far without this member: it has gone on to another ceremony, or its disk was lost or set back,
+            // and what the ceremony needs of it with it. Should it have confirmed, and somebody use the key, then its
+            // abort does not count.
+            Body::Sign { .. } | Body::Confirm => {
+                let reason = "this member no longer takes part in the ceremony, or has lost its disk since";
+                out.answer = Some(self.abort_of(id, reason.to_owned()));
+                Ok(())
+            }
+            _ if self.past.contains(&id) => Ok(()),
+            _ => Err(NotTaken::Early),
+        }
+    }
+
+    /// A confirmation of the ceremony that this node has confirmed and given up, or the proof of all.
+    fn of_doubt(
+        &mut self,
+        message: Message,
+        rng: &mut (impl RngCore + CryptoRng),
+        out: &mut Outcome,
+    ) -> Result<(), NotTaken> {
+        let Some(doubt) = self.doubt.as_mut() else {
+            return Ok(());
+        };
+        let goes_on = matches!(message.body, Body::Confirm);
+        match message.body {
+            Body::Done(signatures) => doubt.take_confirmations(&signatures)?,
+            Body::Confirm => drop(doubt.confirms.entry(message.sender).or_insert(message)),
+            _ => {}
+        }
+        self.take_up_doubt(rng, out);
+        if goes_on && let Some(doubt) = &self.doubt {
+            out.answer = self.end_message(doubt);
+        }
+        Ok(())
+    }
+
+    fn abort_of(&self, ceremony: CeremonyId, reason: String) -> Message {
+        let body = Body::Abort {
+            reason,
+            evidence: None,
+        };
+        Message::new(ceremony, self.me, body, self.identity.signing_key())
+    }
+
     /// A member that still talks about an aborted ceremony learns that it is over.
     fn answer_the_late(&self, out: &mut Outcome) {
-        if self
-            .record
-            .as_ref()
-            .is_some_and(|record| record.phase == Phase::Aborted)
+        if let Some(record) = &self.record
+            && record.phase == Phase::Aborted
         {
-            out.answer = self.end_message();
+            out.answer = self.end_message(record);
         }
     }
 
@@ -95,11 +150,7 @@ impl Machine {
             self.yields_to(id).err()
         };
         if let Some(reason) = objection {
-            let abort = Body::Abort {
-                reason,
-                evidence: None,
-            };
-            out.answer = Some(Message::new(id, self.me, abort, self.identity.signing_key()));
+            out.answer = Some(self.abort_of(id, reason));
             return;
         }
         if self.live().is_some() {
@@ -107,7 +158,7 @@ impl Machine {
         }
         self.adopt(proposal.clone(), out);
         out.journal
-            .push((Step::Proposed, format!("{}", proposal.ceremony.threshold())));
+            .push((id, Step::Proposed, format!("{}", proposal.ceremony.threshold())));
     }
 
     /// Of two proposals at once the one with the lower id stays, on every member; one that has begun stays too.
@@ -122,7 +173,14 @@ impl Machine {
 
     pub(super) fn adopt(&mut self, record: Record, out: &mut Outcome) {
         self.past.insert(record.ceremony.id());
-        self.record = Some(record);
+        let confirmed = self.has_confirmed();
+        if let Some(before) = self.record.replace(record) {
+            // Stored with the newest: as aborted, if it has just given way.
+            out.displaced = Some(before.clone());
+            if confirmed {
+                self.doubt = Some(before);
+            }
+        }
         self.rounds = Rounds::default();
         out.persist = true;
     }
@@ -176,8 +234,7 @@ impl Machine {
         let Some(record) = self.record.as_mut() else {
             return;
         };
-        // An aborted node listens on: all signatures together count more than an abort.
-        if matches!(record.phase, Phase::Canary | Phase::Active) {
+        if matches!(record.phase, Phase::Canary | Phase::Active | Phase::Aborted) {
             return;
         }
         if let Some(manifest) = &record.manifest
@@ -201,63 +258,51 @@ impl Machine {
         }
     }
 
-    /// An abort by its sender, brought by `peer`.
-    fn aborted(&mut self, message: Message, peer: ParticipantIndex, out: &mut Outcome) {
+    fn aborted(&mut self, message: Message, out: &mut Outcome) {
         let Some(record) = &self.record else { return };
         let sender = message.sender;
         let Body::Abort { reason, evidence } = &message.body else {
             return;
         };
+        let reason = format!("member {sender} aborted: {reason}");
+        let proven = evidence
+            .clone()
+            .filter(|evidence| evidence::culprit(evidence, &record.ceremony).is_ok());
         match record.phase {
-            Phase::Proposed | Phase::Running => {
-                let reason = format!("member {sender} aborted: {reason}");
-                let proven = evidence
-                    .clone()
-                    .filter(|evidence| evidence::culprit(evidence, &record.ceremony).is_ok());
-                self.give_up(&reason, proven, out);
+            Phase::Aborted | Phase::Active => {}
+            _ if !self.has_confirmed() => self.give_up(&reason, proven, out),
+            _ if record.confirms.contains_key(&sender) => {
+                tracing::error!(member = %sender, "a member aborts although it has confirmed; its abort does not count");
             }
-            Phase::Signed if !record.signs.contains_key(&sender) => {
-                let culprit = evidence
-                    .as_ref()
-                    .and_then(|evidence| evidence::culprit(evidence, &record.ceremony).ok());
-                let reason = format!("member {sender} aborted before it signed: {reason}");
+            _ => {
+                let culprit = proven.and_then(|evidence| evidence::culprit(&evidence, &record.ceremony).ok());
                 let relay = Body::Relay(message.nested());
                 self.end(reason, culprit, message, out);
                 self.broadcast(relay, out);
             }
-            Phase::Signed | Phase::Canary | Phase::Active => {
-                tracing::error!(member = %sender, "a member aborts although it has signed; its abort does not count");
-                self.show_signatures(peer, out);
-            }
-            Phase::Aborted => {}
         }
     }
 
-    /// A message that another member passes on: checked as if it had come from its sender.
-    fn relayed(
-        &mut self,
-        nested: &Nested,
-        peer: ParticipantIndex,
-        out: &mut Outcome,
-    ) -> Result<(), NotTaken> {
+    /// An abort that another member passes on: checked as if it had come from its sender.
+    fn relayed(&mut self, nested: &Nested, out: &mut Outcome) -> Result<(), NotTaken> {
         let Some(record) = &self.record else { return Ok(()) };
         let message = nested.open(&record.ceremony)?;
-        match message.body {
-            Body::Sign { .. } => self.signed(message, out),
-            Body::Abort { .. } => self.aborted(message, peer, out),
-            _ => {}
+        if matches!(message.body, Body::Abort { .. }) {
+            self.aborted(message, out);
         }
         Ok(())
     }
 
-    /// Whoever believes in an abort is shown who else has signed; this node's own signature went to it before.
-    fn show_signatures(&self, member: ParticipantIndex, out: &mut Outcome) {
-        let Some(record) = &self.record else { return };
-        let others = record
-            .signs
-            .values()
-            .filter(|message| ![member, self.me].contains(&message.sender));
-        let relays = others.filter_map(|message| self.message_of(Body::Relay(message.nested())));
-        out.send.extend(relays.map(|relay| (Some(member), relay)));
+    /// A member that uses the key shows that all have confirmed. One whose disk was set back to before it had all
+    /// signatures has nothing to use, and gives up at the deadline.
+    fn done(&mut self, signatures: &[Signature]) -> Result<(), NotTaken> {
+        if let Some(record) = self
+            .record
+            .as_mut()
+            .filter(|record| matches!(record.phase, Phase::Canary | Phase::Aborted))
+        {
+            record.take_confirmations(signatures)?;
+        }
+        Ok(())
     }
 }

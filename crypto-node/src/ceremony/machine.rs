@@ -1,15 +1,25 @@
 //! The ceremony as a state machine without I/O: a message, a command or a tick in, an [`Outcome`] out.
 //!
 //! ```text
-//! Proposed --all joined--> Running --share stored, manifest signed--> Signed --all signed--> Canary --all used it--> Active
-//!     \______________________/ \__ a member that has not signed aborts ____/
-//!       anything goes wrong
+//! Proposed --all joined--> Running --share stored--> Signed --all signed--> Canary --all have confirmed--> Active
+//!     \______________________________ a member that has not confirmed aborts __/                           ^
+//!                                               v                                                          |
+//!                                            Aborted ------ all have confirmed, this member too -----------/
 //! ```
 //!
-//! All or nothing: a member's signature on the manifest is its promise not to go back, and the key comes to be
-//! only with all of them. Before it signs, a member may abort for any reason; after, only on the signed abort of
-//! a member that has not signed. Should a member sign both (it then proves its own fault), the full set of
-//! manifest signatures counts more than any abort: whoever has aborted on such a word takes the key up again.
+//! All or nothing, by three rules:
+//!
+//! 1. A member that has not confirmed may abort at any time. It says so with a signature of its own, and never confirms.
+//! 2. A member that has confirmed waits for the others' confirmations, or for the abort of a member whose confirmation
+//!    it does not hold. It passes that abort on to all.
+//! 3. All confirmations together count more than any abort, and whoever uses the key sends them to everybody. A member
+//!    that has confirmed takes the key up on them, whatever it believed before, unless it has confirmed a later ceremony.
+//!
+//! Why nobody is left behind. No member uses a key without all confirmations, so if one honest member has aborted before it
+//! confirmed, nobody ever uses the key, and its abort ends the ceremony for everybody. Otherwise all honest members have
+//! confirmed; as soon as one of them uses the key, all have the proof that they may. If nobody does, nobody uses it. What
+//! two honest members never do is use different keys, because all honest members confirm ceremonies in the same
+//! order. The long form, with the one limit, is `docs/decisions/0006-no-return-after-confirm.md`.
 
 use super::evidence;
 use super::message::{Body, Evidence, Message, MessageError};
@@ -32,9 +42,11 @@ pub struct Outcome {
     /// A new share, to be sealed and stored.
     pub share: Option<(KeyShare, CommitteeManifest)>,
     /// What belongs in the journal.
-    pub journal: Vec<(Step, String)>,
+    pub journal: Vec<(CeremonyId, Step, String)>,
     /// Whether the record has changed.
     pub persist: bool,
+    /// The record of a ceremony that gave way to the newest.
+    pub displaced: Option<Record>,
     /// All members have signed: try the key with them.
     pub canary: Option<SignedManifest>,
     /// All members have tried the key: use it.
@@ -74,12 +86,9 @@ pub enum CommandError {
     /// The seats do not make a ceremony.
     #[error("the configured members do not make a ceremony: {0}")]
     Seats(String),
-    /// The node has promised not to go back.
-    #[error(
-        "this node has signed the new manifest and can no longer abort ceremony {0}; it ends when every member has \
-         signed, or when one that has not signed aborts"
-    )]
-    Signed(CeremonyId),
+    /// It is too late.
+    #[error("ceremony {0} is done and its key in use; it can no longer be aborted")]
+    Done(CeremonyId),
 }
 
 /// The machine of one node.
@@ -88,6 +97,9 @@ pub struct Machine {
     pub(super) identity: Identity,
     pub(super) seats: Vec<Seat>,
     pub(super) record: Option<Record>,
+    /// An aborted ceremony before the newest, which this node has confirmed: it listens on for the others'
+    /// confirmations.
+    pub(super) doubt: Option<Record>,
     pub(super) rounds: Rounds,
     pub(super) has_key: bool,
     pub(super) past: BTreeSet<CeremonyId>,
@@ -97,13 +109,15 @@ pub struct Machine {
 impl Machine {
     /// The machine of the member with seat `me`, as it was when the node stopped.
     ///
-    /// `past` are all ceremonies the node has ever known: none of them starts again.
+    /// `doubt` is as in [`Self::doubt`]; `past` are all ceremonies the node has ever known: none of them starts
+    /// again.
     #[must_use]
     pub fn new(
         me: ParticipantIndex,
         identity: Identity,
         seats: Vec<Seat>,
         record: Option<Record>,
+        doubt: Option<Record>,
         past: BTreeSet<CeremonyId>,
         window_ms: u64,
     ) -> Self {
@@ -115,6 +129,7 @@ impl Machine {
             identity,
             seats,
             record,
+            doubt,
             rounds: Rounds::default(),
             has_key,
             past,
@@ -126,6 +141,13 @@ impl Machine {
     #[must_use]
     pub const fn record(&self) -> Option<&Record> {
         self.record.as_ref()
+    }
+
+    /// The aborted ceremony before the newest that the node has confirmed, and of which it does not know that no member
+    /// uses its key.
+    #[must_use]
+    pub const fn doubt(&self) -> Option<&Record> {
+        self.doubt.as_ref()
     }
 
     /// How far the newest ceremony is, in the numbers of the status message.
@@ -163,21 +185,22 @@ impl Machine {
             Phase::Canary => {
                 self.say_again(&mut out, |record| &record.signs);
                 self.say_again(&mut out, |record| &record.confirms);
-                let confirmed = self
-                    .record
-                    .as_ref()
-                    .is_some_and(|record| record.confirms.contains_key(&self.me));
-                if !confirmed {
+                if !self.has_confirmed() {
                     out.canary = self.record.as_ref().and_then(Record::signed_manifest);
                 }
             }
-            Phase::Active => self.say_again(&mut out, |record| &record.confirms),
-            Phase::Aborted => {
-                if let Some(message) = self.end_message() {
-                    out.send.push((None, message));
-                }
+            Phase::Active => {
+                let proof = record.proof_of_confirmations();
+                self.broadcast(proof, &mut out);
             }
+            Phase::Aborted => {}
         }
+        let ended = [self.record.as_ref(), self.doubt.as_ref()];
+        let ends = ended
+            .into_iter()
+            .flatten()
+            .filter_map(|record| self.end_message(record));
+        out.send.extend(ends.map(|message| (None, message)));
         self.check_deadline(now_ms, &mut out);
         out
     }
@@ -247,16 +270,17 @@ impl Machine {
         if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
             record.joins.insert(me, message);
         }
-        out.journal.push((Step::Joined, String::new()));
+        out.journal.push((id, Step::Joined, String::new()));
         out.persist = true;
         self.advance(rng, out);
         Ok(())
     }
 
-    /// The operator gives a ceremony up.
+    /// The operator gives a ceremony up. After this node has confirmed, that binds nobody else, and all confirmations
+    /// together still count more: it is for when a member never answers again.
     ///
     /// # Errors
-    /// [`CommandError::Unknown`], or [`CommandError::Signed`] when it is too late.
+    /// [`CommandError::Unknown`], or [`CommandError::Done`] when the key is in use.
     pub fn abort(&mut self, id: CeremonyId) -> Result<Outcome, CommandError> {
         let phase = self
             .record
@@ -266,11 +290,30 @@ impl Machine {
         let mut out = Outcome::default();
         match phase {
             None | Some(Phase::Aborted) => Err(CommandError::Unknown(id)),
-            Some(Phase::Proposed | Phase::Running) => {
+            Some(Phase::Active) => Err(CommandError::Done(id)),
+            Some(_) if self.has_confirmed() => {
+                self.stop_waiting(&mut out);
+                Ok(out)
+            }
+            Some(_) => {
                 self.give_up("this member's operator aborted", None, &mut out);
                 Ok(out)
             }
-            Some(Phase::Signed | Phase::Canary | Phase::Active) => Err(CommandError::Signed(id)),
+        }
+    }
+
+    fn stop_waiting(&mut self, out: &mut Outcome) {
+        let Some(record) = &self.record else { return };
+        let reason = format!(
+            "this member's operator no longer waits for the confirmation of {}",
+            silent(record, &self.rounds)
+        );
+        let abort = Body::Abort {
+            reason: reason.clone(),
+            evidence: None,
+        };
+        if let Some(message) = self.broadcast(abort, out) {
+            self.end(reason, None, message, out);
         }
     }
 
@@ -285,19 +328,48 @@ impl Machine {
     pub fn canary_opened(&mut self, id: CeremonyId, rng: &mut (impl RngCore + CryptoRng)) -> Outcome {
         let mut out = Outcome::default();
         let me = self.me;
-        let waiting = self.record.as_ref().is_some_and(|record| {
-            record.ceremony.id() == id && record.phase == Phase::Canary && !record.confirms.contains_key(&me)
-        });
-        if waiting {
+        if self.tries_key_of(id) {
             let message = self.broadcast(Body::Confirm, &mut out);
             if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
                 record.confirms.insert(me, message);
             }
-            out.journal.push((Step::Confirmed, String::new()));
+            // From here on this member is bound to this ceremony, and to no earlier one.
+            self.doubt = None;
+            out.journal.push((id, Step::Confirmed, String::new()));
             out.persist = true;
             self.advance(rng, &mut out);
         }
         out
+    }
+
+    /// The canary did not open with the shares that came.
+    pub fn canary_failed(
+        &mut self,
+        id: CeremonyId,
+        reason: &str,
+        culprit: Option<ParticipantIndex>,
+    ) -> Outcome {
+        let mut out = Outcome::default();
+        if self.tries_key_of(id) {
+            self.give_up_over(reason, culprit, None, &mut out);
+        }
+        out
+    }
+
+    /// Whether this node is trying the key of this ceremony with the others, and has not confirmed yet.
+    #[must_use]
+    pub fn tries_key_of(&self, id: CeremonyId) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| record.ceremony.id() == id && record.phase == Phase::Canary)
+            && !self.has_confirmed()
+    }
+
+    /// Whether this node has confirmed the newest ceremony.
+    pub(super) fn has_confirmed(&self) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| record.confirms.contains_key(&self.me))
     }
 
     /// A message of the member with seat `peer`, which is who the connection belongs to.
@@ -329,23 +401,26 @@ impl Machine {
     }
 
     fn check_deadline(&mut self, now_ms: u64, out: &mut Outcome) {
-        let late = self.record.as_ref().is_some_and(|record| {
-            matches!(record.phase, Phase::Proposed | Phase::Running) && now_ms >= record.deadline_ms
-        });
-        if late {
-            let silent = self
+        let late = self.live().is_some()
+            && !self.has_confirmed()
+            && self
                 .record
                 .as_ref()
-                .map_or_else(String::new, |record| silent(record, &self.rounds));
-            self.give_up(
-                &format!("the deadline has passed; not heard from: {silent}"),
-                None,
-                out,
-            );
+                .is_some_and(|record| now_ms >= record.deadline_ms);
+        if late {
+            let Some(record) = &self.record else { return };
+            let reason = match record.phase {
+                Phase::Canary => "the deadline has passed before the canary opened on this node".to_owned(),
+                _ => format!(
+                    "the deadline has passed; not heard from: {}",
+                    silent(record, &self.rounds)
+                ),
+            };
+            self.give_up(&reason, None, out);
         }
     }
 
-    /// Ends a ceremony that this node has not signed, and tells everybody. The culprit is who the evidence proves.
+    /// Ends a ceremony that this node has not confirmed, and tells everybody. The culprit is who the evidence proves.
     pub(super) fn give_up(&mut self, reason: &str, evidence: Option<Evidence>, out: &mut Outcome) {
         let Some(record) = &self.record else { return };
         let culprit = evidence
@@ -362,11 +437,7 @@ impl Machine {
         evidence: Option<Evidence>,
         out: &mut Outcome,
     ) {
-        let signed = self
-            .record
-            .as_ref()
-            .is_none_or(|record| record.signs.contains_key(&self.me));
-        if !signed
+        if !self.has_confirmed()
             && let Some(message) = self.broadcast(
                 Body::Abort {
                     reason: reason.to_owned(),
@@ -398,13 +469,13 @@ impl Machine {
         self.rounds = Rounds::default();
         out.canary = None;
         out.share = None;
-        out.journal.push((Step::Aborted, reason));
+        let id = record.ceremony.id();
+        out.journal.push((id, Step::Aborted, reason));
         out.persist = true;
     }
 
-    /// What tells another member that the ceremony is over: this node's abort, or the one it acted upon.
-    pub(super) fn end_message(&self) -> Option<Message> {
-        let record = self.record.as_ref()?;
+    /// What tells another member that a ceremony is over: this node's abort, or the one it acted upon.
+    pub(super) fn end_message(&self, record: &Record) -> Option<Message> {
         let abort = record.abort.as_ref()?;
         if abort.sender == self.me {
             return Some(abort.clone());

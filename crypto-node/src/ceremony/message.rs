@@ -10,8 +10,10 @@
 //! code that looks.
 
 use ed25519_dalek::SigningKey;
-use threshold::committee::ParticipantIndex;
-use threshold::dkg::{Attestation, Ceremony, Equivocation, Kind as RoundKind, MAX_PAYLOAD, SignedMessage};
+use threshold::committee::{MAX_MEMBERS, ParticipantIndex};
+use threshold::dkg::{
+    Attestation, Ceremony, Equivocation, Kind as RoundKind, MAX_PAYLOAD, Seat, SignedMessage,
+};
 use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::ids::{CeremonyId, ManifestDigest};
 use threshold::reencrypt::ReencryptionShare;
@@ -25,6 +27,8 @@ const VERSION: u8 = 1;
 const MAX_REASON: usize = 300;
 /// Longest message of the key generation: its payload, and an envelope of less than 200 bytes.
 const MAX_ROUND: usize = MAX_PAYLOAD + 200;
+/// What is around a body in bytes, and more: version, ceremony, sender, kind, length, signature.
+const ENVELOPE: usize = 128;
 /// Longest message within a message: an abort with the two messages that prove it.
 const MAX_NESTED: usize = 2 * MAX_ROUND + 1024;
 
@@ -97,8 +101,10 @@ pub enum Body {
         /// What proves it, if somebody cheated.
         evidence: Option<Evidence>,
     },
-    /// Another member's message that the sender passes on: a signature, a confirmation or an abort.
+    /// Another member's abort that the sender passes on.
     Relay(Nested),
+    /// The sender uses the new key: here are all members' signatures of their confirmations, in the order of the seats.
+    Done(Vec<Signature>),
 }
 
 /// The bytes of a signed message of the key generation, wiped when dropped: they may hold a share.
@@ -158,6 +164,30 @@ impl Message {
         }
     }
 
+    /// A seat's confirmation, from the signature that a member which uses the key passes on.
+    ///
+    /// # Errors
+    /// [`MessageError::BadSignature`].
+    pub fn confirmation(
+        ceremony: CeremonyId,
+        seat: &Seat,
+        signature: Signature,
+    ) -> Result<Self, MessageError> {
+        let message = Self {
+            ceremony,
+            sender: seat.index,
+            body: Body::Confirm,
+            signature,
+        };
+        message.verify(&seat.identity).map(|()| message)
+    }
+
+    /// The sender's signature.
+    #[must_use]
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
     /// Checks the signature against the identity of the sender's seat.
     ///
     /// # Errors
@@ -167,6 +197,14 @@ impl Message {
         identity
             .verify(Domain::MemberMessage, &bytes, &self.signature)
             .map_err(|_| MessageError::BadSignature)
+    }
+
+    /// The message as bytes, for whoever wipes them after use: of a round-2 message they hold a share.
+    #[must_use]
+    pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut writer = Writer::with_capacity(ENVELOPE + self.body.size_of_secret());
+        self.encode(&mut writer);
+        Zeroizing::new(writer.finish())
     }
 
     /// The message as bytes to put within another.
@@ -200,13 +238,14 @@ pub(super) fn identity(ceremony: &Ceremony, index: ParticipantIndex) -> Option<P
         .map(|seat| seat.identity)
 }
 
-fn signed_bytes(ceremony: CeremonyId, sender: ParticipantIndex, body: &Body) -> Vec<u8> {
-    let mut writer = Writer::new();
+/// Wiped when dropped, because a body may hold a share; and never reallocated, which would leave a copy behind.
+fn signed_bytes(ceremony: CeremonyId, sender: ParticipantIndex, body: &Body) -> Zeroizing<Vec<u8>> {
+    let mut writer = Writer::with_capacity(ENVELOPE + body.size_of_secret());
     writer.u8(VERSION);
     writer.put(&ceremony);
     writer.put(&sender);
     writer.put(body);
-    writer.finish()
+    Zeroizing::new(writer.finish())
 }
 
 impl Canonical for Message {
@@ -225,6 +264,16 @@ impl Canonical for Message {
             body: reader.get()?,
             signature: reader.get()?,
         })
+    }
+}
+
+impl Body {
+    /// What of the encoding may be secret.
+    fn size_of_secret(&self) -> usize {
+        match self {
+            Self::Round(round) => round.0.len(),
+            _ => 0,
+        }
     }
 }
 
@@ -268,6 +317,10 @@ impl Canonical for Body {
                 writer.u8(9);
                 writer.bytes(&message.0);
             }
+            Self::Done(signatures) => {
+                writer.u8(10);
+                writer.list(signatures);
+            }
         }
     }
 
@@ -294,6 +347,7 @@ impl Canonical for Body {
                 evidence: reader.option()?,
             },
             9 => Self::Relay(nested(reader)?),
+            10 => Self::Done(reader.list(MAX_MEMBERS.into())?),
             _ => return Err(DecodeError::Invalid("kind of ceremony message")),
         })
     }

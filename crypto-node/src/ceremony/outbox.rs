@@ -30,7 +30,8 @@ impl Queue {
         if self.0.contains(&message) {
             return;
         }
-        let ends = |message: &Message| matches!(message.body, Body::Abort { .. } | Body::Relay(_));
+        let ends =
+            |message: &Message| matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
         let aborts = matches!(message.body, Body::Abort { .. });
         self.0.retain(|earlier| {
             let same = earlier.ceremony == message.ceremony;
@@ -112,8 +113,9 @@ impl Outbox {
 
     /// Delivers one message once.
     pub(super) async fn ask(&self, message: &Message) -> Result<Option<Message>, Status> {
+        // The request wipes its bytes when it is dropped.
         let request = DeliverRequest {
-            message: message.to_bytes(),
+            message: std::mem::take(&mut *message.to_secret_bytes()),
         };
         let answered = tokio::time::timeout(TIMEOUT, self.client.clone().deliver(request)).await;
         let answer = answered

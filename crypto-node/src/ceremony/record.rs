@@ -6,7 +6,7 @@
 //! joins, signs, confirms  u32 count ‖ messages
 //! ```
 
-use super::message::Message;
+use super::message::{Body, Message, MessageError};
 use std::collections::BTreeMap;
 use threshold::committee::{CommitteeManifest, MAX_MEMBERS, ParticipantIndex, SignedManifest};
 use threshold::dkg::Ceremony;
@@ -25,11 +25,11 @@ pub enum Phase {
     Running,
     /// This node has stored its share and signed the manifest.
     Signed,
-    /// All members have signed: no member can go back.
+    /// All members have signed: this node tries the key, and with its confirmation it can no longer go back.
     Canary,
     /// All members have used the key: it is in use.
     Active,
-    /// Over, without a key.
+    /// Over, without a key; unless this node has confirmed, and all others turn out to have, too.
     Aborted,
 }
 
@@ -41,7 +41,7 @@ pub type Messages = BTreeMap<ParticipantIndex, Message>;
 pub struct Record {
     /// The ceremony.
     pub ceremony: Ceremony,
-    /// When a member that has not signed gives up.
+    /// When a member that has not confirmed gives up.
     pub deadline_ms: u64,
     /// How far it is.
     pub phase: Phase,
@@ -88,6 +88,42 @@ impl Record {
         messages.len() == self.ceremony.seats().len()
     }
 
+    /// The manifest of the key to use: once every member has confirmed, and so has signed.
+    #[must_use]
+    pub fn confirmed_manifest(&self) -> Option<SignedManifest> {
+        self.is_complete(&self.confirms)
+            .then(|| self.signed_manifest())
+            .flatten()
+    }
+
+    /// What proves to any member that all have confirmed.
+    #[must_use]
+    pub fn proof_of_confirmations(&self) -> Body {
+        Body::Done(
+            self.confirms
+                .values()
+                .map(|message| *message.signature())
+                .collect(),
+        )
+    }
+
+    /// Takes in the confirmations that another member proves: all of them, or it proves nothing.
+    ///
+    /// # Errors
+    /// [`MessageError::BadSignature`].
+    pub fn take_confirmations(&mut self, signatures: &[Signature]) -> Result<(), MessageError> {
+        let (id, seats) = (self.ceremony.id(), self.ceremony.seats());
+        if signatures.len() != seats.len() {
+            return Err(MessageError::BadSignature);
+        }
+        self.confirms = seats
+            .iter()
+            .zip(signatures)
+            .map(|(seat, signature)| Ok((seat.index, Message::confirmation(id, seat, *signature)?)))
+            .collect::<Result<Messages, MessageError>>()?;
+        Ok(())
+    }
+
     /// The manifest with all signatures, once they are there.
     #[must_use]
     pub fn signed_manifest(&self) -> Option<SignedManifest> {
@@ -100,7 +136,7 @@ impl Record {
 
 fn signature(message: &Message) -> Option<Signature> {
     match &message.body {
-        super::message::Body::Sign { signature, .. } => Some(*signature),
+        Body::Sign { signature, .. } => Some(*signature),
         _ => None,
     }
 }

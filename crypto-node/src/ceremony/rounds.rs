@@ -143,8 +143,8 @@ impl Machine {
             let go = match phase {
                 Phase::Proposed => self.begin(rng, out),
                 Phase::Running => self.run_round(out),
-                Phase::Signed | Phase::Aborted => self.collect_signatures(out),
-                Phase::Canary => self.collect_confirmations(out),
+                Phase::Signed => self.collect_signatures(out),
+                Phase::Canary | Phase::Aborted => self.collect_confirmations(out),
                 Phase::Active => Go::Wait,
             };
             if matches!(go, Go::Wait) {
@@ -243,7 +243,7 @@ impl Machine {
         }
     }
 
-    /// All shares are there: add them up, promise.
+    /// All shares are there: add them up, store, sign.
     fn finish(&mut self, secret: round2::SecretPackage, agreement: &Agreement, out: &mut Outcome) {
         let shares = std::mem::take(&mut self.rounds.shares);
         let packed = shares
@@ -268,6 +268,7 @@ impl Machine {
             let reason = format!("member {} signed another manifest", liar.sender);
             return self.give_up(&reason, None, out);
         }
+        let id = record.ceremony.id();
         record.phase = Phase::Signed;
         record.manifest = Some(manifest.clone());
         let body = Body::Sign {
@@ -279,12 +280,13 @@ impl Machine {
             record.signs.insert(self.me, message);
         }
         self.rounds = Rounds::default();
-        out.journal.push((Step::Signed, manifest.digest().to_string()));
+        out.journal
+            .push((id, Step::Signed, manifest.digest().to_string()));
         out.share = Some((share, manifest));
         out.persist = true;
     }
 
-    /// All members have promised: nobody can go back, whatever was said before.
+    /// All members have stored their shares and signed: try the key.
     fn collect_signatures(&mut self, out: &mut Outcome) -> Go {
         let Some(signed) = self.record.as_ref().and_then(Record::signed_manifest) else {
             return Go::Wait;
@@ -292,38 +294,52 @@ impl Machine {
         let Some(record) = self.record.as_mut() else {
             return Go::Wait;
         };
-        if record.phase == Phase::Aborted {
-            tracing::warn!(ceremony = %record.ceremony.id(), "all members have signed: the abort does not count");
-            (record.reason, record.culprit, record.abort) = (String::new(), None, None);
-        }
         record.phase = Phase::Canary;
         out.canary = Some(signed);
         out.persist = true;
         Go::On
     }
 
-    /// All members have used the key.
+    /// All members have used the key, whatever was said before.
     fn collect_confirmations(&mut self, out: &mut Outcome) -> Go {
-        let me = self.me;
         let Some(record) = self.record.as_mut() else {
             return Go::Wait;
         };
-        // This node's own is among them: it does not use a key that it has not tried.
-        if !record.is_complete(&record.confirms) || !record.confirms.contains_key(&me) {
+        let Some(manifest) = record.confirmed_manifest() else {
             return Go::Wait;
+        };
+        if record.phase == Phase::Aborted {
+            tracing::warn!(ceremony = %record.ceremony.id(), "all members have confirmed: the abort does not count");
+            (record.reason, record.culprit, record.abort) = (String::new(), None, None);
         }
         record.phase = Phase::Active;
-        out.activate = record.signed_manifest();
-        out.journal.push((
-            Step::Active,
-            record
-                .manifest
-                .as_ref()
-                .map_or_else(String::new, |m| m.digest().to_string()),
-        ));
+        let digest = manifest.manifest.digest().to_string();
+        out.journal.push((record.ceremony.id(), Step::Active, digest));
+        out.activate = Some(manifest);
         out.persist = true;
+        let proof = record.proof_of_confirmations();
         self.set_has_key();
+        // Whoever still waits, or believes in an abort, takes the key up.
+        self.broadcast(proof, out);
         Go::On
+    }
+
+    /// An earlier ceremony that was aborted: all members have confirmed it after all, and its key is in use somewhere.
+    /// The newest ceremony, which this node has not confirmed, gives way.
+    pub(super) fn take_up_doubt(&mut self, rng: &mut (impl RngCore + CryptoRng), out: &mut Outcome) {
+        let Some(doubt) = self.doubt.take_if(|record| record.confirmed_manifest().is_some()) else {
+            return;
+        };
+        if self.live().is_some() {
+            self.give_up(
+                &format!("ceremony {} is done after all", doubt.ceremony.id()),
+                None,
+                out,
+            );
+        }
+        out.displaced = self.record.replace(doubt);
+        self.rounds = Rounds::default();
+        self.advance(rng, out);
     }
 
     /// Keeps this node's own message beside the others', and sends it to all.
@@ -348,7 +364,9 @@ impl Machine {
 pub(super) fn silent(record: &Record, rounds: &Rounds) -> String {
     let heard: Vec<ParticipantIndex> = match record.phase {
         Phase::Proposed => keys(&record.joins),
-        _ => rounds.heard(),
+        Phase::Running => rounds.heard(),
+        Phase::Signed => keys(&record.signs),
+        Phase::Canary | Phase::Active | Phase::Aborted => keys(&record.confirms),
     };
     let silent = record
         .ceremony

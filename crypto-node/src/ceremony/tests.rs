@@ -2,4 +2,5 @@
 
 mod attacks;
 mod crashes;
+mod no_return;
 pub(crate) mod simulation;

@@ -317,20 +317,30 @@ fn p12_cut_and_flipped_messages_are_refused_without_a_panic() {
 }
 
 #[test]
-fn all_signatures_together_count_more_than_an_abort() {
-    // Member 3 signs, and tells member 1 alone that it aborts before it had signed.
-    let mut committee = Simulation::new(3, 4);
-    committee.tamper = Some(Box::new(|from, to, message| {
-        if from.get() == LIAR && to.get() == 1 && matches!(message.body, Body::Sign { .. }) {
-            let body = Body::Abort {
-                reason: "never mind".into(),
-                evidence: None,
-            };
-            return Message::new(message.ceremony, from, body, &key(LIAR));
-        }
-        message
-    }));
-    committee.run(1, 2);
-    assert!(committee.members[0].active.is_some(), "{:?}", committee.phases());
-    committee.common_key();
+fn p15_what_carries_a_share_is_wiped_and_leaves_no_copy_behind() {
+    const fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+    wiped::<proto::custody::DeliverRequest>();
+    let round = |length: usize| {
+        let bytes: Vec<u8> = [3_u8]
+            .into_iter()
+            .chain(u32::try_from(length).unwrap().to_be_bytes())
+            .chain(vec![7; length])
+            .collect();
+        Body::from_bytes(&bytes).unwrap()
+    };
+    for length in [0, 300, 8_192] {
+        let message = Message::new(
+            threshold::ids::CeremonyId([1; 32]),
+            index(2),
+            round(length),
+            &key(2),
+        );
+        let bytes: zeroize::Zeroizing<Vec<u8>> = message.to_secret_bytes();
+        assert_eq!(*bytes, message.to_bytes());
+        // It was never moved to make room, which would have left a copy of what was there.
+        assert_eq!(
+            bytes.capacity(),
+            Vec::<u8>::with_capacity(128 + length).capacity()
+        );
+    }
 }

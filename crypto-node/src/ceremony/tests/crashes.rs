@@ -114,40 +114,6 @@ fn p7_after_the_deadline_everybody_gives_up_and_a_new_proposal_works() {
 }
 
 #[test]
-fn a_member_that_has_signed_waits_and_one_that_has_not_may_abort() {
-    // An order of messages in which member 2 dies before it has signed and the others had all they need.
-    let (mut committee, id) = (0..200)
-        .find_map(|seed| {
-            let mut committee = Simulation::new(3, seed);
-            committee.crash = Some((0, 2, Crash::AfterShare));
-            let id = committee.run(1, 2);
-            let signed = |member: usize| committee.phases()[member - 1] == Some(Phase::Signed);
-            (signed(1) && signed(3)).then_some((committee, id))
-        })
-        .expect("no such order among 200");
-    assert_eq!(
-        committee.machine(1).abort(id).unwrap_err(),
-        CommandError::Signed(id)
-    );
-    committee.now_ms += 2 * WINDOW_MS;
-    let now_ms = committee.now_ms;
-    assert!(
-        !committee.machine(1).tick(now_ms).persist,
-        "a signed member gave up at the deadline"
-    );
-    let busy = committee.machine(1).propose(2, now_ms, &mut OsRng).unwrap_err();
-    assert_eq!(busy, CommandError::Busy(id));
-    committee.restart(2);
-    committee.settle();
-    assert!(committee.all_are(Phase::Aborted));
-    let reason = &committee.machine(3).record().unwrap().reason;
-    assert!(
-        reason.contains("member 2") && reason.contains("restarted"),
-        "{reason}"
-    );
-}
-
-#[test]
 fn two_proposals_at_once_leave_one_ceremony_or_none() {
     for seed in 0..10 {
         let mut committee = Simulation::new(4, seed);

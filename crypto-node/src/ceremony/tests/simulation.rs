@@ -35,8 +35,9 @@ pub(crate) enum Crash {
 
 #[derive(Default)]
 pub(crate) struct Disk {
-    record: Option<Vec<u8>>,
-    past: BTreeSet<CeremonyId>,
+    newest: Option<CeremonyId>,
+    doubt: Option<CeremonyId>,
+    records: BTreeMap<CeremonyId, Vec<u8>>,
     shares: BTreeMap<CeremonyId, Vec<u8>>,
 }
 
@@ -49,11 +50,15 @@ pub(crate) struct Member {
 
 pub(crate) type Tamper = Box<dyn FnMut(ParticipantIndex, ParticipantIndex, Message) -> Message>;
 
+pub(crate) type Lost = Box<dyn Fn(ParticipantIndex, ParticipantIndex, &Message) -> bool>;
+
 pub(crate) struct Simulation {
     pub(crate) members: Vec<Member>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) now_ms: u64,
     pub(crate) tamper: Option<Tamper>,
+    /// Which messages are lost.
+    pub(crate) lost: Option<Lost>,
     /// At which carried-out outcome which member crashes, and how.
     pub(crate) crash: Option<(u64, usize, Crash)>,
     pub(crate) carried_out: u64,
@@ -94,6 +99,7 @@ impl Simulation {
             seats,
             now_ms: 1_000_000,
             tamper: None,
+            lost: None,
             crash: None,
             carried_out: 0,
             ways: BTreeMap::new(),
@@ -125,14 +131,11 @@ impl Simulation {
     pub(crate) fn restart(&mut self, member: usize) {
         let seats = self.seats.clone();
         let me = self.member(member);
-        let record = me
-            .disk
-            .record
-            .as_ref()
-            .map(|bytes| Record::from_bytes(bytes).unwrap());
-        let past = me.disk.past.clone();
+        let read = |id: Option<CeremonyId>| id.map(|id| Record::from_bytes(&me.disk.records[&id]).unwrap());
+        let (record, doubt) = (read(me.disk.newest), read(me.disk.doubt));
+        let past: BTreeSet<CeremonyId> = me.disk.records.keys().copied().collect();
         let identity = me.identity.clone();
-        let mut machine = Machine::new(index(member), identity, seats, record, past, WINDOW_MS);
+        let mut machine = Machine::new(index(member), identity, seats, record, doubt, past, WINDOW_MS);
         let out = machine.resume(self.now_ms);
         let me = self.member(member);
         // As a node loads the key in use when it starts.
@@ -142,6 +145,32 @@ impl Simulation {
             .and_then(Record::signed_manifest);
         me.machine = Some(machine);
         self.carry_out(member, out);
+    }
+
+    /// The member's disk is replaced by an empty one; its identity is not on it.
+    pub(crate) fn wipe(&mut self, member: usize) {
+        self.kill(member);
+        self.member(member).disk = Disk::default();
+        self.restart(member);
+    }
+
+    /// Time passes, and every member that is up notices.
+    pub(crate) fn tick(&mut self, passed_ms: u64) {
+        self.now_ms += passed_ms;
+        for member in 1..=self.members.len() {
+            if self.is_up(member) {
+                let now_ms = self.now_ms;
+                let out = self.machine(member).tick(now_ms);
+                self.carry_out(member, out);
+            }
+        }
+    }
+
+    /// The operator of a member that is up gives a ceremony up, if it still can.
+    pub(crate) fn abort(&mut self, member: usize, id: CeremonyId) {
+        if let Ok(out) = self.machine(member).abort(id) {
+            self.carry_out(member, out);
+        }
     }
 
     /// Proposes at one member; the others' operators join as soon as they know of it.
@@ -179,7 +208,7 @@ impl Simulation {
         due
     }
 
-    fn carry_out(&mut self, member: usize, out: Outcome) {
+    pub(crate) fn carry_out(&mut self, member: usize, out: Outcome) {
         self.carried_out += 1;
         if self.dies(member, Crash::BeforeStoring) {
             return;
@@ -197,9 +226,12 @@ impl Simulation {
             }
         }
         if out.persist {
+            let doubt = self.machine(member).doubt().map(|record| record.ceremony.id());
             let disk = &mut self.member(member).disk;
-            disk.record = Some(record.to_bytes());
-            disk.past.insert(id);
+            let stored = out.displaced.as_ref().into_iter().chain([&record]);
+            disk.records
+                .extend(stored.map(|record| (record.ceremony.id(), record.to_bytes())));
+            (disk.newest, disk.doubt) = (Some(id), doubt);
         }
         if self.dies(member, Crash::AfterStoring) {
             return;
@@ -221,7 +253,11 @@ impl Simulation {
 
     fn send(&mut self, from: usize, to: Option<ParticipantIndex>, message: &Message) {
         for other in (1..=self.members.len()).filter(|other| *other != from) {
-            if to.is_some_and(|to| to != index(other)) {
+            let lost = self
+                .lost
+                .as_ref()
+                .is_some_and(|lost| lost(index(from), index(other), message));
+            if lost || to.is_some_and(|to| to != index(other)) {
                 continue;
             }
             let message = match &mut self.tamper {
@@ -248,8 +284,15 @@ impl Simulation {
             .filter(|((_, to), way)| way.first().is_some() && self.is_up(*to))
             .map(|(way, _)| *way)
             .collect();
+        let canaries: Vec<usize> = (0..self.canaries.len())
+            .filter(|place| self.opens(self.canaries[*place]))
+            .collect();
         while !ready.is_empty() {
-            let (from, to) = ready.swap_remove(self.random(ready.len()));
+            let place = self.random(ready.len() + canaries.len());
+            if let Some(canary) = canaries.get(place.wrapping_sub(ready.len())) {
+                return self.try_key(*canary);
+            }
+            let (from, to) = ready.swap_remove(place);
             let message = self.ways[&(from, to)].first().unwrap().clone();
             let now_ms = self.now_ms;
             match self
@@ -264,12 +307,35 @@ impl Simulation {
                 Err(NotTaken::Wrong(error)) => panic!("member {to} finds a message of {from} wrong: {error}"),
             }
         }
-        let Some((member, id)) = self.canaries.pop_front() else {
-            return false;
-        };
+        canaries.first().is_some_and(|canary| self.try_key(*canary))
+    }
+
+    fn try_key(&mut self, canary: usize) -> bool {
+        let (member, id) = self.canaries.remove(canary).unwrap();
         let out = self.machine(member).canary_opened(id, &mut OsRng);
         self.carry_out(member, out);
         true
+    }
+
+    /// A canary opens when enough members answer it: those that are up and have all signatures.
+    fn opens(&self, (_, id): (usize, CeremonyId)) -> bool {
+        let records = self
+            .members
+            .iter()
+            .filter_map(|member| member.machine.as_ref().and_then(Machine::record));
+        let of_ceremony = records.filter(|record| record.ceremony.id() == id);
+        let mut answers = of_ceremony.filter(|record| matches!(record.phase, Phase::Canary | Phase::Active));
+        let t = self.threshold(id);
+        answers.nth(t - 1).is_some()
+    }
+
+    fn threshold(&self, id: CeremonyId) -> usize {
+        let mut records = self
+            .members
+            .iter()
+            .filter_map(|member| member.machine.as_ref().and_then(Machine::record));
+        let record = records.find(|record| record.ceremony.id() == id);
+        record.map_or(usize::MAX, |record| record.ceremony.threshold().t().into())
     }
 
     /// The receiver acknowledges what it has carried out; its answer is not answered.
@@ -352,6 +418,25 @@ impl Simulation {
 
     pub(crate) fn all_are(&self, phase: Phase) -> bool {
         self.phases().iter().all(|found| *found == Some(phase))
+    }
+
+    /// Whether these members all use one key, or all none and wait for nothing; anything between fails the test.
+    pub(crate) fn all_or_nothing(&self, members: impl Iterator<Item = usize>, case: &str) -> bool {
+        let members: Vec<&Member> = members.map(|member| &self.members[member - 1]).collect();
+        let manifests: BTreeSet<Vec<u8>> = members
+            .iter()
+            .filter_map(|member| member.active.as_ref().map(Canonical::to_bytes))
+            .collect();
+        let using = members.iter().filter(|member| member.active.is_some()).count();
+        let phases = self.phases();
+        assert!(manifests.len() <= 1, "{case}: two keys; {phases:?}");
+        assert!(
+            using == 0 || using == members.len(),
+            "{case}: some use a key; {phases:?}"
+        );
+        let waits = |member: &&Member| member.machine.as_ref().and_then(Machine::live).is_some();
+        assert!(!members.iter().any(waits), "{case}: some wait; {phases:?}");
+        using > 0
     }
 
     /// The one manifest that all members use, each with a share that fits it.

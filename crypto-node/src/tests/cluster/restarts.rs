@@ -62,6 +62,8 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     let change = Change {
         ceremony,
         record: record.to_bytes(),
+        displaced: None,
+        doubt: None,
         active: false,
     };
     store.apply(&change).unwrap();
@@ -75,6 +77,37 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
             .until(node, |status| phase(status) == CeremonyPhase::Done)
             .await;
     }
+    cluster.end().await;
+}
+
+/// With t = n every share is needed, and node 2 gives node 1 a wrong one: the ceremony ends, and names it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.stop_node(2).await;
+    let honest = cluster.seams.tamper.replace(Arc::new(|_, mut message| {
+        if let Body::CanaryShare(share) = &message.body {
+            // Under another index the proof does not hold.
+            let mut bytes = share.to_bytes();
+            bytes[3] = 1;
+            message.body = Body::CanaryShare(Box::new(Canonical::from_bytes(&bytes).unwrap()));
+        }
+        message
+    }));
+    cluster.start_node(2).await;
+    let id = cluster.propose(1, 2).await;
+    cluster.join(2, &id).await;
+    for node in 1..=2 {
+        let status = cluster
+            .until(node, |status| phase(status) == CeremonyPhase::Aborted)
+            .await;
+        let reason = status.ceremony.unwrap().reason;
+        assert!(reason.contains("do not verify: 2"), "{reason}");
+    }
+    cluster.stop_node(2).await;
+    cluster.seams.tamper = honest;
+    cluster.start_node(2).await;
+    cluster.generate(2, 2).await;
     cluster.end().await;
 }
 

@@ -1,0 +1,184 @@
+//! The canary: before a new key is used, this node opens a wrapped key of its own with the others' shares.
+
+use super::{DeliverError, Driver, DriverError, State};
+use crate::ceremony::machine::{Machine, NotTaken};
+use crate::ceremony::message::{Body, Message};
+use crate::ceremony::outbox::{Outbox, Pause};
+use crate::ceremony::record::Phase;
+use crate::journal::{Event, Step};
+use crate::share::{Guard, ProvenCanary};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use rand_core::OsRng;
+use std::sync::Arc;
+use threshold::canary::Canary;
+use threshold::committee::ParticipantIndex;
+use threshold::ids::CeremonyId;
+use threshold::reencrypt::{ReencryptionShare, VerifiedShare, verify_share};
+use threshold::signature::PublicKey;
+use threshold::wrap::WrappedKey;
+
+impl Driver {
+    /// Uses the new share for a member's canary, once all members have signed.
+    pub(super) async fn answer_canary(
+        &self,
+        state: &State,
+        peer: ParticipantIndex,
+        message: Message,
+    ) -> Result<Message, DeliverError> {
+        let Body::Canary { wrapped, q } = self.opened(&state.machine, peer, message)? else {
+            return Err(DeliverError::Canary("not a canary"));
+        };
+        let ready = state
+            .machine
+            .record()
+            .filter(|record| record.phase == Phase::Canary);
+        let (Some(record), Some(guard)) = (ready, &state.candidate) else {
+            return Err(NotTaken::Early.into());
+        };
+        let id = record.ceremony.id();
+        let share = self.canary_share(id, guard, peer, *wrapped, q).await?;
+        let answer = state.machine.message_of(Body::CanaryShare(Box::new(share)));
+        #[cfg(test)]
+        let answer = answer.map(|answer| match &self.tamper {
+            Some(tamper) => tamper(peer, answer),
+            None => answer,
+        });
+        answer.ok_or(DeliverError::NotTaken(NotTaken::Early))
+    }
+
+    fn opened(
+        &self,
+        machine: &Machine,
+        peer: ParticipantIndex,
+        message: Message,
+    ) -> Result<Body, DeliverError> {
+        let checked = machine.check_sender(peer, &message);
+        checked.map_err(NotTaken::from)?;
+        let current = machine
+            .record()
+            .is_some_and(|record| record.ceremony.id() == message.ceremony);
+        if current {
+            Ok(message.body)
+        } else {
+            Err(NotTaken::Early.into())
+        }
+    }
+
+    /// Recorded before it leaves, like every use of the share.
+    async fn canary_share(
+        &self,
+        ceremony: CeremonyId,
+        guard: &Guard,
+        peer: ParticipantIndex,
+        wrapped: WrappedKey,
+        q: PublicKey,
+    ) -> Result<ReencryptionShare, DeliverError> {
+        let canary =
+            ProvenCanary::prove(wrapped, q, &self.installation, ceremony).map_err(DeliverError::Canary)?;
+        let event = Event::Ceremony {
+            ceremony,
+            step: Step::Canary,
+            detail: format!("for member {peer}"),
+        };
+        let recorded = self
+            .authority
+            .journal
+            .append(self.now(), event)
+            .map_err(DriverError::from)?;
+        let share = guard
+            .reencrypt_canary(&canary, &mut OsRng)
+            .map_err(DriverError::from)?;
+        recorded.durable().await.map_err(DriverError::from)?;
+        Ok(share)
+    }
+
+    /// Tries the new key with the others, and says whether it opens.
+    pub(super) fn try_key(self: Arc<Self>, id: CeremonyId, guard: Arc<Guard>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut liars = Vec::new();
+            let tried = self.canary(id, &guard, &mut liars).await;
+            let mut state = self.state.lock().await;
+            // From here on this task is carried out to its end.
+            state.trying = None;
+            let out = match tried {
+                Ok(()) => state.machine.canary_opened(id, &mut OsRng),
+                Err(error) => {
+                    tracing::error!(ceremony = %id, %error, ?liars, "the new key does not work: it is not used");
+                    let reason = failed_canary(&error, &liars);
+                    state.machine.canary_failed(id, &reason, liars.first().copied())
+                }
+            };
+            // A failure has been reported, and stays.
+            let _ = self.carry_out(&mut state, out).await;
+        })
+    }
+
+    async fn canary(
+        &self,
+        id: CeremonyId,
+        guard: &Guard,
+        liars: &mut Vec<ParticipantIndex>,
+    ) -> Result<(), DeliverError> {
+        let manifest = guard.manifest();
+        let canary =
+            Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
+        let context = canary.context(manifest).map_err(DriverError::from)?;
+        let own = self
+            .canary_share(id, guard, self.me, canary.wrapped().clone(), canary.reader())
+            .await?;
+        let mut shares: Vec<VerifiedShare> = verify_share(&context, &own).into_iter().collect();
+        let body = Body::Canary {
+            wrapped: Box::new(canary.wrapped().clone()),
+            q: canary.reader(),
+        };
+        let Some(message) = self.state.lock().await.machine.message_of(body) else {
+            return Err(NotTaken::Early.into());
+        };
+        let mut answers: FuturesUnordered<_> = self
+            .outboxes
+            .values()
+            .map(|outbox| ask_until_answered(outbox, &message))
+            .collect();
+        while shares.len() < usize::from(manifest.threshold().t()) {
+            let Some((member, share)) = answers.next().await else {
+                break;
+            };
+            match verify_share(&context, &share) {
+                Ok(share) if share.index() == member => shares.push(share),
+                _ => {
+                    tracing::error!(%member, "a member's canary share does not verify");
+                    liars.push(member);
+                }
+            }
+        }
+        Ok(canary.check(manifest, &shares).map_err(DriverError::from)?)
+    }
+}
+
+fn failed_canary(error: &DeliverError, liars: &[ParticipantIndex]) -> String {
+    let liars: Vec<String> = liars.iter().map(ToString::to_string).collect();
+    if liars.is_empty() {
+        format!("the new key does not work: {error}")
+    } else {
+        format!(
+            "the new key does not work: {error}; the canary shares of these members do not verify: {}",
+            liars.join(", ")
+        )
+    }
+}
+
+/// Asks until the member has all signatures too; it will, unless it is gone.
+async fn ask_until_answered(outbox: &Outbox, message: &Message) -> (ParticipantIndex, ReencryptionShare) {
+    let mut pause = Pause::default();
+    loop {
+        if let Ok(Some(Message {
+            body: Body::CanaryShare(share),
+            ..
+        })) = outbox.ask(message).await
+        {
+            return (outbox.member, *share);
+        }
+        pause.wait().await;
+    }
+}
