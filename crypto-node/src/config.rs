@@ -34,9 +34,27 @@ pub struct Config {
     pub operators: Vec<String>,
     /// Whose approvals count.
     pub approval: ApprovalConfig,
+    /// What the journal is checked against.
+    #[serde(default)]
+    pub journal: JournalConfig,
     /// Limits; each has a default.
     #[serde(default)]
     pub limits: LimitsConfig,
+}
+
+/// What the journal is checked against when the node starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalConfig {
+    /// Where the newest mark of the journal is kept, which shows that the journal was cut or an old copy of it put
+    /// back; `journal.mark` in the directory when absent. On another disk it also shows that the whole directory
+    /// was put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark_file: Option<PathBuf>,
+    /// Hash of the newest entry of a journal that is taken although it is not what was marked, hexadecimal; the node
+    /// says which when it refuses to start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
 }
 
 /// A member of the committee.

@@ -13,10 +13,12 @@
 //!
 //! A crash can leave an incomplete record at the end, which was never reported durable; it is cut when the
 //! journal is opened. Anything else that does not fit, a changed length included (that is what the length
-//! check is for), is damage, and the journal refuses to open.
+//! check is for), is damage, and the journal refuses to open. What fits and is not all, or not the same, is noticed by a
+//! [`Mark`], which says how far the journal was durable at an earlier time.
 
 mod disk;
 mod entry;
+mod mark;
 mod scan;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +26,7 @@ pub(crate) mod tests;
 pub use disk::{Disk, Storage};
 pub(crate) use entry::cut;
 pub use entry::{Entry, Event, MAX_DETAIL, Release, Step};
+pub use mark::{Expected, Mark, MarkFile};
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -56,6 +59,25 @@ pub enum JournalError {
         /// What does not fit.
         reason: &'static str,
     },
+    /// The journal ends before its mark, or is another than the marked one.
+    #[error(
+        "journal: {what}; it was cut, or an old copy was put back, and this node would not remember what it has answered \
+         since. Put the newest copy back. If that is lost for good, keep the node stopped until every approval has expired \
+         that it may have answered, compare with the auditors what they have of it, and start it once with \
+         journal.accepted = \"{}\" in its configuration",
+        hex::encode(head)
+    )]
+    SetBack {
+        /// What was found.
+        what: String,
+        /// Hash of the newest entry found.
+        head: [u8; 32],
+    },
+    /// The mark is not one of this node's.
+    #[error(
+        "journal mark: {0}; put this node's own mark back, or remove it and follow what the node then says"
+    )]
+    Mark(&'static str),
     /// An entry does not decode although its hash holds: it was written by another version.
     #[error("journal: entry {position} is not understood ({cause}); start a version that wrote this journal")]
     Unknown {
@@ -103,7 +125,7 @@ impl Ticket {
     pub async fn durable(mut self) -> Result<Place, JournalError> {
         let position = self.place.position;
         let reached = self.durable.wait_for(|state| match state {
-            Durable::UpTo(entries) => *entries > position,
+            Durable::UpTo(mark) => mark.entries > position,
             Durable::Failed => true,
         });
         match reached.await.as_deref() {
@@ -115,8 +137,8 @@ impl Ticket {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Durable {
-    /// This many entries are durable.
-    UpTo(u64),
+    /// So far all entries are durable.
+    UpTo(Mark),
     /// The disk failed.
     Failed,
 }
@@ -157,18 +179,20 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Opens the journal of the node with this identity key, checks all of it, shows each entry to `visit`, cuts
-    /// an incomplete last record, and starts the writer. `synced` is told how long each sync took.
+    /// Opens the journal of the node with this identity key, checks all of it, against what is expected of it if that is given,
+    /// shows each entry to `visit`, cuts an incomplete last record, and starts the writer. `synced` is told how long
+    /// each sync took.
     ///
     /// # Errors
     /// Anything but the whole, unchanged journal of this node: see [`JournalError`].
     pub fn open(
         mut storage: impl Storage,
         identity: &[u8; 32],
+        expected: Option<&Expected>,
         visit: impl FnMut(&Entry),
         synced: impl Fn(Duration) + Send + 'static,
     ) -> Result<Self, JournalError> {
-        let end = scan::scan(&mut storage, identity, visit)?;
+        let end = scan::scan(&mut storage, identity, expected, visit)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 buffer: Vec::new(),
@@ -179,7 +203,10 @@ impl Journal {
             }),
             wake: Condvar::new(),
         });
-        let (sender, durable) = watch::channel(Durable::UpTo(end.entries));
+        let (sender, durable) = watch::channel(Durable::UpTo(Mark {
+            entries: end.entries,
+            head: end.head,
+        }));
         let writer = std::thread::Builder::new()
             .name("journal".into())
             .stack_size(256 * 1024)
@@ -232,6 +259,31 @@ impl Journal {
         (state.entries, state.head)
     }
 
+    /// How far the journal is durable; nothing once it has failed.
+    #[must_use]
+    pub fn durable(&self) -> Option<Mark> {
+        match *self.durable.borrow() {
+            Durable::UpTo(mark) => Some(mark),
+            Durable::Failed => None,
+        }
+    }
+
+    /// Waits until everything appended so far is durable.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`] if it will never be.
+    pub async fn flushed(&self) -> Result<(), JournalError> {
+        let (entries, head) = self.newest();
+        let Some(position) = entries.checked_sub(1) else {
+            return Ok(());
+        };
+        let newest = Ticket {
+            place: Place { position, head },
+            durable: self.durable.clone(),
+        };
+        newest.durable().await.map(drop)
+    }
+
     /// Whether the journal still takes entries.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
@@ -260,7 +312,7 @@ fn write_batches(
 ) {
     let mut batch = Vec::new();
     loop {
-        let Some(entries) = next_batch(shared, &mut batch) else {
+        let Some(mark) = next_batch(shared, &mut batch) else {
             return;
         };
         let started = Instant::now();
@@ -271,12 +323,12 @@ fn write_batches(
             return;
         }
         synced(started.elapsed());
-        durable.send_replace(Durable::UpTo(entries));
+        durable.send_replace(Durable::UpTo(mark));
     }
 }
 
-/// Waits for entries, swaps them into `batch`, and says how many entries the journal has with them.
-fn next_batch(shared: &Shared, batch: &mut Vec<u8>) -> Option<u64> {
+/// Waits for entries, swaps them into `batch`, and says how far the journal is with them.
+fn next_batch(shared: &Shared, batch: &mut Vec<u8>) -> Option<Mark> {
     batch.clear();
     let mut state = shared.lock();
     while state.buffer.is_empty() {
@@ -286,5 +338,8 @@ fn next_batch(shared: &Shared, batch: &mut Vec<u8>) -> Option<u64> {
         state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
     std::mem::swap(&mut state.buffer, batch);
-    Some(state.entries)
+    Some(Mark {
+        entries: state.entries,
+        head: state.head,
+    })
 }

@@ -5,7 +5,7 @@ use crate::ceremony::driver::{Driver, Parts, load_active};
 use crate::ceremony::machine::Machine;
 use crate::ceremony::record::Record;
 use crate::config::Config;
-use crate::journal::{Disk, Event, Journal, Step};
+use crate::journal::{Disk, Event, Expected, Journal, MarkFile, Step};
 use crate::memory::{Memory, Use};
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
@@ -20,8 +20,7 @@ use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
 use service::{ClientPolicy, Identity, Listener, Passphrase, RateLimit};
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
@@ -33,6 +32,8 @@ const DELIVERIES: (u32, u32) = (100, 500);
 /// A peer needs one; the rest is for reconnecting. With 256 requests of 64 KiB under way on each, one peer takes 128 MiB.
 const CONNECTIONS_PER_PEER: usize = 8;
 const TICK: Duration = Duration::from_secs(1);
+/// How often the journal is marked: it costs two syncs, and what came after the newest mark can be cut unnoticed.
+const MARK: Duration = Duration::from_secs(5);
 
 /// Runs the node until `stop` resolves, then drains what is under way.
 ///
@@ -75,7 +76,7 @@ pub(crate) async fn run_with(
 ) -> anyhow::Result<()> {
     let mut registry = prometheus_client::registry::Registry::with_prefix("quorate_crypto_node");
     let metrics = Metrics::register(&mut registry);
-    let opened = {
+    let (opened, marks) = {
         let (config, clock) = (config.clone(), Arc::clone(&seams.clock));
         // Unsealing and reading the journal take their time, and block.
         tokio::task::spawn_blocking(move || open(&config, &clock, metrics)).await??
@@ -99,7 +100,8 @@ pub(crate) async fn run_with(
         seat = %node.settings.me, address = %listener.local_addr(), has_key = node.authority.key().is_some(),
         "crypto node serves"
     );
-    serve(&node, listener, operations, registry, queue, stop).await
+    let marks = Arc::new(Mutex::new(marks));
+    serve(&node, listener, operations, registry, queue, &marks, stop).await
 }
 
 async fn serve(
@@ -108,6 +110,7 @@ async fn serve(
     operations: Operations,
     registry: prometheus_client::registry::Registry,
     queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>,
+    marks: &Arc<Mutex<MarkFile>>,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let readiness = Readiness::new();
@@ -116,6 +119,19 @@ async fn serve(
     let mut beside = JoinSet::new();
     beside.spawn(run_tasks(queue));
     beside.spawn(keep_time(node.clone(), readiness.clone()));
+    let (journal, marking, ready) = (
+        Arc::clone(&node.authority.journal),
+        Arc::clone(marks),
+        readiness.clone(),
+    );
+    beside.spawn(async move {
+        let mut ticks = tokio::time::interval(MARK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            set(&ready, "journal mark", mark(&journal, &marking).await);
+        }
+    });
     let ready = readiness.clone();
     beside.spawn(async move {
         if let Err(error) = operations.serve(registry, ready, std::future::pending()).await {
@@ -131,7 +147,31 @@ async fn serve(
     service::server::serve(node.routes(), listener, &HttpLimits::default(), stopping).await?;
     node.authority.flush_refusals(true);
     beside.shutdown().await;
+    // What a failed journal lost was never acknowledged; it has reported itself.
+    if node.authority.journal.flushed().await.is_ok() {
+        mark(&node.authority.journal, marks).await;
+    }
     Ok(())
+}
+
+/// Writes down how far the journal is durable; says whether that worked.
+async fn mark(journal: &Journal, marks: &Arc<Mutex<MarkFile>>) -> bool {
+    let Some(durable) = journal.durable() else {
+        return false;
+    };
+    let marks = Arc::clone(marks);
+    let stored = tokio::task::spawn_blocking(move || {
+        let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.store(durable)
+    });
+    match stored.await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the journal cannot be marked: whoever cuts it now may go unnoticed");
+            false
+        }
+        Err(_) => false,
+    }
 }
 
 /// Runs the tasks that ceremonies start; they end with this one.
@@ -192,7 +232,7 @@ struct Opened {
     key: Option<Guard>,
 }
 
-fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Opened> {
+fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<(Opened, MarkFile)> {
     let passphrase = Passphrase::from_file(&config.passphrase_file)?;
     let directory = config.directory.as_path();
     let identity_file = config
@@ -205,7 +245,12 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
     std::fs::create_dir_all(&share_directory)
         .with_context(|| format!("directory: cannot create {}", share_directory.display()))?;
     let shares = ShareFiles::new(share_directory, Arc::new(passphrase), identity.public_key());
-    let (journal, memory, activated) = open_journal(directory, &identity, clock, &metrics)?;
+    let OpenJournal {
+        journal,
+        marks,
+        memory,
+        activated,
+    } = open_journal(config, &identity, clock, &metrics)?;
     let store = Store::open(&directory.join("ceremonies.redb"))?;
     let past = store.known()?;
     let decode = |row: Option<(CeremonyId, Vec<u8>)>| {
@@ -217,7 +262,7 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
     };
     let (record, doubt) = (decode(store.newest()?)?, decode(store.doubt()?)?);
     let key = open_key(&store, &shares, &settings, &activated)?;
-    Ok(Opened {
+    let opened = Opened {
         settings,
         identity,
         journal,
@@ -229,18 +274,29 @@ fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<Open
         doubt,
         past,
         key,
-    })
+    };
+    Ok((opened, marks))
 }
 
-/// The journal, the memory that it gives, and the ceremonies whose keys it saw come into use.
+/// The journal, where it is marked, the memory that it gives, and the ceremonies whose keys it saw come into use.
+struct OpenJournal {
+    journal: Journal,
+    marks: MarkFile,
+    memory: Memory,
+    activated: BTreeSet<CeremonyId>,
+}
+
 fn open_journal(
-    directory: &Path,
+    config: &Config,
     identity: &Identity,
     clock: &Clock,
     metrics: &Metrics,
-) -> anyhow::Result<(Journal, Memory, BTreeSet<CeremonyId>)> {
-    let path = directory.join("journal");
+) -> anyhow::Result<OpenJournal> {
+    let path = config.directory.join("journal");
     let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
+    let mark = config.journal.mark_file.clone();
+    let mark = mark.unwrap_or_else(|| config.directory.join("journal.mark"));
+    let mut marks = MarkFile::open(mark, identity.clone())?;
     let mut memory = Memory::new(clock());
     let synced = metrics.clone();
     let mut activated = BTreeSet::new();
@@ -269,12 +325,29 @@ fn open_journal(
         }
         _ => {}
     };
-    let journal = Journal::open(disk, &identity.public_key(), remember, move |took| {
-        synced.synced(took)
-    })?;
+    let expected = Expected {
+        mark: marks.stored().copied(),
+        accepted: config.journal.accepted.clone(),
+    };
+    let journal = Journal::open(
+        disk,
+        &identity.public_key(),
+        Some(&expected),
+        remember,
+        move |took| synced.synced(took),
+    )?;
+    // From here on there is a mark, so that a journal without one is known to have lost it.
+    marks
+        .store(journal.durable().context("journal: it has failed already")?)
+        .context("journal mark: cannot be written")?;
     // Nobody waits for it: the next release makes it durable.
     let _ = journal.append(clock(), Event::Started)?;
-    Ok((journal, memory, activated))
+    Ok(OpenJournal {
+        journal,
+        marks,
+        memory,
+        activated,
+    })
 }
 
 /// The key in use, if there is one: the manifest signed by all, the members still the same, the share its own.

@@ -1,6 +1,6 @@
 //! Records: how one is written, and how a whole file is checked.
 
-use super::{Entry, JournalError, Storage};
+use super::{Entry, Expected, JournalError, Storage};
 use std::io::{self, Read};
 use threshold::encoding::Canonical;
 use threshold::transcript::{Domain, Transcript};
@@ -55,37 +55,51 @@ pub(super) fn write_record(buffer: &mut Vec<u8>, head: &[u8; 32], entry: &[u8]) 
 pub(super) fn scan(
     storage: &mut impl Storage,
     identity: &[u8; 32],
+    expected: Option<&Expected>,
     mut visit: impl FnMut(&Entry),
 ) -> Result<End, JournalError> {
+    let marked = expected
+        .and_then(|expected| expected.mark)
+        .map(|mark| mark.entries);
     let mut reader = storage.reader()?;
     let mut header = [0; FILE_HEADER];
     let read = read_up_to(&mut reader, &mut header)?;
     check_header(header.get(..read).unwrap_or_default(), identity)?;
     if read < FILE_HEADER {
+        let empty = End {
+            entries: 0,
+            head: first_head(identity),
+        };
+        check(expected, (marked == Some(0)).then_some(empty.head), &empty)?;
         // The node died while it created the journal: nothing was ever recorded.
         drop(reader);
         storage.truncate(0)?;
         storage.append(MAGIC)?;
         storage.append(identity)?;
         storage.sync()?;
-        return Ok(End {
-            entries: 0,
-            head: first_head(identity),
-        });
+        return Ok(empty);
     }
     let mut offset = FILE_HEADER as u64;
     let mut end = End {
         entries: 0,
         head: first_head(identity),
     };
+    let mut head_at_mark = None;
     loop {
+        if marked == Some(end.entries) {
+            head_at_mark = Some(end.head);
+        }
         match read_record(&mut reader, offset, &mut end)? {
             Record::Whole { entry, length } => {
                 visit(&entry);
                 offset += length;
             }
-            Record::End => return Ok(end),
+            Record::End => {
+                check(expected, head_at_mark, &end)?;
+                return Ok(end);
+            }
             Record::Incomplete => {
+                check(expected, head_at_mark, &end)?;
                 drop(reader);
                 tracing::warn!(
                     offset,
@@ -96,6 +110,12 @@ pub(super) fn scan(
             }
         }
     }
+}
+
+fn check(expected: Option<&Expected>, at_mark: Option<[u8; 32]>, end: &End) -> Result<(), JournalError> {
+    expected.map_or(Ok(()), |expected| {
+        expected.check(end.entries, &end.head, at_mark.as_ref())
+    })
 }
 
 /// A file shorter than the header is fine if it is the beginning of one.

@@ -19,6 +19,7 @@ fn entries(disk: &FakeDisk) -> Vec<Entry> {
     Journal::open(
         FakeDisk::holding(&disk.bytes()),
         &identity,
+        None,
         |entry| seen.push(entry.clone()),
         |_| (),
     )

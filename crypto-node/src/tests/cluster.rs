@@ -105,6 +105,7 @@ impl Cluster {
                         .map(organisation)
                         .collect(),
                 },
+                journal: crate::config::JournalConfig::default(),
                 limits: LimitsConfig::default(),
             })
             .collect();

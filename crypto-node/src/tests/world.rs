@@ -128,7 +128,7 @@ impl World {
                 });
             }
         };
-        let journal = Journal::open(storage, &identity.public_key(), remember, |_| ()).unwrap();
+        let journal = Journal::open(storage, &identity.public_key(), None, remember, |_| ()).unwrap();
         let organisations = roots(NOW_MS)
             .into_iter()
             .map(|(organisation, root)| TrustedOrganisation::new(name(organisation), &root).unwrap())

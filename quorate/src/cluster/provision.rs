@@ -290,6 +290,7 @@ fn node(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, chain_id: Chai
             policy: POLICY.into(),
             organisations: organisations.collect(),
         },
+        journal: node_config::JournalConfig::default(),
         limits: node_config::LimitsConfig::default(),
     }
 }

@@ -111,6 +111,22 @@ async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
     cluster.end().await;
 }
 
+impl Cluster {
+    /// Why node 1 does not start.
+    async fn refusal(&self) -> String {
+        let never = std::future::pending();
+        let started = run_with(self.configs[0].clone(), never, self.seams.clone());
+        let refused = tokio::time::timeout(super::LIMIT, started).await.unwrap();
+        refused.unwrap_err().to_string()
+    }
+}
+
+/// What the node says has to be in its configuration.
+fn accepted(refusal: &str) -> Option<String> {
+    let (_, rest) = refusal.split_once("journal.accepted = \"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p4_p10_a_node_with_a_key_does_not_start_without_its_journal() {
     let mut cluster = Cluster::start(2).await;
@@ -119,22 +135,49 @@ async fn p4_p10_a_node_with_a_key_does_not_start_without_its_journal() {
     let journal = cluster.configs[0].directory.join("journal");
     let kept = std::fs::read(&journal).unwrap();
     std::fs::remove_file(&journal).unwrap();
-
-    let never = std::future::pending();
-    let started = run_with(cluster.configs[0].clone(), never, cluster.seams.clone());
-    let refused = tokio::time::timeout(super::LIMIT, started)
-        .await
-        .unwrap()
-        .unwrap_err();
-    assert!(
-        refused.to_string().starts_with("journal: it does not know"),
-        "{refused}"
-    );
+    let refusal = cluster.refusal().await;
+    assert!(refusal.contains("it has 0 entries"), "{refusal}");
+    // Not even when the operator accepts an empty one: the key belongs to the journal that recorded it.
+    cluster.configs[0].journal.accepted = accepted(&refusal);
+    let refusal = cluster.refusal().await;
+    assert!(refusal.starts_with("journal: it does not know"), "{refusal}");
 
     std::fs::write(&journal, kept).unwrap();
+    cluster.configs[0].journal.accepted = None;
     cluster.start_node(1).await;
     cluster
         .until(1, |status| status.manifest == signed.to_bytes())
         .await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p10_a_directory_that_was_put_back_does_not_start() {
+    let mut cluster = Cluster::start(2).await;
+    // The mark is on another disk.
+    let mark = cluster.folder.path().join("marks").join("node-1");
+    std::fs::create_dir(mark.parent().unwrap()).unwrap();
+    cluster.stop_node(1).await;
+    let own = cluster.configs[0].directory.join("journal.mark");
+    std::fs::rename(own, &mark).unwrap();
+    cluster.configs[0].journal.mark_file = Some(mark.clone());
+    let journal = cluster.configs[0].directory.join("journal");
+    let old = std::fs::read(&journal).unwrap();
+    cluster.start_node(1).await;
+    cluster.stop_node(1).await;
+    assert!(std::fs::metadata(&journal).unwrap().len() > old.len() as u64);
+
+    std::fs::write(&journal, old).unwrap();
+    let refusal = cluster.refusal().await;
+    assert!(
+        refusal.contains("when it was marked") && refusal.contains("Put the newest copy back"),
+        "{refusal}"
+    );
+    cluster.configs[0].journal.accepted = accepted(&refusal);
+    cluster.start_node(1).await;
+    cluster.stop_node(1).await;
+    std::fs::remove_file(mark).unwrap();
+    let refusal = cluster.refusal().await;
+    assert!(refusal.contains("its mark is missing"), "{refusal}");
     cluster.end().await;
 }
