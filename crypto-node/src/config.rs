@@ -105,7 +105,7 @@ pub struct LimitsConfig {
     pub approval_lifetime_s: u32,
     /// How far the clocks of an endorser and this node may differ, in seconds.
     pub clock_skew_s: u32,
-    /// How long a ceremony may take until every member has signed its result, in seconds.
+    /// How long a ceremony may take until this node has tried its key and confirmed, in seconds.
     pub ceremony_s: u32,
     /// Connections at one time.
     pub connections: usize,
