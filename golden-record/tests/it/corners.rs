@@ -237,3 +237,25 @@ fn every_field_of_a_header_is_hashed() {
         assert!(hashes.insert(changed.hash()));
     }
 }
+
+#[test]
+fn every_field_of_a_transaction_is_in_its_id() {
+    let honest = World::empty(48).sign("admin-0", create_tenant("acme"));
+    let changes: [fn(&mut Transaction); 5] = [
+        |t| t.chain_id = ChainId([9; 32]),
+        |t| t.author = crate::support::public("admin-1"),
+        |t| t.nonce[0] ^= 1,
+        |t| t.expires_ms += 1,
+        |t| t.body = create_tenant("other"),
+    ];
+    let mut ids = std::collections::BTreeSet::from([honest.tx_id()]);
+    for change in changes {
+        let mut changed = honest.clone();
+        change(&mut changed);
+        assert!(ids.insert(changed.tx_id()));
+        assert_eq!(
+            VerifiedTransaction::verify(changed).unwrap_err(),
+            golden_record::TransactionError::Signature
+        );
+    }
+}
