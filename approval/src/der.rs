@@ -329,6 +329,7 @@ mod tests {
         for (tag, bad) in [
             (UTC_TIME, "2611210000Z"),
             (UTC_TIME, "261121000000"),
+            (UTC_TIME, "261121000000X"),
             (UTC_TIME, "261121000000+0100"),
             (UTC_TIME, "26112100000 Z"),
             (GENERALIZED_TIME, "20491231235959Z"),

@@ -109,6 +109,12 @@ fn a_root_is_ed25519_throughout() {
         fault(|forge| forge.spki = seq(&[&ed448, &tlv(3, &[&[0], key.as_slice()].concat())])),
         RootFault::Algorithm
     );
+    // It ends like the right one: Ed25519 as a parameter of something else.
+    let within_another = seq(&[&tlv(6, &[0x2b, 0x65, 0x71]), &algorithm(&support::ED25519_OID)]);
+    assert_eq!(
+        fault(|forge| forge.outer_algorithm = within_another),
+        RootFault::Algorithm
+    );
     assert_eq!(
         fault(|forge| forge.signature_tail = vec![0]),
         RootFault::Algorithm
@@ -149,9 +155,15 @@ fn a_roots_form_and_extensions_are_checked() {
         fault(|forge| drop(forge.extensions.remove(1))),
         RootFault::SubjectKeyIdentifier
     );
+    for length in [19, 21] {
+        assert_eq!(
+            fault(|forge| forge.extensions[1].value = tlv(4, &vec![1; length])),
+            RootFault::SubjectKeyIdentifier
+        );
+    }
     assert_eq!(
-        fault(|forge| forge.extensions[1].value = tlv(4, &[1; 19])),
-        RootFault::SubjectKeyIdentifier
+        fault(|forge| forge.not_before = utc_time("691231235959Z")),
+        RootFault::Validity
     );
     assert_eq!(
         fault(|forge| forge.not_after = utc_time("270115075959Z")),

@@ -165,6 +165,7 @@ pub fn decrypt_to_vec(
     let mut decryptor = Decryptor::new(encrypted, key, context)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(encrypted.len()));
     decryptor.read_to_end(&mut plaintext)?;
+    // Having read to the end implies it; whoever reads a stream has to ask, and so does this.
     let _ = decryptor.finish(None)?;
     Ok(plaintext)
 }

@@ -226,3 +226,30 @@ pub(crate) fn state_digest(previous: &Hash, changes: &Changes) -> Hash {
         .append("changes", &changes)
         .digest()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_digest_is_of_all_that_was_before_and_all_that_changed() {
+        let changes = |key: &[u8], value: Option<&[u8]>| {
+            let mut changes = Changes::new();
+            match value {
+                Some(value) => changes.put(key.to_vec(), value.to_vec()),
+                None => changes.remove(key.to_vec()),
+            }
+            changes
+        };
+        let digests = [
+            state_digest(&[0; 32], &Changes::new()),
+            state_digest(&[1; 32], &Changes::new()),
+            state_digest(&[0; 32], &changes(b"a", Some(b"1"))),
+            state_digest(&[0; 32], &changes(b"b", Some(b"1"))),
+            state_digest(&[0; 32], &changes(b"a", Some(b"2"))),
+            state_digest(&[0; 32], &changes(b"a", Some(b""))),
+            state_digest(&[0; 32], &changes(b"a", None)),
+        ];
+        assert_eq!(std::collections::BTreeSet::from(digests).len(), digests.len());
+    }
+}

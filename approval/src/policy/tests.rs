@@ -79,6 +79,7 @@ fn numbers_are_positive_plain_and_bounded() {
         "OUTOF(0, a)",
         "OUTOF(01, a)",
         "OUTOF(-1, a)",
+        "OUTOF(+1, a)",
         "OUTOF(x, a)",
         "OUTOF(1, a:0)",
         "OUTOF(1, a:1001)",
@@ -119,6 +120,9 @@ fn malformed_texts_are_refused() {
         // The bare word AND is a name like any other.
         assert!(parsed.is_err() || bad == "AND", "{bad:?} gave {parsed:?}");
     }
+    let expected = |expected, position| PolicyError::Expected { expected, position };
+    assert_eq!(refused("OUTOF(1)"), expected("a comma", 7));
+    assert_eq!(refused("AND(a,)"), expected("a name", 6));
     assert_eq!(refused("AND(a; b)"), PolicyError::Name("a;".to_owned()));
     assert_eq!(
         refused("NOT(a)"),

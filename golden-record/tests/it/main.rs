@@ -14,7 +14,9 @@ extern crate quorate_golden_record as golden_record;
 
 mod authors;
 mod blocks;
+mod bounds;
 mod conformance;
+mod corners;
 mod datasets;
 mod documents;
 mod encoding;
