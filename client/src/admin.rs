@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::submit::Recorded;
 
 impl Client {
-    /// Puts a committee on the chain; by an organisation's administrator.
+    /// Confirms a committee for an organisation; by its administrator. It is on the chain when enough have: the outcome
+    /// says so, or how many are missing.
     ///
     /// # Errors
     /// As [`Client::apply`].

@@ -8,6 +8,7 @@ use threshold::name::{DocumentName, Name};
 use threshold::signature::PublicKey;
 
 use crate::body::Role;
+use crate::merkle::Hash;
 
 /// The genesis.
 pub const GENESIS: &[u8] = b"chain/genesis";
@@ -21,6 +22,8 @@ pub const HEADER: &[u8] = b"chain/header";
 pub const FRONTIER: &[u8] = b"log/frontier";
 /// The key id of the newest published committee.
 pub const NEWEST_COMMITTEE: &[u8] = b"committee/newest";
+/// The organisations and their revision.
+pub const ORGANISATIONS: &[u8] = b"organisations";
 /// Where pruning of expired transaction ids stands.
 pub const REPLAY: &[u8] = b"expiry/cursor";
 
@@ -32,6 +35,10 @@ pub const TENANT_PREFIX: &[u8] = b"tenant/";
 pub const READ_PREFIX: &[u8] = b"read/";
 /// Followed by a key id in hexadecimal.
 pub const COMMITTEE_PREFIX: &[u8] = b"committee/key/";
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A completed subtree of the log.
 pub fn log_node(level: u8, index: u64) -> Vec<u8> {
@@ -114,6 +121,21 @@ pub fn committee_digest(digest: &ManifestDigest) -> Vec<u8> {
 /// `seat/<manifest digest>/<node's index, 5 digits>`: the key id and the node's identity key.
 pub fn seat(digest: &ManifestDigest, node: u16) -> Vec<u8> {
     format!("seat/{digest}/{node:05}").into_bytes()
+}
+
+/// `confirmed/<revision, 20 digits>/<proposal>`: how many organisations of this revision have confirmed a proposal, 4
+/// bytes big-endian.
+pub fn confirmations(revision: u64, proposal: &Hash) -> Vec<u8> {
+    format!("confirmed/{revision:020}/{}", hexadecimal(proposal)).into_bytes()
+}
+
+/// `confirmed/<revision, 20 digits>/<proposal>/<organisation>`: present when it has confirmed.
+pub fn confirmation(revision: u64, proposal: &Hash, organisation: &Name) -> Vec<u8> {
+    format!(
+        "confirmed/{revision:020}/{}/{organisation}",
+        hexadecimal(proposal)
+    )
+    .into_bytes()
 }
 
 /// `read/<approve id>`: an approved read.

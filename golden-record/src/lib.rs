@@ -42,8 +42,10 @@ pub use outcome::{DenialReason, Outcome, RejectionReason};
 pub use proof::{EntryProof, EntryProofError, MAX_HEADERS};
 pub use quorum::Quorum;
 pub use records::{
-    Dataset, DocumentVersion, Party, ReadRecord, Seat, Tenant, TransactionRecord, User, WrappedKeyId,
+    Dataset, DocumentVersion, Organisations, Party, ReadRecord, Seat, Tenant, TransactionRecord, User,
+    WrappedKeyId,
 };
+pub use rules::{AllowedRead, ReadQuestion};
 pub use state::{Changes, MemoryState, Overlay, StateError, StateReader};
 pub use transaction::{MAX_TRANSACTION_BYTES, Transaction, TransactionError, TxId};
 pub use verified::{TransactionDigest, VerifiedTransaction};

@@ -4,7 +4,7 @@ use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::ids::{KeyId, WriteId};
 
 /// An entry is at most this much longer than its transaction: the length before it and the longest outcome.
-pub(crate) const MAX_ENTRY_OVERHEAD: usize = 4 + 65;
+pub(crate) const MAX_ENTRY_OVERHEAD: usize = 4 + 73;
 
 /// Declares an enumeration of reasons with, for each, its stable number, its stable code and its sentence.
 macro_rules! reasons {
@@ -97,6 +97,7 @@ reasons! {
         ReleaseMismatch = 31 "release_mismatch" "a release is for another wrapped key or reader than was approved",
         InvalidStatement = 32 "invalid_statement" "a release is not signed by the node in that seat",
         DuplicateRelease = 33 "duplicate_release" "a release by this node for this approval is recorded already",
+        AlreadyConfirmed = 34 "already_confirmed" "the author's organisation has confirmed this already",
     }
 }
 
@@ -104,9 +105,10 @@ reasons! {
 ///
 /// ```text
 /// applied    0x01
-/// approved   0x02 ‖ write id (32) ‖ key id (32)
+/// approved   0x02 ‖ u64 version ‖ write id (32) ‖ key id (32)
 /// denied     0x03 ‖ reason (1)
 /// rejected   0x04 ‖ reason (1)
+/// pending    0x05 ‖ u16 confirmed ‖ u16 needed
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -114,6 +116,8 @@ pub enum Outcome {
     Applied,
     /// The read is approved, for this wrapped key.
     Approved {
+        /// Which version of the document: the latest at this place in the log when none was named.
+        version: u64,
         /// Which wrapped key.
         write_id: WriteId,
         /// Under which custody key.
@@ -123,23 +127,31 @@ pub enum Outcome {
     Denied(DenialReason),
     /// Not done.
     Rejected(RejectionReason),
+    /// Confirmed by the author's organisation. It is done when enough organisations have confirmed the same.
+    Pending {
+        /// How many have, this one included.
+        confirmed: u16,
+        /// How many must.
+        needed: u16,
+    },
 }
 
 impl Outcome {
-    /// `applied`, `approved`, `denied` or `rejected`.
+    /// `applied`, `approved`, `denied`, `rejected` or `pending`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Approved { .. } => "approved",
             Self::Denied(_) => "denied",
             Self::Rejected(_) => "rejected",
+            Self::Pending { .. } => "pending",
         }
     }
 
     /// The stable code of the reason, where there is one.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Applied | Self::Approved { .. } => None,
+            Self::Applied | Self::Approved { .. } | Self::Pending { .. } => None,
             Self::Denied(reason) => Some(reason.code()),
             Self::Rejected(reason) => Some(reason.code()),
         }
@@ -158,6 +170,9 @@ impl std::fmt::Display for Outcome {
             Self::Approved { .. } => f.write_str("approved"),
             Self::Denied(reason) => write!(f, "denied: {reason}"),
             Self::Rejected(reason) => write!(f, "rejected: {reason}"),
+            Self::Pending { confirmed, needed } => {
+                write!(f, "pending: confirmed by {confirmed} of {needed} organisations")
+            }
         }
     }
 }
@@ -166,8 +181,13 @@ impl Canonical for Outcome {
     fn encode(&self, writer: &mut Writer) {
         match self {
             Self::Applied => writer.u8(1),
-            Self::Approved { write_id, key_id } => {
+            Self::Approved {
+                version,
+                write_id,
+                key_id,
+            } => {
                 writer.u8(2);
+                writer.u64(*version);
                 writer.put(write_id);
                 writer.put(key_id);
             }
@@ -179,6 +199,11 @@ impl Canonical for Outcome {
                 writer.u8(4);
                 writer.put(reason);
             }
+            Self::Pending { confirmed, needed } => {
+                writer.u8(5);
+                writer.u16(*confirmed);
+                writer.u16(*needed);
+            }
         }
     }
 
@@ -186,11 +211,16 @@ impl Canonical for Outcome {
         match reader.u8()? {
             1 => Ok(Self::Applied),
             2 => Ok(Self::Approved {
+                version: reader.u64()?,
                 write_id: reader.get()?,
                 key_id: reader.get()?,
             }),
             3 => Ok(Self::Denied(reader.get()?)),
             4 => Ok(Self::Rejected(reader.get()?)),
+            5 => Ok(Self::Pending {
+                confirmed: reader.u16()?,
+                needed: reader.u16()?,
+            }),
             _ => Err(DecodeError::Invalid("outcome")),
         }
     }

@@ -11,9 +11,12 @@ use crate::body::Role;
 use crate::genesis::{Genesis, Limits};
 use crate::keys;
 use crate::merkle::{Frontier, Hash, NodeReader};
+use crate::outcome::DenialReason;
 use crate::records::{
-    Dataset, DocumentVersion, Party, ReadRecord, Tenant, TransactionRecord, User, frontier_from_bytes,
+    Dataset, DocumentVersion, Organisations, Party, ReadRecord, Tenant, TransactionRecord, User,
+    frontier_from_bytes,
 };
+use crate::rules::{AllowedRead, ReadQuestion, decide};
 use crate::state::{StateError, StateReader};
 
 /// The object at `key`, if there is one.
@@ -86,6 +89,14 @@ pub fn frontier(state: &dyn StateReader) -> Result<Frontier, StateError> {
         .get(keys::FRONTIER)?
         .ok_or_else(|| StateError::corrupt(keys::FRONTIER, "missing"))?;
     frontier_from_bytes(&bytes).map_err(|error| StateError::corrupt(keys::FRONTIER, error))
+}
+
+/// The organisations that run the chain.
+///
+/// # Errors
+/// [`StateError`].
+pub fn organisations(state: &dyn StateReader) -> Result<Organisations, StateError> {
+    require(state, keys::ORGANISATIONS)
 }
 
 /// Who holds a key.
@@ -195,6 +206,21 @@ pub fn newest_committee(state: &dyn StateReader) -> Result<Option<SignedManifest
     match find::<KeyId>(state, keys::NEWEST_COMMITTEE)? {
         None => Ok(None),
         Some(key_id) => require(state, &keys::committee(&key_id)).map(Some),
+    }
+}
+
+/// Whether the holder of a key would be allowed a read now, and what it would open; or why not.
+///
+/// # Errors
+/// [`StateError`].
+pub fn decide_read(
+    state: &dyn StateReader,
+    author: &PublicKey,
+    question: &ReadQuestion<'_>,
+) -> Result<Result<AllowedRead, DenialReason>, StateError> {
+    match party(state, author)? {
+        Some(party) => decide(state, &party, question),
+        None => Ok(Err(DenialReason::NotAUser)),
     }
 }
 

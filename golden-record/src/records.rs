@@ -9,6 +9,7 @@ use threshold::wrap::WrappedKey;
 
 use crate::body::{MAX_INLINE, MAX_MATERIAL};
 use crate::codec::{read_optional_bytes, read_version, write_optional_bytes, write_version};
+use crate::genesis::{MAX_PARTIES, Organisation};
 use crate::merkle::{Frontier, MAX_PEAKS};
 
 /// Who holds a key. Every key in the installation has one holder and one purpose.
@@ -96,6 +97,32 @@ impl Canonical for Party {
             }),
             _ => Err(DecodeError::Invalid("party")),
         }
+    }
+}
+
+/// The organisations that run the chain, and which edition of that list this is: every change of it begins another, and
+/// what was confirmed under an earlier one counts no more.
+///
+/// Encoded as `u64 revision ‖ u32 count ‖ organisations`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organisations {
+    /// 1 in the genesis.
+    pub revision: u64,
+    /// At least one.
+    pub members: Vec<Organisation>,
+}
+
+impl Canonical for Organisations {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.revision);
+        writer.list(&self.members);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            revision: reader.u64()?,
+            members: reader.list(MAX_PARTIES)?,
+        })
     }
 }
 

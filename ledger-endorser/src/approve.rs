@@ -12,7 +12,9 @@ use std::{
 };
 
 use approval::{ApprovalFields, Authority, AuthorityError};
-use golden_record::{Body, Outcome, StateError, StateReader, TxId, keys};
+use golden_record::{
+    Body, DenialReason, Outcome, ReadQuestion, StateError, StateReader, TxId, keys, queries,
+};
 use threshold::{ids::ChainId, label::Label, name::Name};
 
 use crate::{config::MAX_CERTIFICATE_LIFETIME_S, waiters::Committed};
@@ -33,6 +35,9 @@ pub enum ApproveError {
     /// The request has expired: it is too late for a certificate.
     #[error("the read request has expired")]
     Expired,
+    /// The reader may not read the document any more.
+    #[error("the read was approved and is no longer allowed: {0}")]
+    Withdrawn(DenialReason),
     /// The document of an approved read is missing. This endorser's fault.
     #[error("the document of an approved read is missing")]
     NoDocument,
@@ -89,6 +94,7 @@ struct Certificate {
 /// The parts of an approved read.
 struct Read<'a> {
     fields: ApprovalFields,
+    question: ReadQuestion<'a>,
     document_key: Vec<u8>,
     committed: &'a Committed,
 }
@@ -118,6 +124,9 @@ impl Certifier {
     /// The approval of a read that is final and durable here: a new certificate, or the one issued before while it
     /// has more than half of its life left.
     ///
+    /// `state` is the newest: what was allowed when the request was decided must be allowed still, or a request that
+    /// lives for minutes would outlive a revocation.
+    ///
     /// # Errors
     /// [`ApproveError`].
     pub fn approve(
@@ -131,6 +140,8 @@ impl Certifier {
         if now_ms >= expires_ms {
             return Err(ApproveError::Expired);
         }
+        queries::decide_read(state, &committed.entry().transaction.author, &read.question)?
+            .map_err(ApproveError::Withdrawn)?;
         let document = state.get(&read.document_key)?.ok_or(ApproveError::NoDocument)?;
         if let Some(certificate) = self.issued_before(&committed.id, now_ms) {
             return Ok(Approval {
@@ -154,11 +165,15 @@ impl Certifier {
                 tenant,
                 dataset,
                 document,
-                version,
+                user,
                 q,
                 ..
             },
-            Outcome::Approved { write_id, key_id },
+            Outcome::Approved {
+                version,
+                write_id,
+                key_id,
+            },
         ) = (&entry.transaction.body, &entry.outcome)
         else {
             return Err(ApproveError::NotApproved);
@@ -182,8 +197,16 @@ impl Certifier {
             policy_version: self.policy_version,
         };
         let document_key = keys::document_version(tenant, dataset, document, *version);
+        let question = ReadQuestion {
+            tenant,
+            dataset,
+            document,
+            version: *version,
+            user,
+        };
         Ok(Read {
             fields,
+            question,
             document_key,
             committed,
         })

@@ -74,6 +74,7 @@ impl Failure {
             Self::Expired | Self::Approve(ApproveError::Expired) => "expired",
             Self::Deadline(_) => "not_final_in_time",
             Self::Approve(ApproveError::NotApproved) => "not_approved",
+            Self::Approve(ApproveError::Withdrawn(reason)) => reason.code(),
             Self::Stale(_) => "stale",
             Self::NoEvidence => "no_evidence_yet",
             Self::Approve(_) | Self::Store(_) | Self::State(_) => "endorser_failed",
@@ -88,7 +89,8 @@ impl Failure {
             Self::NotFound(_) => Code::NotFound,
             Self::Field(_) | Self::NotARead => Code::InvalidArgument,
             Self::Refused(Refused::Admission(error)) => admission(error),
-            Self::Expired | Self::Approve(ApproveError::Expired | ApproveError::NotApproved) => {
+            Self::Expired
+            | Self::Approve(ApproveError::Expired | ApproveError::NotApproved | ApproveError::Withdrawn(_)) => {
                 Code::FailedPrecondition
             }
             Self::Deadline(_) => Code::DeadlineExceeded,

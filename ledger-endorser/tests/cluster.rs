@@ -147,12 +147,12 @@ async fn what_is_submitted_through_one_is_read_back_at_another() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(page.log_size, 7);
+    assert_eq!(page.log_size, 9);
     assert_eq!(
         page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(),
-        (0..7).collect::<Vec<_>>()
+        (0..9).collect::<Vec<_>>()
     );
-    assert_eq!(page.entries[6].entry, first.entry);
+    assert_eq!(page.entries[8].entry, first.entry);
 
     let status = auditor
         .get_status(GetStatusRequest {})
@@ -202,9 +202,9 @@ async fn each_sees_what_it_may() {
             .into_inner();
         page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>()
     };
-    assert_eq!(indices(&world.auditor).await, [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!(indices(&world.reader).await, [1, 2, 3, 4, 5]);
-    assert_eq!(indices(&south).await, [6]);
+    assert_eq!(indices(&world.auditor).await, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(indices(&world.reader).await, [1, 2, 3, 4, 7]);
+    assert_eq!(indices(&south).await, [8]);
 
     let mut stranger = network.client(0, &key("stranger"));
     let refused = stranger.list_transactions(everything).await.unwrap_err();
@@ -242,7 +242,7 @@ async fn each_sees_what_it_may() {
         .await
         .unwrap()
         .into_inner();
-    let tx_id = entry(&of_south.entries[6].entry).transaction.tx_id().0.to_vec();
+    let tx_id = entry(&of_south.entries[8].entry).transaction.tx_id().0.to_vec();
     let refused = reader
         .get_transaction(GetTransactionRequest {
             tx_id,

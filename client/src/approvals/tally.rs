@@ -43,7 +43,7 @@ pub(super) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Of a request for the document `label`, where up to `tolerated` endorsers may lie.
+    /// Of a request for the document `label`, of version 0 for the latest, where up to `tolerated` endorsers may lie.
     pub(super) fn new(
         bundle: &'a TrustBundle,
         key_id: Option<KeyId>,
@@ -75,6 +75,11 @@ impl<'a> Tally<'a> {
         };
         match (&recorded.entry.outcome, answer.approval) {
             (Outcome::Denied(reason), _) => self.denials.push((organisation.clone(), *reason)),
+            (Outcome::Approved { version, .. }, _) if ![0, *version].contains(&self.label.version) => {
+                let what = format!("recorded an approval of version {version}");
+                self.faults
+                    .push(Fault::new(party, "outcome", what, &recorded.entry.to_bytes()));
+            }
             (
                 Outcome::Approved { .. },
                 Some(Approval {
@@ -179,7 +184,7 @@ impl<'a> Tally<'a> {
             .collect();
         let approved = approval::check(&certificates, wrapped, self.bundle, now_ms, &Limits::default())
             .map_err(|refusal| refusal.to_string())?;
-        self.check_fields(approved.fields())?;
+        self.check_fields(approved.fields(), &group.recorded)?;
         if approved.fields().height != group.recorded.height {
             return Err("the certificate names another block than the entry".into());
         }
@@ -206,7 +211,7 @@ impl<'a> Tally<'a> {
         let document: Option<DocumentVersion> = field::parse("document", &group.document).ok();
         let write_id = document.map(|found| found.wrapped_key.write_id());
         for (name, certificate) in group.approvals {
-            match self.check_alone(&name, &certificate, now_ms) {
+            match self.check_alone(&name, &certificate, &group.recorded, now_ms) {
                 // Looked at one by one before, or with a document that is not the certified one.
                 Ok(fields) if group.block.is_some() || write_id != Some(fields.write_id) => {
                     self.blame(name, why, &certificate);
@@ -220,19 +225,25 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn check_alone(&self, name: &Name, certificate: &[u8], now_ms: u64) -> Result<ApprovalFields, String> {
+    fn check_alone(
+        &self,
+        name: &Name,
+        certificate: &[u8],
+        recorded: &Recorded,
+        now_ms: u64,
+    ) -> Result<ApprovalFields, String> {
         let (issuer, fields) =
             approval::check_certificate(certificate, self.bundle, now_ms, &Limits::default())
                 .map_err(|fault| fault.to_string())?;
         if issuer != *name {
             return Err(format!("the certificate is {issuer}'s"));
         }
-        self.check_fields(&fields)?;
+        self.check_fields(&fields, recorded)?;
         Ok(fields)
     }
 
-    /// Certified is this very request.
-    fn check_fields(&self, fields: &ApprovalFields) -> Result<(), String> {
+    /// Certified is this very request, and the version that was approved.
+    fn check_fields(&self, fields: &ApprovalFields, recorded: &Recorded) -> Result<(), String> {
         let same_key = matches!(&self.transaction.body, Body::RequestRead { q, .. } if *q == fields.q);
         if fields.approve_id != self.transaction.tx_id() {
             return Err("the certificate approves another request".into());
@@ -240,7 +251,14 @@ impl<'a> Tally<'a> {
         if !same_key {
             return Err("the certificate is for another reader's key".into());
         }
-        if fields.label != *self.label {
+        let Outcome::Approved { version, .. } = recorded.entry.outcome else {
+            return Err("the request is not approved".into());
+        };
+        let label = Label {
+            version,
+            ..self.label.clone()
+        };
+        if fields.label != label {
             return Err(format!("the certificate is for {}", fields.label));
         }
         Ok(())
@@ -275,10 +293,12 @@ impl<'a> Tally<'a> {
 }
 
 impl Group {
-    /// Whether it says the same of where the request is in the log: reported is only what enough agree on.
+    /// Whether it says the same of where the request is in the log and what became of it: reported is only what enough
+    /// agree on.
     fn is_at(&self, other: &Recorded) -> bool {
         (self.recorded.index, self.recorded.height, self.recorded.time_ms)
             == (other.index, other.height, other.time_ms)
+            && self.recorded.entry.outcome == other.entry.outcome
     }
 
     fn satisfies(&self, policy: &Policy) -> bool {

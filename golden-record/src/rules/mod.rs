@@ -4,12 +4,16 @@
 //! taken over only when it is applied. The author's right is checked before anything else, so that a reason
 //! never tells somebody what exists where they have no business.
 
+mod confirmation;
 mod custody;
 mod dataset;
 mod document;
 mod read;
 mod release;
 mod tenant;
+
+pub(crate) use self::read::decide;
+pub use self::read::{AllowedRead, ReadQuestion};
 
 use threshold::name::Name;
 
@@ -89,7 +93,7 @@ impl Step<'_> {
     fn run(&mut self, transaction: &VerifiedTransaction) -> Result<Outcome, Stop> {
         let flaw = transaction.flaw();
         match &transaction.transaction().body {
-            Body::PublishCommittee { manifest } => self.publish_committee(manifest, flaw)?,
+            Body::PublishCommittee { manifest } => return self.publish_committee(manifest, flaw),
             Body::CreateTenant { tenant, admin } => self.create_tenant(tenant, admin)?,
             Body::CreateUser { tenant, user, key } => self.create_user(tenant, user, key)?,
             Body::CreateDataset {

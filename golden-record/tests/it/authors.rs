@@ -38,7 +38,10 @@ fn publishing_a_committee_is_for_organisation_admins() {
             manifest: committee("second"),
         },
         |author| match author {
-            "admin-0" | "admin-3" => Applied,
+            "admin-0" | "admin-3" => Outcome::Pending {
+                confirmed: 1,
+                needed: 3,
+            },
             _ => Rejected(Reason::NotOrganisationAdmin),
         },
     );

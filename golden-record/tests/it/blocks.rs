@@ -78,6 +78,7 @@ fn a_wrong_outcome_is_not_voted_for() {
     let mut entries = block.entries().to_vec();
     let written = world.version("q3", 1).unwrap().wrapped_key;
     let approved = Outcome::Approved {
+        version: 1,
         write_id: written.write_id(),
         key_id: written.key_id(),
     };

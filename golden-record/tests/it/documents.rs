@@ -115,7 +115,7 @@ fn a_wrapped_key_is_under_a_published_custody_key() {
         Rejected(Reason::UnknownCustodyKey)
     );
     let manifest = crate::support::committee("second");
-    world.must("admin-0", Body::PublishCommittee { manifest });
+    world.publish(&manifest);
     assert_eq!(world.one("wendy", body), Applied);
 }
 

@@ -15,6 +15,7 @@ extern crate quorate_golden_record as golden_record;
 mod authors;
 mod blocks;
 mod conformance;
+mod custody;
 mod datasets;
 mod documents;
 mod encoding;

@@ -227,8 +227,7 @@ impl World {
     /// reader, `nora` with no role, and version 1 of document `q3`. `eve` is a user of the other tenant.
     pub fn ready(seed: u64) -> Self {
         let mut world = Self::empty(seed);
-        let manifest = committee("first");
-        world.must("admin-0", Body::PublishCommittee { manifest });
+        world.publish(&committee("first"));
         for (tenant, users) in [
             ("acme", &["olga", "wendy", "rita", "nora"][..]),
             ("other", &["eve"]),
@@ -392,6 +391,18 @@ impl World {
 
     pub fn must(&mut self, who: &str, body: Body) {
         assert_eq!(self.one(who, body), Outcome::Applied, "by {who}");
+    }
+
+    /// Publishes a committee, by as many organisations as it takes.
+    pub fn publish(&mut self, manifest: &SignedManifest) {
+        let publish = || Body::PublishCommittee {
+            manifest: manifest.clone(),
+        };
+        for (admin, confirmed) in [("admin-0", 1), ("admin-1", 2)] {
+            let pending = Outcome::Pending { confirmed, needed: 3 };
+            assert_eq!(self.one(admin, publish()), pending, "by {admin}");
+        }
+        self.must("admin-2", publish());
     }
 
     pub fn one_read(&mut self, who: &str, wish: ReadWish) -> (TxId, Outcome) {

@@ -74,7 +74,7 @@ fn p1_an_approved_read_gets_a_certificate_that_says_what_the_chain_says() {
     assert_eq!(fields.write_id, document.wrapped_key.write_id());
     assert_eq!(fields.key_id, document.wrapped_key.key_id());
     assert_eq!(fields.label, *document.wrapped_key.label());
-    assert_eq!((fields.height, fields.block_hash), (7, ledger.store().tip().hash));
+    assert_eq!((fields.height, fields.block_hash), (9, ledger.store().tip().hash));
     assert_eq!(fields.chain_id, world.genesis.chain_id());
     assert_eq!(fields.policy_version, 1);
 }
@@ -164,15 +164,27 @@ fn a_repeat_gets_the_same_certificate_while_it_has_half_its_life() {
 }
 
 #[test]
-fn a_later_revocation_does_not_undo_a_recorded_approval() {
+fn a_revocation_ends_the_certificates_of_approved_reads() {
     let world = World::new(NOW_MS);
     let ledger = founded(&world);
-    let read = committed(&ledger, &world.request_read());
+    let certifier = certifier(&world, 120);
+    let (read, unused) = (
+        committed(&ledger, &world.request_read()),
+        committed(&ledger, &world.request_read()),
+    );
+    approve(&certifier, &ledger, &read, NOW_MS).unwrap();
     committed(&ledger, &world.revoke_reader());
-    assert!(approve(&certifier(&world, 120), &ledger, &read, NOW_MS).is_ok());
+    // Neither the one in the cache again, nor a first one.
+    for read in [read, unused] {
+        let refused = approve(&certifier, &ledger, &read, NOW_MS + 1).unwrap_err();
+        assert!(
+            matches!(refused, ApproveError::Withdrawn(DenialReason::NotAReader)),
+            "{refused}"
+        );
+    }
     let next = committed(&ledger, &world.request_read());
     assert!(matches!(
-        approve(&certifier(&world, 120), &ledger, &next, NOW_MS),
+        approve(&certifier, &ledger, &next, NOW_MS),
         Err(ApproveError::NotApproved)
     ));
 }

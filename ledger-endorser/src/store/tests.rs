@@ -42,7 +42,7 @@ fn what_was_appended_is_there_after_a_reopening() {
         assert_eq!(line.height, index + 1);
         assert_eq!(Entry::from_bytes(&line.entry).unwrap().transaction, *transaction);
     }
-    assert_eq!(snapshot.line(6).unwrap(), None);
+    assert_eq!(snapshot.line(8).unwrap(), None);
     assert_eq!(
         snapshot.get(keys::HEADER).unwrap().unwrap(),
         tip.header.to_bytes()

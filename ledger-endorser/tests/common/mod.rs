@@ -129,8 +129,13 @@ impl World {
     }
 
     pub fn publish_committee(&self) -> Transaction {
+        self.confirm_committee("alpha")
+    }
+
+    /// One of the three organisations that it takes.
+    pub fn confirm_committee(&self, organisation: &str) -> Transaction {
         self.sign(
-            &self.admin,
+            &key(&format!("admin {organisation}")),
             Body::PublishCommittee {
                 manifest: self.committee.signed.clone(),
             },
@@ -190,6 +195,8 @@ impl World {
             self.create_user("writer", &self.writer),
             self.create_user("reader", &self.reader),
             self.create_dataset(),
+            self.confirm_committee("beta"),
+            self.confirm_committee("gamma"),
             self.write_document(DOCUMENT, 1),
         ]
     }

@@ -138,7 +138,11 @@ fn describe(body: &Body) -> String {
             } else {
                 format!(" for: {purpose}")
             };
-            format!("{user} asks to read {tenant}/{dataset}/{document} version {version}{why}")
+            let version = match version {
+                0 => "latest version".to_owned(),
+                version => format!("version {version}"),
+            };
+            format!("{user} asks to read {tenant}/{dataset}/{document} {version}{why}")
         }
         Body::RecordReleases { releases } => {
             let released: Vec<String> = releases

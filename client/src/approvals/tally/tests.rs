@@ -92,6 +92,7 @@ impl Scene {
     fn approved(&self) -> LogEntry {
         let write_id = self.document.wrapped_key.write_id();
         self.entry(Outcome::Approved {
+            version: self.label.version,
             write_id,
             key_id: self.key_id,
         })
