@@ -99,7 +99,8 @@ impl Client {
         } = self.request_approvals(&request, &wanted).await?;
         let label = approved.fields().label.clone();
         let approval_time = started.elapsed();
-        let wrapped = &document.wrapped_key;
+        let wrapped = document.wrapped_key.as_ref();
+        let wrapped = wrapped.ok_or_else(|| Error::Object("it is approved and has no wrapped key".into()))?;
         let Released {
             reencryption,
             released_by,

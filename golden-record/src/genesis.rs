@@ -14,12 +14,12 @@ use crate::merkle::{Frontier, empty_root};
 use crate::quorum::Quorum;
 use crate::records::{Organisations, Party};
 use crate::state::Changes;
-use crate::{keys, replay};
+use crate::{history, keys, replay};
 
 /// The most organisations, coordinators or auditors.
 pub(crate) const MAX_PARTIES: usize = 64;
 /// The longest CA certificate, DER.
-const MAX_CERTIFICATE: usize = 2048;
+pub(crate) const MAX_CERTIFICATE: usize = 2048;
 
 /// One organisation that runs an endorser.
 ///
@@ -279,6 +279,7 @@ impl Genesis {
         for (key, party) in self.parties() {
             changes.put(keys::party(&key), party.to_bytes());
         }
+        history::begin(&mut changes);
         let header = Header {
             chain_id: self.chain_id(),
             height: 0,

@@ -57,6 +57,7 @@ reasons! {
         DatasetInactive = 5 "dataset_inactive" "the dataset is not active",
         UnknownDocument = 6 "unknown_document" "there is no such document",
         UnknownVersion = 7 "unknown_version" "the document has no such version",
+        Erased = 8 "erased" "the document, or this version of it, is erased",
     }
 }
 
@@ -98,6 +99,25 @@ reasons! {
         InvalidStatement = 32 "invalid_statement" "a release is not signed by the node in that seat",
         DuplicateRelease = 33 "duplicate_release" "a release by this node for this approval is recorded already",
         AlreadyConfirmed = 34 "already_confirmed" "the author's organisation has confirmed this already",
+        StaleVersion = 35 "stale_version" "what is to be changed has another version than the expected one",
+        NotUserOrAdmin = 36 "not_user_or_admin" "the author is neither the user nor the tenant's admin",
+        AlreadyRevoked = 37 "already_revoked" "the key is revoked already",
+        NotOwner = 38 "not_owner" "the author is not an owner of the dataset",
+        ConfigurationFixed = 39 "configuration_fixed" "the dataset's configuration is final",
+        ConfigurationUnchanged = 40 "configuration_unchanged" "the dataset's configuration is already so",
+        WrongEncryption = 41 "wrong_encryption" "a wrapped key is missing, or given where the dataset is not threshold-encrypted",
+        WrongStorage = 42 "wrong_storage" "the object is not where the dataset keeps its objects",
+        UnknownDocument = 43 "unknown_document" "there is no such document",
+        UnknownVersion = 44 "unknown_version" "the document has no such version",
+        DocumentErased = 45 "document_erased" "the document, or this version of it, is erased",
+        NoRoleInTarget = 46 "no_role_in_target" "the author has no role in the dataset that the link points to",
+        LinkEnded = 47 "link_ended" "the link has ended already, or has not begun",
+        LinkMismatch = 48 "link_mismatch" "the end of a link is of another source or relation than the link",
+        UnknownTenant = 49 "unknown_tenant" "there is no such tenant",
+        UnknownOrganisation = 50 "unknown_organisation" "there is no such organisation",
+        InvalidCertificate = 51 "invalid_certificate" "the certificate is empty, or an organisation has it already",
+        UnknownKey = 52 "unknown_key" "the key is not of a party of this kind",
+        TooFewAdmins = 53 "too_few_admins" "too few organisations would be left to decide anything",
     }
 }
 
@@ -109,6 +129,7 @@ reasons! {
 /// denied     0x03 ‖ reason (1)
 /// rejected   0x04 ‖ reason (1)
 /// pending    0x05 ‖ u16 confirmed ‖ u16 needed
+/// permitted  0x06 ‖ u64 version
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -134,10 +155,15 @@ pub enum Outcome {
         /// How many must.
         needed: u16,
     },
+    /// The read is allowed, of a version that has no wrapped key: there is nothing to certify or to re-encrypt.
+    Permitted {
+        /// Which version of the document.
+        version: u64,
+    },
 }
 
 impl Outcome {
-    /// `applied`, `approved`, `denied`, `rejected` or `pending`.
+    /// `applied`, `approved`, `denied`, `rejected`, `pending` or `permitted`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -145,13 +171,14 @@ impl Outcome {
             Self::Denied(_) => "denied",
             Self::Rejected(_) => "rejected",
             Self::Pending { .. } => "pending",
+            Self::Permitted { .. } => "permitted",
         }
     }
 
     /// The stable code of the reason, where there is one.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Applied | Self::Approved { .. } | Self::Pending { .. } => None,
+            Self::Applied | Self::Approved { .. } | Self::Pending { .. } | Self::Permitted { .. } => None,
             Self::Denied(reason) => Some(reason.code()),
             Self::Rejected(reason) => Some(reason.code()),
         }
@@ -159,7 +186,10 @@ impl Outcome {
 
     /// Whether what was asked for was done or approved.
     pub fn succeeded(&self) -> bool {
-        matches!(self, Self::Applied | Self::Approved { .. })
+        matches!(
+            self,
+            Self::Applied | Self::Approved { .. } | Self::Permitted { .. }
+        )
     }
 }
 
@@ -173,6 +203,7 @@ impl std::fmt::Display for Outcome {
             Self::Pending { confirmed, needed } => {
                 write!(f, "pending: confirmed by {confirmed} of {needed} organisations")
             }
+            Self::Permitted { .. } => f.write_str("permitted"),
         }
     }
 }
@@ -204,6 +235,10 @@ impl Canonical for Outcome {
                 writer.u16(*confirmed);
                 writer.u16(*needed);
             }
+            Self::Permitted { version } => {
+                writer.u8(6);
+                writer.u64(*version);
+            }
         }
     }
 
@@ -220,6 +255,9 @@ impl Canonical for Outcome {
             5 => Ok(Self::Pending {
                 confirmed: reader.u16()?,
                 needed: reader.u16()?,
+            }),
+            6 => Ok(Self::Permitted {
+                version: reader.u64()?,
             }),
             _ => Err(DecodeError::Invalid("outcome")),
         }

@@ -94,9 +94,32 @@ struct Certificate {
 /// The parts of an approved read.
 struct Read<'a> {
     fields: ApprovalFields,
-    question: ReadQuestion<'a>,
-    document_key: Vec<u8>,
     committed: &'a Committed,
+}
+
+/// The document version of a read that is approved or permitted on the chain, and is allowed still: the canonical bytes of
+/// the `golden_record::DocumentVersion`.
+///
+/// # Errors
+/// [`ApproveError`].
+pub fn document(
+    state: &dyn StateReader,
+    committed: &Committed,
+    now_ms: u64,
+) -> Result<Vec<u8>, ApproveError> {
+    let entry = committed.entry();
+    let (Some(question), Outcome::Approved { version, .. } | Outcome::Permitted { version }) =
+        (ReadQuestion::of(&entry.transaction.body), entry.outcome)
+    else {
+        return Err(ApproveError::NotApproved);
+    };
+    if now_ms >= entry.transaction.expires_ms {
+        return Err(ApproveError::Expired);
+    }
+    let question = ReadQuestion { version, ..question };
+    queries::decide_read(state, &entry.transaction.author, &question)?.map_err(ApproveError::Withdrawn)?;
+    let key = keys::document_version(question.tenant, question.dataset, question.document, version);
+    state.get(&key)?.ok_or(ApproveError::NoDocument)
 }
 
 impl Certifier {
@@ -136,13 +159,7 @@ impl Certifier {
         now_ms: u64,
     ) -> Result<Approval, ApproveError> {
         let read = self.read(committed)?;
-        let expires_ms = committed.entry().transaction.expires_ms;
-        if now_ms >= expires_ms {
-            return Err(ApproveError::Expired);
-        }
-        queries::decide_read(state, &committed.entry().transaction.author, &read.question)?
-            .map_err(ApproveError::Withdrawn)?;
-        let document = state.get(&read.document_key)?.ok_or(ApproveError::NoDocument)?;
+        let document = document(state, committed, now_ms)?;
         if let Some(certificate) = self.issued_before(&committed.id, now_ms) {
             return Ok(Approval {
                 certificate,
@@ -150,7 +167,7 @@ impl Certifier {
                 fresh: false,
             });
         }
-        let certificate = self.issue(&read, now_ms, expires_ms)?;
+        let certificate = self.issue(&read, now_ms, committed.entry().transaction.expires_ms)?;
         Ok(Approval {
             certificate,
             document,
@@ -165,7 +182,6 @@ impl Certifier {
                 tenant,
                 dataset,
                 document,
-                user,
                 q,
                 ..
             },
@@ -196,20 +212,7 @@ impl Certifier {
             block_hash: committed.block_hash,
             policy_version: self.policy_version,
         };
-        let document_key = keys::document_version(tenant, dataset, document, *version);
-        let question = ReadQuestion {
-            tenant,
-            dataset,
-            document,
-            version: *version,
-            user,
-        };
-        Ok(Read {
-            fields,
-            question,
-            document_key,
-            committed,
-        })
+        Ok(Read { fields, committed })
     }
 
     fn issued_before(&self, id: &TxId, now_ms: u64) -> Option<Arc<[u8]>> {

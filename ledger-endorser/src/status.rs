@@ -21,7 +21,7 @@ pub enum Failure {
     OverRate(#[from] OverRate),
     /// The peer may not see this.
     #[error(
-        "this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin and users what concerns their tenant"
+        "this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin what concerns its tenant, a user what concerns the datasets in which it has a role"
     )]
     Forbidden,
     /// There is no such thing.

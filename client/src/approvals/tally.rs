@@ -36,6 +36,8 @@ pub(super) struct Tally<'a> {
     label: &'a Label,
     groups: Vec<Group>,
     denials: Vec<(Name, DenialReason)>,
+    /// Endorsers that say that there is nothing to approve, because the document has no wrapped key.
+    permissions: Vec<Name>,
     faults: Vec<Fault>,
     unavailable: Vec<Fault>,
     /// Some certificates did not hold together, so all are looked at one by one from then on.
@@ -51,7 +53,7 @@ impl<'a> Tally<'a> {
         transaction: &'a Transaction,
         label: &'a Label,
     ) -> Self {
-        let (groups, denials, faults, unavailable, suspicious) = Default::default();
+        let (groups, denials, permissions, faults, unavailable, suspicious) = Default::default();
         Self {
             bundle,
             key_id,
@@ -60,6 +62,7 @@ impl<'a> Tally<'a> {
             label,
             groups,
             denials,
+            permissions,
             faults,
             unavailable,
             suspicious,
@@ -93,6 +96,7 @@ impl<'a> Tally<'a> {
                 let what = "recorded an approval and gave no certificate";
                 self.faults.push(Fault::new(party, "certificate", what, &[]));
             }
+            (Outcome::Permitted { .. }, _) => self.permissions.push(organisation.clone()),
             (other, _) => {
                 let what = format!("recorded a read request as {other}");
                 self.faults
@@ -118,6 +122,11 @@ impl<'a> Tally<'a> {
                 tx_id: self.transaction.tx_id(),
             }));
         }
+        if self.permissions.len() > self.tolerated {
+            let what = "it has no wrapped key, because its dataset is not threshold-encrypted; the read is on record, \
+                        and the document can be fetched as it is";
+            return Some(Err(Error::Object(what.into())));
+        }
         self.satisfied(now_ms).map(Ok)
     }
 
@@ -127,6 +136,11 @@ impl<'a> Tally<'a> {
             let what = format!("denied the read: {reason}");
             self.faults
                 .push(Fault::new(Party::Endorser(name.clone()), "denied", what, &[]));
+        }
+        for name in &self.permissions {
+            let what = "says that the document has no wrapped key";
+            self.faults
+                .push(Fault::new(Party::Endorser(name.clone()), "outcome", what, &[]));
         }
         for (name, certificate) in self.groups.drain(..).flat_map(|group| group.approvals) {
             let what = "approved the read, and too few others alike";
@@ -176,7 +190,8 @@ impl<'a> Tally<'a> {
     fn check(&self, group: &Group, now_ms: u64) -> Result<(Approved, DocumentVersion), String> {
         let document: DocumentVersion =
             field::parse("document", &group.document).map_err(|error| format!("bad {error}"))?;
-        let wrapped = &document.wrapped_key;
+        let wrapped = document.wrapped_key.as_ref();
+        let wrapped = wrapped.ok_or("the document is approved and has no wrapped key")?;
         let certificates: Vec<&[u8]> = group
             .approvals
             .iter()
@@ -209,7 +224,9 @@ impl<'a> Tally<'a> {
     fn split(&mut self, group: Group, now_ms: u64, why: &str) {
         self.suspicious = true;
         let document: Option<DocumentVersion> = field::parse("document", &group.document).ok();
-        let write_id = document.map(|found| found.wrapped_key.write_id());
+        let write_id = document
+            .and_then(|found| found.wrapped_key)
+            .map(|wrapped| wrapped.write_id());
         for (name, certificate) in group.approvals {
             match self.check_alone(&name, &certificate, &group.recorded, now_ms) {
                 // Looked at one by one before, or with a document that is not the certified one.

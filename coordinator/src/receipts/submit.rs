@@ -166,7 +166,8 @@ impl Submitter {
                 Outcome::Applied
                 | Outcome::Approved { .. }
                 | Outcome::Denied(_)
-                | Outcome::Pending { .. } => {
+                | Outcome::Pending { .. }
+                | Outcome::Permitted { .. } => {
                     self.receipts.settle(&part, "recorded");
                 }
             }

@@ -6,7 +6,6 @@ use threshold::name::Name;
 use super::{Step, Stop, ensure};
 use crate::merkle::Hash;
 use crate::outcome::{Outcome, RejectionReason};
-use crate::quorum::Quorum;
 use crate::records::Party;
 use crate::{keys, queries};
 
@@ -47,7 +46,7 @@ impl Step<'_> {
         let count = Confirmations(before.saturating_add(1));
         self.changes.put(own, Vec::new());
         self.changes.put(count_key, count.to_bytes());
-        let needed = Quorum::of(organisations.members.len()).map_or(usize::MAX, |quorum| quorum.needed());
+        let needed = organisations.needed();
         if usize::try_from(count.0).is_ok_and(|confirmed| confirmed >= needed) {
             Ok(Outcome::Applied)
         } else {

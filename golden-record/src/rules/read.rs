@@ -6,8 +6,8 @@ use threshold::name::{DocumentName, Name};
 use super::Step;
 use crate::body::{Body, Role};
 use crate::outcome::{DenialReason, Outcome};
-use crate::queries::find;
-use crate::records::{Party, ReadRecord, WrappedKeyId};
+use crate::queries::require;
+use crate::records::{Party, PossibleKey, ReadRecord, WrappedKeyId};
 use crate::state::{StateError, StateReader};
 use crate::verified::VerifiedTransaction;
 use crate::{keys, queries};
@@ -56,8 +56,8 @@ impl<'a> ReadQuestion<'a> {
 pub struct AllowedRead {
     /// The version of the document; never 0.
     pub version: u64,
-    /// Its wrapped key.
-    pub wrapped_key: WrappedKeyId,
+    /// Its wrapped key, when it was threshold-encrypted.
+    pub wrapped_key: Option<WrappedKeyId>,
 }
 
 impl Step<'_> {
@@ -70,12 +70,16 @@ impl Step<'_> {
         let (Some(question), Body::RequestRead { q, .. }) = (ReadQuestion::of(body), body) else {
             return Ok(Outcome::Denied(DenialReason::NotAUser));
         };
-        let AllowedRead {
-            version,
-            wrapped_key: WrappedKeyId { write_id, key_id },
-        } = match decide(self.state, self.author, &question)? {
-            Ok(allowed) => allowed,
+        let (version, WrappedKeyId { write_id, key_id }) = match decide(self.state, self.author, &question)? {
             Err(reason) => return Ok(Outcome::Denied(reason)),
+            Ok(AllowedRead {
+                version,
+                wrapped_key: None,
+            }) => return Ok(Outcome::Permitted { version }),
+            Ok(AllowedRead {
+                version,
+                wrapped_key: Some(wrapped_key),
+            }) => (version, wrapped_key),
         };
         let record = ReadRecord {
             tenant: question.tenant.clone(),
@@ -126,7 +130,7 @@ pub(crate) fn decide(
     if own_name != user {
         return Ok(Err(DenialReason::UserMismatch));
     }
-    if !queries::has_role(state, tenant, dataset, Role::Reader, user)? {
+    if !queries::may(state, tenant, dataset, Role::Reader, user)? {
         return Ok(Err(DenialReason::NotAReader));
     }
     if !queries::dataset(state, tenant, dataset)?.is_some_and(|dataset| dataset.active) {
@@ -136,9 +140,12 @@ pub(crate) fn decide(
         return Ok(Err(DenialReason::UnknownDocument));
     };
     let version = if version == 0 { latest } else { version };
-    let found = find(state, &keys::wrapped_key(tenant, dataset, document, version))?;
-    Ok(match found {
-        Some(wrapped_key) if version <= latest => Ok(AllowedRead { version, wrapped_key }),
-        _ => Err(DenialReason::UnknownVersion),
-    })
+    if version > latest {
+        return Ok(Err(DenialReason::UnknownVersion));
+    }
+    if queries::erased(state, tenant, dataset, document, version)?.is_some() {
+        return Ok(Err(DenialReason::Erased));
+    }
+    let PossibleKey(wrapped_key) = require(state, &keys::wrapped_key(tenant, dataset, document, version))?;
+    Ok(Ok(AllowedRead { version, wrapped_key }))
 }

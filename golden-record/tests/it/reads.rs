@@ -12,11 +12,8 @@ fn an_approved_read_is_on_record_with_what_it_opens() {
     let wish = world.read("rita", "q3", 1);
     let q = wish.reader.public();
     let (approve_id, outcome) = world.one_read("rita", wish);
-    let written = world.version("q3", 1).unwrap();
-    let (write_id, key_id) = (
-        written.wrapped_key.write_id(),
-        committee("first").manifest.key_id(),
-    );
+    let written = world.version("q3", 1).unwrap().wrapped_key.unwrap();
+    let (write_id, key_id) = (written.write_id(), committee("first").manifest.key_id());
     let version = 1;
     assert_eq!(
         outcome,
@@ -114,8 +111,8 @@ fn a_read_of_the_latest_is_of_the_latest_when_it_is_decided() {
             panic!("approved: {}", outcomes[place])
         };
         assert_eq!(version, expected);
-        let written = world.version("q3", expected).unwrap();
-        assert_eq!(write_id, written.wrapped_key.write_id());
+        let written = world.version("q3", expected).unwrap().wrapped_key.unwrap();
+        assert_eq!(write_id, written.write_id());
         let id = transactions[place].tx_id();
         let record = queries::read_record(&world.state, &id).unwrap().unwrap();
         assert_eq!((record.version, record.write_id), (expected, write_id));

@@ -6,8 +6,9 @@ use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::SigningKey;
 use golden_record::{
-    Block, Body, Changes, DocumentVersion, Executed, Genesis, Header, Limits, MemoryState, Organisation,
-    Outcome, Role, Transaction, TxId, VerifiedBlock, VerifiedTransaction, execute, queries, verify_block,
+    Block, Body, Changes, Configuration, DocumentVersion, Executed, Genesis, Header, Limits, MemoryState,
+    Organisation, Outcome, Role, Transaction, TxId, VerifiedBlock, VerifiedTransaction, execute, queries,
+    verify_block,
 };
 use rand_core::{CryptoRng, RngCore};
 use sha2::{Digest, Sha256};
@@ -150,6 +151,7 @@ pub fn grant(dataset: &str, user: &str, role: Role) -> Body {
         dataset: name(dataset),
         user: name(user),
         role,
+        expected: None,
     }
 }
 
@@ -159,6 +161,7 @@ pub fn revoke(dataset: &str, user: &str, role: Role) -> Body {
         dataset: name(dataset),
         user: name(user),
         role,
+        expected: None,
     }
 }
 
@@ -167,6 +170,7 @@ pub fn set_active(dataset: &str, active: bool) -> Body {
         tenant: name("acme"),
         dataset: name(dataset),
         active,
+        expected: None,
     }
 }
 
@@ -250,6 +254,7 @@ impl World {
             owners: names(&["olga"]),
             writers: names(&["wendy"]),
             readers: names(&["rita"]),
+            configuration: Configuration::default(),
         }
     }
 
@@ -282,12 +287,21 @@ impl World {
             dataset: name(dataset),
             document: document(document_name),
             version,
-            wrapped_key,
+            wrapped_key: Some(wrapped_key),
             material: b"encrypted material".to_vec(),
             checksum: Sha256::digest(&inline).into(),
             size: inline.len() as u64,
             inline: Some(inline),
         }
+    }
+
+    /// A version that is not threshold-encrypted.
+    pub fn write_open(&mut self, dataset: &str, document_name: &str, version: u64) -> Body {
+        let mut body = self.write(dataset, document_name, version);
+        if let Body::WriteDocument { wrapped_key, .. } = &mut body {
+            *wrapped_key = None;
+        }
+        body
     }
 
     pub fn read(&mut self, user: &str, document_name: &str, version: u64) -> ReadWish {
