@@ -34,7 +34,7 @@ pub(crate) struct ApprovedRead {
 }
 
 impl Client {
-    /// Asks every endorser and returns as soon as enough have approved.
+    /// Asks every endorser for the document `label`, of version 0 for the latest, and returns as soon as enough have approved.
     pub(crate) async fn request_approvals(
         &self,
         transaction: &Transaction,

@@ -85,18 +85,9 @@ impl Client {
     pub async fn read(&self, asked: &ReadRequest) -> Result<Document, Error> {
         let started = Instant::now();
         let committee = self.committee().await?;
-        let version = match asked.version {
-            Some(version) => version,
-            None => match self
-                .latest_version(&asked.tenant, &asked.dataset, &asked.document)
-                .await
-            {
-                // Whether there is such a document is for the ledger to say, on the record.
-                Err(Error::NotFound(_)) => 1,
-                found => found?,
-            },
-        };
-        let label = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
+        // Which version is the latest, the ledger decides when it decides the read: no endorser is asked before.
+        let version = asked.version.unwrap_or(0);
+        let wanted = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
         let reader = ReaderKey::generate(&mut OsRng);
         let request = self.read_request(asked, version, &reader);
         let ApprovedRead {
@@ -105,9 +96,11 @@ impl Client {
             document,
             recorded,
             mut faults,
-        } = self.request_approvals(&request, &label).await?;
+        } = self.request_approvals(&request, &wanted).await?;
+        let label = approved.fields().label.clone();
         let approval_time = started.elapsed();
-        let wrapped = &document.wrapped_key;
+        let wrapped = document.wrapped_key.as_ref();
+        let wrapped = wrapped.ok_or_else(|| Error::Object("it is approved and has no wrapped key".into()))?;
         let Released {
             reencryption,
             released_by,

@@ -1,90 +1,35 @@
 //! What a transaction asks for.
 
+mod change;
+mod encoding;
+mod link;
+mod settings;
+
 use std::collections::BTreeSet;
 
 use threshold::committee::SignedManifest;
-use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
+use threshold::encoding::DecodeError;
 use threshold::name::{DocumentName, Name};
 use threshold::signature::PublicKey;
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::WrappedKey;
 
-use crate::codec::{read_optional_bytes, read_set, write_optional_bytes, write_set};
+pub use self::change::Change;
+pub use self::link::{LinkSource, LinkTarget};
+pub use self::settings::{Configuration, Encryption, Role, Storage};
 
 /// The most bytes of encrypted material (the blob that the data key opens).
 pub const MAX_MATERIAL: usize = 4096;
 /// The most bytes of an encrypted object on the chain itself: 2 KiB and its encryption's overhead.
 pub const MAX_INLINE: usize = 2304;
+/// An object of at most this many bytes is on the chain in a dataset that keeps its objects there.
+pub const MUST_INLINE: u64 = 2048;
 /// The most bytes of a stated purpose.
 pub const MAX_PURPOSE: usize = 256;
 /// The most releases in one transaction.
 pub const MAX_RELEASES: usize = 128;
 /// The most owners, writers or readers named when a dataset is created.
 pub const MAX_INITIAL_MEMBERS: usize = 64;
-
-/// What a user may do in a dataset. Each role is granted by itself: an owner is neither a writer nor a reader
-/// until somebody, perhaps it, grants that.
-///
-/// Encoded as one byte: 1 owner, 2 writer, 3 reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Grants and revokes roles, switches the dataset on and off.
-    Owner,
-    /// Writes documents.
-    Writer,
-    /// Reads documents.
-    Reader,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 3] = [Self::Owner, Self::Writer, Self::Reader];
-
-    /// Its name in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Writer => "writer",
-            Self::Reader => "reader",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = DecodeError;
-
-    fn from_str(text: &str) -> Result<Self, DecodeError> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(DecodeError::Invalid("role"))
-    }
-}
-
-impl Canonical for Role {
-    fn encode(&self, writer: &mut Writer) {
-        writer.u8(match self {
-            Self::Owner => 1,
-            Self::Writer => 2,
-            Self::Reader => 3,
-        });
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.u8()? {
-            1 => Ok(Self::Owner),
-            2 => Ok(Self::Writer),
-            3 => Ok(Self::Reader),
-            _ => Err(DecodeError::Invalid("role")),
-        }
-    }
-}
 
 /// What a transaction asks for. Encoded as a tag byte (given with each), then its fields in the order below.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +71,8 @@ pub enum Body {
         writers: BTreeSet<Name>,
         /// Who may read.
         readers: BTreeSet<Name>,
+        /// How it treats its documents.
+        configuration: Configuration,
     },
     /// 5. By the tenant's admin or an owner of the dataset.
     Grant {
@@ -137,6 +84,8 @@ pub enum Body {
         user: Name,
         /// The role.
         role: Role,
+        /// The version of the dataset that is meant; whichever it has, when absent.
+        expected: Option<u64>,
     },
     /// 6. By the tenant's admin or an owner of the dataset.
     Revoke {
@@ -148,6 +97,8 @@ pub enum Body {
         user: Name,
         /// The role.
         role: Role,
+        /// The version of the dataset that is meant; whichever it has, when absent.
+        expected: Option<u64>,
     },
     /// 7. By the tenant's admin or an owner of the dataset.
     SetDatasetActive {
@@ -157,6 +108,8 @@ pub enum Body {
         dataset: Name,
         /// Whether documents can be written and read from now on.
         active: bool,
+        /// The version of the dataset that is meant; whichever it has, when absent.
+        expected: Option<u64>,
     },
     /// 8. By a writer of the dataset.
     WriteDocument {
@@ -168,9 +121,10 @@ pub enum Body {
         document: DocumentName,
         /// The latest version plus one; never 0.
         version: u64,
-        /// The data key, wrapped under a published custody key; its label names exactly this version.
-        wrapped_key: WrappedKey,
-        /// The encrypted object key, location and metadata; at most 4096 bytes.
+        /// The data key, wrapped under a published custody key; its label names exactly this version. Absent when the
+        /// dataset is not threshold-encrypted.
+        wrapped_key: Option<WrappedKey>,
+        /// The object key, location and metadata, encrypted when there is a wrapped key; at most 4096 bytes.
         material: Vec<u8>,
         /// SHA-256 of the encrypted object.
         checksum: [u8; 32],
@@ -187,7 +141,7 @@ pub enum Body {
         dataset: Name,
         /// The document.
         document: DocumentName,
-        /// The version; never 0.
+        /// The version; 0 for the latest at the place in the log where the request is decided.
         version: u64,
         /// Who asks: the author's own name.
         user: Name,
@@ -200,6 +154,83 @@ pub enum Body {
     RecordReleases {
         /// What crypto nodes have signed; 1 to 128.
         releases: Vec<ReleaseStatement>,
+    },
+    /// 11. By the user itself or the tenant's admin. The old key is retired for ever; a user that was revoked is one
+    /// again.
+    RotateUserKey {
+        /// The tenant.
+        tenant: Name,
+        /// The user.
+        user: Name,
+        /// The new key, which has no other holder or purpose, now or before.
+        key: PublicKey,
+        /// The version of the user that is meant; whichever it has, when absent.
+        expected: Option<u64>,
+    },
+    /// 12. By the tenant's admin. The key is retired for ever; the name stays.
+    RevokeUser {
+        /// The tenant.
+        tenant: Name,
+        /// The user.
+        user: Name,
+        /// The version of the user that is meant; whichever it has, when absent.
+        expected: Option<u64>,
+    },
+    /// 13. By the tenant's admin.
+    RotateTenantAdmin {
+        /// The tenant.
+        tenant: Name,
+        /// The new key of its admin, which has no other holder or purpose, now or before.
+        key: PublicKey,
+        /// The version of the tenant that is meant; whichever it has, when absent.
+        expected: Option<u64>,
+    },
+    /// 14. By an owner of the dataset, unless its configuration is fixed.
+    ConfigureDataset {
+        /// The tenant.
+        tenant: Name,
+        /// The dataset.
+        dataset: Name,
+        /// The new configuration.
+        configuration: Configuration,
+        /// The version of the dataset that is meant; whichever it has, when absent.
+        expected: Option<u64>,
+    },
+    /// 15. By the tenant's admin or an owner of the dataset. What was written stays on record; its key is never
+    /// approved again.
+    EraseDocument {
+        /// The tenant.
+        tenant: Name,
+        /// The dataset.
+        dataset: Name,
+        /// The document.
+        document: DocumentName,
+        /// The version; 0 for the whole document, which then ends.
+        version: u64,
+    },
+    /// 16. By a writer of the dataset who has some role in the dataset that the link points to.
+    PutLink {
+        /// The tenant.
+        tenant: Name,
+        /// The dataset that the link belongs to.
+        dataset: Name,
+        /// The link, which comes into being with its version 1.
+        link: Name,
+        /// The link's latest version plus one; never 0.
+        version: u64,
+        /// What the source is to the target.
+        relation: Name,
+        /// Where it begins.
+        source: LinkSource,
+        /// Where it points; absent when it ends.
+        target: Option<LinkTarget>,
+    },
+    /// 17. By an organisation's admin; done when enough organisations have confirmed the same.
+    Govern {
+        /// The revision of the organisations under which this is confirmed.
+        revision: u64,
+        /// What is to be done.
+        change: Change,
     },
 }
 
@@ -217,6 +248,13 @@ impl Body {
             Self::WriteDocument { .. } => "write_document",
             Self::RequestRead { .. } => "request_read",
             Self::RecordReleases { .. } => "record_releases",
+            Self::RotateUserKey { .. } => "rotate_user_key",
+            Self::RevokeUser { .. } => "revoke_user",
+            Self::RotateTenantAdmin { .. } => "rotate_tenant_admin",
+            Self::ConfigureDataset { .. } => "configure_dataset",
+            Self::EraseDocument { .. } => "erase_document",
+            Self::PutLink { .. } => "put_link",
+            Self::Govern { .. } => "govern",
         }
     }
 
@@ -258,8 +296,9 @@ impl Body {
                 within(material.len(), MAX_MATERIAL, "material")?;
                 within(inline.as_ref().map_or(0, Vec::len), MAX_INLINE, "inline object")
             }
-            Self::RequestRead { version, purpose, .. } => {
-                check_version(*version)?;
+            Self::PutLink { version, .. } => check_version(*version),
+            Self::Govern { change, .. } => change.check(),
+            Self::RequestRead { purpose, .. } => {
                 within(purpose.len(), MAX_PURPOSE, "purpose")?;
                 // A purpose is shown to auditors, one line each.
                 if purpose.chars().any(char::is_control) {
@@ -287,196 +326,4 @@ fn check_version(version: u64) -> Result<(), DecodeError> {
     } else {
         Ok(())
     }
-}
-
-impl Canonical for Body {
-    fn encode(&self, writer: &mut Writer) {
-        match self {
-            Self::PublishCommittee { manifest } => {
-                writer.u8(1);
-                writer.put(manifest);
-            }
-            Self::CreateTenant { tenant, admin } => {
-                writer.u8(2);
-                writer.put(tenant);
-                writer.put(admin);
-            }
-            Self::CreateUser { tenant, user, key } => {
-                writer.u8(3);
-                writer.put(tenant);
-                writer.put(user);
-                writer.put(key);
-            }
-            Self::CreateDataset {
-                tenant,
-                dataset,
-                owners,
-                writers,
-                readers,
-            } => {
-                writer.u8(4);
-                writer.put(tenant);
-                writer.put(dataset);
-                write_set(writer, owners);
-                write_set(writer, writers);
-                write_set(writer, readers);
-            }
-            Self::Grant {
-                tenant,
-                dataset,
-                user,
-                role,
-            } => {
-                writer.u8(5);
-                encode_role(writer, tenant, dataset, user, *role);
-            }
-            Self::Revoke {
-                tenant,
-                dataset,
-                user,
-                role,
-            } => {
-                writer.u8(6);
-                encode_role(writer, tenant, dataset, user, *role);
-            }
-            Self::SetDatasetActive {
-                tenant,
-                dataset,
-                active,
-            } => {
-                writer.u8(7);
-                writer.put(tenant);
-                writer.put(dataset);
-                writer.bool(*active);
-            }
-            Self::WriteDocument {
-                tenant,
-                dataset,
-                document,
-                version,
-                wrapped_key,
-                material,
-                checksum,
-                size,
-                inline,
-            } => {
-                writer.u8(8);
-                writer.put(tenant);
-                writer.put(dataset);
-                writer.put(document);
-                writer.u64(*version);
-                writer.put(wrapped_key);
-                writer.bytes(material);
-                writer.fixed(checksum);
-                writer.u64(*size);
-                write_optional_bytes(writer, inline.as_deref());
-            }
-            Self::RequestRead {
-                tenant,
-                dataset,
-                document,
-                version,
-                user,
-                q,
-                purpose,
-            } => {
-                writer.u8(9);
-                writer.put(tenant);
-                writer.put(dataset);
-                writer.put(document);
-                writer.u64(*version);
-                writer.put(user);
-                writer.put(q);
-                writer.str(purpose);
-            }
-            Self::RecordReleases { releases } => {
-                writer.u8(10);
-                writer.list(releases);
-            }
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let body = match reader.u8()? {
-            1 => Self::PublishCommittee {
-                manifest: reader.get()?,
-            },
-            2 => Self::CreateTenant {
-                tenant: reader.get()?,
-                admin: reader.get()?,
-            },
-            3 => Self::CreateUser {
-                tenant: reader.get()?,
-                user: reader.get()?,
-                key: reader.get()?,
-            },
-            4 => Self::CreateDataset {
-                tenant: reader.get()?,
-                dataset: reader.get()?,
-                owners: read_set(reader, MAX_INITIAL_MEMBERS, "owners")?,
-                writers: read_set(reader, MAX_INITIAL_MEMBERS, "writers")?,
-                readers: read_set(reader, MAX_INITIAL_MEMBERS, "readers")?,
-            },
-            5 => {
-                let (tenant, dataset, user, role) = decode_role(reader)?;
-                Self::Grant {
-                    tenant,
-                    dataset,
-                    user,
-                    role,
-                }
-            }
-            6 => {
-                let (tenant, dataset, user, role) = decode_role(reader)?;
-                Self::Revoke {
-                    tenant,
-                    dataset,
-                    user,
-                    role,
-                }
-            }
-            7 => Self::SetDatasetActive {
-                tenant: reader.get()?,
-                dataset: reader.get()?,
-                active: reader.bool()?,
-            },
-            8 => Self::WriteDocument {
-                tenant: reader.get()?,
-                dataset: reader.get()?,
-                document: reader.get()?,
-                version: reader.u64()?,
-                wrapped_key: reader.get()?,
-                material: reader.bytes(MAX_MATERIAL)?.to_vec(),
-                checksum: reader.fixed()?,
-                size: reader.u64()?,
-                inline: read_optional_bytes(reader, MAX_INLINE)?,
-            },
-            9 => Self::RequestRead {
-                tenant: reader.get()?,
-                dataset: reader.get()?,
-                document: reader.get()?,
-                version: reader.u64()?,
-                user: reader.get()?,
-                q: reader.get()?,
-                purpose: reader.str(MAX_PURPOSE)?.to_owned(),
-            },
-            10 => Self::RecordReleases {
-                releases: reader.list(MAX_RELEASES)?,
-            },
-            _ => return Err(DecodeError::Invalid("kind of transaction")),
-        };
-        body.check()?;
-        Ok(body)
-    }
-}
-
-fn encode_role(writer: &mut Writer, tenant: &Name, dataset: &Name, user: &Name, role: Role) {
-    writer.put(tenant);
-    writer.put(dataset);
-    writer.put(user);
-    writer.put(&role);
-}
-
-fn decode_role(reader: &mut Reader<'_>) -> Result<(Name, Name, Name, Role), DecodeError> {
-    Ok((reader.get()?, reader.get()?, reader.get()?, reader.get()?))
 }

@@ -12,14 +12,14 @@ use crate::block::{Block, Header, body_hash, state_digest};
 use crate::codec::{read_version, write_version};
 use crate::merkle::{Frontier, empty_root};
 use crate::quorum::Quorum;
-use crate::records::Party;
+use crate::records::{Organisations, Party};
 use crate::state::Changes;
-use crate::{keys, replay};
+use crate::{history, keys, replay};
 
 /// The most organisations, coordinators or auditors.
-const MAX_PARTIES: usize = 64;
+pub(crate) const MAX_PARTIES: usize = 64;
 /// The longest CA certificate, DER.
-const MAX_CERTIFICATE: usize = 2048;
+pub(crate) const MAX_CERTIFICATE: usize = 2048;
 
 /// One organisation that runs an endorser.
 ///
@@ -270,10 +270,16 @@ impl Genesis {
             keys::FRONTIER.to_vec(),
             crate::records::frontier_to_bytes(&Frontier::new()),
         );
+        let organisations = Organisations {
+            revision: 1,
+            members: self.organisations.clone(),
+        };
+        changes.put(keys::ORGANISATIONS.to_vec(), organisations.to_bytes());
         replay::begin(&mut changes, self.created_ms);
         for (key, party) in self.parties() {
             changes.put(keys::party(&key), party.to_bytes());
         }
+        history::begin(&mut changes);
         let header = Header {
             chain_id: self.chain_id(),
             height: 0,

@@ -8,6 +8,7 @@ use threshold::name::{DocumentName, Name};
 use threshold::signature::PublicKey;
 
 use crate::body::Role;
+use crate::merkle::Hash;
 
 /// The genesis.
 pub const GENESIS: &[u8] = b"chain/genesis";
@@ -21,6 +22,8 @@ pub const HEADER: &[u8] = b"chain/header";
 pub const FRONTIER: &[u8] = b"log/frontier";
 /// The key id of the newest published committee.
 pub const NEWEST_COMMITTEE: &[u8] = b"committee/newest";
+/// The organisations and their revision.
+pub const ORGANISATIONS: &[u8] = b"organisations";
 /// Where pruning of expired transaction ids stands.
 pub const REPLAY: &[u8] = b"expiry/cursor";
 
@@ -28,10 +31,16 @@ pub const REPLAY: &[u8] = b"expiry/cursor";
 pub const LOG_NODE_PREFIX: &[u8] = b"log/node/";
 /// Followed by a tenant's name.
 pub const TENANT_PREFIX: &[u8] = b"tenant/";
+/// Followed by a key of the state that has a history: how often it has been set or removed.
+pub const HISTORY_PREFIX: &[u8] = b"history/";
 /// Followed by a transaction's id in hexadecimal.
 pub const READ_PREFIX: &[u8] = b"read/";
 /// Followed by a key id in hexadecimal.
 pub const COMMITTEE_PREFIX: &[u8] = b"committee/key/";
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A completed subtree of the log.
 pub fn log_node(level: u8, index: u64) -> Vec<u8> {
@@ -76,6 +85,11 @@ pub fn roles(tenant: &Name, dataset: &Name, role: Role) -> Vec<u8> {
     format!("role/{tenant}/{dataset}/{role}/").into_bytes()
 }
 
+/// `history/role/<tenant>/<dataset>/<role>/`: all users that have the role or have had it.
+pub fn roles_ever(tenant: &Name, dataset: &Name, role: Role) -> Vec<u8> {
+    history(&roles(tenant, dataset, role))
+}
+
 /// `role/<tenant>/<dataset>/<role>/<user>`: present when the user has the role.
 pub fn role(tenant: &Name, dataset: &Name, role: Role, user: &Name) -> Vec<u8> {
     format!("role/{tenant}/{dataset}/{role}/{user}").into_bytes()
@@ -96,9 +110,61 @@ pub fn document_version(tenant: &Name, dataset: &Name, document: &DocumentName, 
     format!("doc/{tenant}/{dataset}/{document}/{version:020}").into_bytes()
 }
 
-/// `wrapped/<tenant>/<dataset>/<document>/<version, 20 digits>`: the write id and the key id of that version.
+/// `wrapped/<tenant>/<dataset>/<document>/<version, 20 digits>`: the write id and the key id of that version, if it has them.
 pub fn wrapped_key(tenant: &Name, dataset: &Name, document: &DocumentName, version: u64) -> Vec<u8> {
     format!("wrapped/{tenant}/{dataset}/{document}/{version:020}").into_bytes()
+}
+
+/// `erased/<tenant>/<dataset>/<document>/<version, 20 digits>`: present when this version is erased, or with version 0
+/// when the document is.
+pub fn erased(tenant: &Name, dataset: &Name, document: &DocumentName, version: u64) -> Vec<u8> {
+    format!("erased/{tenant}/{dataset}/{document}/{version:020}").into_bytes()
+}
+
+/// `links/<tenant>/<dataset>/`: all links of a dataset with their latest versions.
+pub fn links(tenant: &Name, dataset: &Name) -> Vec<u8> {
+    format!("links/{tenant}/{dataset}/").into_bytes()
+}
+
+/// `links/<tenant>/<dataset>/<link>`: the latest version, 8 bytes big-endian.
+pub fn latest_link(tenant: &Name, dataset: &Name, link: &Name) -> Vec<u8> {
+    format!("links/{tenant}/{dataset}/{link}").into_bytes()
+}
+
+/// `link/<tenant>/<dataset>/<link>/<version, 20 digits>`: one version of a link.
+pub fn link_version(tenant: &Name, dataset: &Name, link: &Name, version: u64) -> Vec<u8> {
+    format!("link/{tenant}/{dataset}/{link}/{version:020}").into_bytes()
+}
+
+/// What changes in place and is kept as it was at every height: `organisations`, `committee/newest`, and whatever
+/// begins with one of these.
+const WITH_HISTORY: [&[u8]; 8] = [
+    b"party/",
+    b"tenant/",
+    b"user/",
+    b"dataset/",
+    b"role/",
+    b"latest/",
+    b"erased/",
+    b"links/",
+];
+
+/// Whether the state keeps what was at `key` at earlier heights.
+pub fn has_history(key: &[u8]) -> bool {
+    key == ORGANISATIONS
+        || key == NEWEST_COMMITTEE
+        || WITH_HISTORY.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// `history/<key>`: how often `key` has been set or removed, 8 bytes big-endian.
+pub fn history(key: &[u8]) -> Vec<u8> {
+    [HISTORY_PREFIX, key].concat()
+}
+
+/// `past/<number, 20 digits>/<key>`: the height at which `key` was set or removed for the numbered time, counted from
+/// 1, and its value from then on.
+pub fn past(key: &[u8], number: u64) -> Vec<u8> {
+    [format!("past/{number:020}/").as_bytes(), key].concat()
 }
 
 /// `committee/key/<key id>`: the signed manifest.
@@ -114,6 +180,21 @@ pub fn committee_digest(digest: &ManifestDigest) -> Vec<u8> {
 /// `seat/<manifest digest>/<node's index, 5 digits>`: the key id and the node's identity key.
 pub fn seat(digest: &ManifestDigest, node: u16) -> Vec<u8> {
     format!("seat/{digest}/{node:05}").into_bytes()
+}
+
+/// `confirmed/<revision, 20 digits>/<proposal>`: how many organisations of this revision have confirmed a proposal, 4
+/// bytes big-endian.
+pub fn confirmations(revision: u64, proposal: &Hash) -> Vec<u8> {
+    format!("confirmed/{revision:020}/{}", hexadecimal(proposal)).into_bytes()
+}
+
+/// `confirmed/<revision, 20 digits>/<proposal>/<organisation>`: present when it has confirmed.
+pub fn confirmation(revision: u64, proposal: &Hash, organisation: &Name) -> Vec<u8> {
+    format!(
+        "confirmed/{revision:020}/{}/{organisation}",
+        hexadecimal(proposal)
+    )
+    .into_bytes()
 }
 
 /// `read/<approve id>`: an approved read.

@@ -16,6 +16,7 @@ mod entry;
 mod evidence;
 mod execute;
 mod genesis;
+mod history;
 pub mod keys;
 pub mod merkle;
 mod outcome;
@@ -31,19 +32,25 @@ mod verified;
 
 pub use admission::{AdmissionError, admissible, admit};
 pub use block::{Block, BlockDecodeError, Header};
-pub use body::{Body, MAX_INITIAL_MEMBERS, MAX_INLINE, MAX_MATERIAL, MAX_PURPOSE, MAX_RELEASES, Role};
+pub use body::{
+    Body, Change, Configuration, Encryption, LinkSource, LinkTarget, MAX_INITIAL_MEMBERS, MAX_INLINE,
+    MAX_MATERIAL, MAX_PURPOSE, MAX_RELEASES, MUST_INLINE, Role, Storage,
+};
 pub use entry::Entry;
 pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
 pub use execute::{
     BlockError, Dropped, ExecuteError, Executed, TimeError, VerifiedBlock, check_time, execute, verify_block,
 };
 pub use genesis::{Genesis, GenesisError, Limits, Organisation};
+pub use history::StateAt;
 pub use outcome::{DenialReason, Outcome, RejectionReason};
 pub use proof::{EntryProof, EntryProofError, MAX_HEADERS};
 pub use quorum::Quorum;
 pub use records::{
-    Dataset, DocumentVersion, Party, ReadRecord, Seat, Tenant, TransactionRecord, User, WrappedKeyId,
+    Dataset, DocumentVersion, Erasure, LinkVersion, Organisations, Party, ReadRecord, Seat, Tenant,
+    TransactionRecord, User, WrappedKeyId,
 };
+pub use rules::{AllowedRead, ReadQuestion};
 pub use state::{Changes, MemoryState, Overlay, StateError, StateReader};
 pub use transaction::{MAX_TRANSACTION_BYTES, Transaction, TransactionError, TxId};
 pub use verified::{TransactionDigest, VerifiedTransaction};

@@ -4,7 +4,7 @@ use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::ids::{KeyId, WriteId};
 
 /// An entry is at most this much longer than its transaction: the length before it and the longest outcome.
-pub(crate) const MAX_ENTRY_OVERHEAD: usize = 4 + 65;
+pub(crate) const MAX_ENTRY_OVERHEAD: usize = 4 + 73;
 
 /// Declares an enumeration of reasons with, for each, its stable number, its stable code and its sentence.
 macro_rules! reasons {
@@ -57,6 +57,7 @@ reasons! {
         DatasetInactive = 5 "dataset_inactive" "the dataset is not active",
         UnknownDocument = 6 "unknown_document" "there is no such document",
         UnknownVersion = 7 "unknown_version" "the document has no such version",
+        Erased = 8 "erased" "the document, or this version of it, is erased",
     }
 }
 
@@ -97,6 +98,26 @@ reasons! {
         ReleaseMismatch = 31 "release_mismatch" "a release is for another wrapped key or reader than was approved",
         InvalidStatement = 32 "invalid_statement" "a release is not signed by the node in that seat",
         DuplicateRelease = 33 "duplicate_release" "a release by this node for this approval is recorded already",
+        AlreadyConfirmed = 34 "already_confirmed" "the author's organisation has confirmed this already",
+        StaleVersion = 35 "stale_version" "what is to be changed has another version than the expected one",
+        NotUserOrAdmin = 36 "not_user_or_admin" "the author is neither the user nor the tenant's admin",
+        AlreadyRevoked = 37 "already_revoked" "the key is revoked already",
+        NotOwner = 38 "not_owner" "the author is not an owner of the dataset",
+        ConfigurationFixed = 39 "configuration_fixed" "the dataset's configuration is final",
+        ConfigurationUnchanged = 40 "configuration_unchanged" "the dataset's configuration is already so",
+        WrongEncryption = 41 "wrong_encryption" "a wrapped key is missing, or given where the dataset is not threshold-encrypted",
+        WrongStorage = 42 "wrong_storage" "the object is not where the dataset keeps its objects",
+        UnknownDocument = 43 "unknown_document" "there is no such document",
+        UnknownVersion = 44 "unknown_version" "the document has no such version",
+        DocumentErased = 45 "document_erased" "the document, or this version of it, is erased",
+        NoRoleInTarget = 46 "no_role_in_target" "the author has no role in the dataset that the link points to",
+        LinkEnded = 47 "link_ended" "the link has ended already, or has not begun",
+        LinkMismatch = 48 "link_mismatch" "the end of a link is of another source or relation than the link",
+        UnknownTenant = 49 "unknown_tenant" "there is no such tenant",
+        UnknownOrganisation = 50 "unknown_organisation" "there is no such organisation",
+        InvalidCertificate = 51 "invalid_certificate" "the certificate is empty, or an organisation has it already",
+        UnknownKey = 52 "unknown_key" "the key is not of a party of this kind",
+        TooFewAdmins = 53 "too_few_admins" "too few organisations would be left to decide anything",
     }
 }
 
@@ -104,9 +125,11 @@ reasons! {
 ///
 /// ```text
 /// applied    0x01
-/// approved   0x02 ‖ write id (32) ‖ key id (32)
+/// approved   0x02 ‖ u64 version ‖ write id (32) ‖ key id (32)
 /// denied     0x03 ‖ reason (1)
 /// rejected   0x04 ‖ reason (1)
+/// pending    0x05 ‖ u16 confirmed ‖ u16 needed
+/// permitted  0x06 ‖ u64 version
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -114,6 +137,8 @@ pub enum Outcome {
     Applied,
     /// The read is approved, for this wrapped key.
     Approved {
+        /// Which version of the document: the latest at this place in the log when none was named.
+        version: u64,
         /// Which wrapped key.
         write_id: WriteId,
         /// Under which custody key.
@@ -123,23 +148,37 @@ pub enum Outcome {
     Denied(DenialReason),
     /// Not done.
     Rejected(RejectionReason),
+    /// Confirmed by the author's organisation. It is done when enough organisations have confirmed the same.
+    Pending {
+        /// How many have, this one included.
+        confirmed: u16,
+        /// How many must.
+        needed: u16,
+    },
+    /// The read is allowed, of a version that has no wrapped key: there is nothing to certify or to re-encrypt.
+    Permitted {
+        /// Which version of the document.
+        version: u64,
+    },
 }
 
 impl Outcome {
-    /// `applied`, `approved`, `denied` or `rejected`.
+    /// `applied`, `approved`, `denied`, `rejected`, `pending` or `permitted`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Approved { .. } => "approved",
             Self::Denied(_) => "denied",
             Self::Rejected(_) => "rejected",
+            Self::Pending { .. } => "pending",
+            Self::Permitted { .. } => "permitted",
         }
     }
 
     /// The stable code of the reason, where there is one.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::Applied | Self::Approved { .. } => None,
+            Self::Applied | Self::Approved { .. } | Self::Pending { .. } | Self::Permitted { .. } => None,
             Self::Denied(reason) => Some(reason.code()),
             Self::Rejected(reason) => Some(reason.code()),
         }
@@ -147,7 +186,10 @@ impl Outcome {
 
     /// Whether what was asked for was done or approved.
     pub fn succeeded(&self) -> bool {
-        matches!(self, Self::Applied | Self::Approved { .. })
+        matches!(
+            self,
+            Self::Applied | Self::Approved { .. } | Self::Permitted { .. }
+        )
     }
 }
 
@@ -158,6 +200,10 @@ impl std::fmt::Display for Outcome {
             Self::Approved { .. } => f.write_str("approved"),
             Self::Denied(reason) => write!(f, "denied: {reason}"),
             Self::Rejected(reason) => write!(f, "rejected: {reason}"),
+            Self::Pending { confirmed, needed } => {
+                write!(f, "pending: confirmed by {confirmed} of {needed} organisations")
+            }
+            Self::Permitted { .. } => f.write_str("permitted"),
         }
     }
 }
@@ -166,8 +212,13 @@ impl Canonical for Outcome {
     fn encode(&self, writer: &mut Writer) {
         match self {
             Self::Applied => writer.u8(1),
-            Self::Approved { write_id, key_id } => {
+            Self::Approved {
+                version,
+                write_id,
+                key_id,
+            } => {
                 writer.u8(2);
+                writer.u64(*version);
                 writer.put(write_id);
                 writer.put(key_id);
             }
@@ -179,6 +230,15 @@ impl Canonical for Outcome {
                 writer.u8(4);
                 writer.put(reason);
             }
+            Self::Pending { confirmed, needed } => {
+                writer.u8(5);
+                writer.u16(*confirmed);
+                writer.u16(*needed);
+            }
+            Self::Permitted { version } => {
+                writer.u8(6);
+                writer.u64(*version);
+            }
         }
     }
 
@@ -186,11 +246,19 @@ impl Canonical for Outcome {
         match reader.u8()? {
             1 => Ok(Self::Applied),
             2 => Ok(Self::Approved {
+                version: reader.u64()?,
                 write_id: reader.get()?,
                 key_id: reader.get()?,
             }),
             3 => Ok(Self::Denied(reader.get()?)),
             4 => Ok(Self::Rejected(reader.get()?)),
+            5 => Ok(Self::Pending {
+                confirmed: reader.u16()?,
+                needed: reader.u16()?,
+            }),
+            6 => Ok(Self::Permitted {
+                version: reader.u64()?,
+            }),
             _ => Err(DecodeError::Invalid("outcome")),
         }
     }

@@ -11,9 +11,12 @@ use crate::body::Role;
 use crate::genesis::{Genesis, Limits};
 use crate::keys;
 use crate::merkle::{Frontier, Hash, NodeReader};
+use crate::outcome::DenialReason;
 use crate::records::{
-    Dataset, DocumentVersion, Party, ReadRecord, Tenant, TransactionRecord, User, frontier_from_bytes,
+    Dataset, DocumentVersion, Erasure, LinkVersion, Organisations, Party, ReadRecord, Tenant,
+    TransactionRecord, User, frontier_from_bytes,
 };
+use crate::rules::{AllowedRead, ReadQuestion, decide};
 use crate::state::{StateError, StateReader};
 
 /// The object at `key`, if there is one.
@@ -36,7 +39,7 @@ pub(crate) fn require<T: Canonical>(state: &dyn StateReader, key: &[u8]) -> Resu
     find(state, key)?.ok_or_else(|| StateError::corrupt(key, "missing"))
 }
 
-fn find_u64(state: &dyn StateReader, key: &[u8]) -> Result<Option<u64>, StateError> {
+pub(crate) fn find_u64(state: &dyn StateReader, key: &[u8]) -> Result<Option<u64>, StateError> {
     let Some(bytes) = state.get(key)? else {
         return Ok(None);
     };
@@ -88,6 +91,14 @@ pub fn frontier(state: &dyn StateReader) -> Result<Frontier, StateError> {
     frontier_from_bytes(&bytes).map_err(|error| StateError::corrupt(keys::FRONTIER, error))
 }
 
+/// The organisations that run the chain.
+///
+/// # Errors
+/// [`StateError`].
+pub fn organisations(state: &dyn StateReader) -> Result<Organisations, StateError> {
+    require(state, keys::ORGANISATIONS)
+}
+
 /// Who holds a key.
 ///
 /// # Errors
@@ -136,6 +147,68 @@ pub fn has_role(
     user: &Name,
 ) -> Result<bool, StateError> {
     exists(state, &keys::role(tenant, dataset, role, user))
+}
+
+/// Whether a user may read or write in a dataset: it has the role, or the dataset has permissions switched off.
+///
+/// # Errors
+/// [`StateError`].
+pub fn may(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    role: Role,
+    user: &Name,
+) -> Result<bool, StateError> {
+    if has_role(state, tenant, dataset, role, user)? {
+        return Ok(true);
+    }
+    let open = self::dataset(state, tenant, dataset)?.is_some_and(|found| !found.configuration.permissions);
+    Ok(open && role != Role::Owner)
+}
+
+/// Whether a version of a document is erased, by itself or with the whole document; version 0 asks for the latter.
+///
+/// # Errors
+/// [`StateError`].
+pub fn erased(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    document: &DocumentName,
+    version: u64,
+) -> Result<Option<Erasure>, StateError> {
+    match find(state, &keys::erased(tenant, dataset, document, 0))? {
+        None if version > 0 => find(state, &keys::erased(tenant, dataset, document, version)),
+        found => Ok(found),
+    }
+}
+
+/// The latest version of a link.
+///
+/// # Errors
+/// [`StateError`].
+pub fn latest_link(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    link: &Name,
+) -> Result<Option<u64>, StateError> {
+    find_u64(state, &keys::latest_link(tenant, dataset, link))
+}
+
+/// One version of a link.
+///
+/// # Errors
+/// [`StateError`].
+pub fn link_version(
+    state: &dyn StateReader,
+    tenant: &Name,
+    dataset: &Name,
+    link: &Name,
+    version: u64,
+) -> Result<Option<LinkVersion>, StateError> {
+    find(state, &keys::link_version(tenant, dataset, link, version))
 }
 
 /// The latest version of a document.
@@ -195,6 +268,21 @@ pub fn newest_committee(state: &dyn StateReader) -> Result<Option<SignedManifest
     match find::<KeyId>(state, keys::NEWEST_COMMITTEE)? {
         None => Ok(None),
         Some(key_id) => require(state, &keys::committee(&key_id)).map(Some),
+    }
+}
+
+/// Whether the holder of a key would be allowed a read now, and what it would open; or why not.
+///
+/// # Errors
+/// [`StateError`].
+pub fn decide_read(
+    state: &dyn StateReader,
+    author: &PublicKey,
+    question: &ReadQuestion<'_>,
+) -> Result<Result<AllowedRead, DenialReason>, StateError> {
+    match party(state, author)? {
+        Some(party) => decide(state, &party, question),
+        None => Ok(Err(DenialReason::NotAUser)),
     }
 }
 

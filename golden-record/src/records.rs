@@ -7,14 +7,16 @@ use threshold::name::{DocumentName, Name};
 use threshold::signature::PublicKey;
 use threshold::wrap::WrappedKey;
 
-use crate::body::{MAX_INLINE, MAX_MATERIAL};
+use crate::body::{Configuration, LinkSource, LinkTarget, MAX_INLINE, MAX_MATERIAL};
 use crate::codec::{read_optional_bytes, read_version, write_optional_bytes, write_version};
+use crate::genesis::{MAX_PARTIES, Organisation};
 use crate::merkle::{Frontier, MAX_PEAKS};
+use crate::quorum::Quorum;
 
 /// Who holds a key. Every key in the installation has one holder and one purpose.
 ///
 /// Encoded as a tag byte and the names: 1 organisation's admin, 2 validator, 3 coordinator, 4 auditor, 5 tenant's
-/// admin, 6 user.
+/// admin, 6 user, 7 retired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Party {
     /// Publishes committees, creates tenants.
@@ -43,12 +45,14 @@ pub enum Party {
         /// Its name there.
         user: Name,
     },
+    /// Nobody any more: the key was replaced or revoked, and nobody can be given it again.
+    Retired,
 }
 
 impl Party {
     /// Whether it may author transactions at all.
     pub fn may_write(&self) -> bool {
-        !matches!(self, Self::Auditor | Self::Validator { .. })
+        !matches!(self, Self::Auditor | Self::Validator { .. } | Self::Retired)
     }
 }
 
@@ -74,6 +78,7 @@ impl Canonical for Party {
                 writer.put(tenant);
                 writer.put(user);
             }
+            Self::Retired => writer.u8(7),
         }
     }
 
@@ -94,63 +99,117 @@ impl Canonical for Party {
                 tenant: reader.get()?,
                 user: reader.get()?,
             }),
+            7 => Ok(Self::Retired),
             _ => Err(DecodeError::Invalid("party")),
         }
     }
 }
 
-/// A tenant. Encoded as its admin's key (32).
+/// The organisations that run the chain, and which edition of that list this is: every change of it begins another, and
+/// what was confirmed under an earlier one counts no more.
+///
+/// Encoded as `u64 revision ‖ u32 count ‖ organisations`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organisations {
+    /// 1 in the genesis.
+    pub revision: u64,
+    /// At least one.
+    pub members: Vec<Organisation>,
+}
+
+impl Organisations {
+    /// How many of them decide: as many as make a block final.
+    pub fn needed(&self) -> usize {
+        Quorum::of(self.members.len()).map_or(usize::MAX, |quorum| quorum.needed())
+    }
+}
+
+impl Canonical for Organisations {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.revision);
+        writer.list(&self.members);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            revision: reader.u64()?,
+            members: reader.list(MAX_PARTIES)?,
+        })
+    }
+}
+
+/// A tenant. Encoded as `u64 version ‖ admin (32)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenant {
+    /// From 1; every change adds one.
+    pub version: u64,
     /// Its admin's key.
     pub admin: PublicKey,
 }
 
 impl Canonical for Tenant {
     fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.version);
         writer.put(&self.admin);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { admin: reader.get()? })
+        Ok(Self {
+            version: reader.u64()?,
+            admin: reader.get()?,
+        })
     }
 }
 
-/// A user. Encoded as its key (32).
+/// A user. Encoded as `u64 version ‖ 0x00, or 0x01 ‖ key (32)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Its key.
-    pub key: PublicKey,
+    /// From 1; every change adds one.
+    pub version: u64,
+    /// Its key, unless it is revoked.
+    pub key: Option<PublicKey>,
 }
 
 impl Canonical for User {
     fn encode(&self, writer: &mut Writer) {
-        writer.put(&self.key);
+        writer.u64(self.version);
+        writer.option(self.key.as_ref());
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { key: reader.get()? })
+        Ok(Self {
+            version: reader.u64()?,
+            key: reader.option()?,
+        })
     }
 }
 
-/// A dataset. Encoded as `active (1) ‖ u64 owners`.
+/// A dataset with its permissions. Encoded as `u64 version ‖ active (1) ‖ configuration (4) ‖ u64 owners`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dataset {
+    /// From 1; every change adds one, whether of the roles, of the configuration or of the activity.
+    pub version: u64,
     /// Whether documents can be written and read.
     pub active: bool,
+    /// How it treats its documents.
+    pub configuration: Configuration,
     /// How many owners it has, at least one.
     pub owners: u64,
 }
 
 impl Canonical for Dataset {
     fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.version);
         writer.bool(self.active);
+        writer.put(&self.configuration);
         writer.u64(self.owners);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
+            version: reader.u64()?,
             active: reader.bool()?,
+            configuration: reader.get()?,
             owners: reader.u64()?,
         })
     }
@@ -159,8 +218,8 @@ impl Canonical for Dataset {
 /// One version of a document, as it stands on the chain.
 ///
 /// ```text
-/// version (1) ‖ suite (1) ‖ tenant ‖ dataset ‖ document ‖ u64 version ‖ wrapped key ‖ u32 length ‖ material
-///     ‖ checksum (32) ‖ u64 size ‖ 0x00, or 0x01 ‖ u32 length ‖ inline ‖ writer ‖ u64 height ‖ u64 log index
+/// version (1) ‖ suite (1) ‖ tenant ‖ dataset ‖ document ‖ u64 version
+///     ‖ 0x00, or 0x01 ‖ wrapped key ‖ u32 length ‖ material ‖ checksum (32) ‖ u64 size ‖ 0x00, or 0x01 ‖ u32 length ‖ inline ‖ writer ‖ u64 height ‖ u64 log index
 ///     ‖ u64 time_ms
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,9 +232,9 @@ pub struct DocumentVersion {
     pub document: DocumentName,
     /// The version, from 1.
     pub version: u64,
-    /// The wrapped data key.
-    pub wrapped_key: WrappedKey,
-    /// The encrypted object key, location and metadata.
+    /// The wrapped data key, when the dataset was threshold-encrypted.
+    pub wrapped_key: Option<WrappedKey>,
+    /// The object key, location and metadata.
     pub material: Vec<u8>,
     /// SHA-256 of the encrypted object.
     pub checksum: [u8; 32],
@@ -213,7 +272,7 @@ impl Canonical for DocumentVersion {
         writer.put(&self.dataset);
         writer.put(&self.document);
         writer.u64(self.version);
-        writer.put(&self.wrapped_key);
+        writer.option(self.wrapped_key.as_ref());
         writer.bytes(&self.material);
         writer.fixed(&self.checksum);
         writer.u64(self.size);
@@ -231,7 +290,7 @@ impl Canonical for DocumentVersion {
             dataset: reader.get()?,
             document: reader.get()?,
             version: reader.u64()?,
-            wrapped_key: reader.get()?,
+            wrapped_key: reader.option()?,
             material: reader.bytes(MAX_MATERIAL)?.to_vec(),
             checksum: reader.fixed()?,
             size: reader.u64()?,
@@ -240,6 +299,91 @@ impl Canonical for DocumentVersion {
             height: reader.u64()?,
             log_index: reader.u64()?,
             time_ms: reader.u64()?,
+        })
+    }
+}
+
+/// One version of a link between documents.
+///
+/// Encoded as `tenant ‖ dataset ‖ link ‖ u64 version ‖ relation ‖ source ‖ 0x00, or 0x01 ‖ target ‖ writer ‖ u64 height
+/// ‖ u64 log index ‖ u64 time_ms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkVersion {
+    /// The tenant.
+    pub tenant: Name,
+    /// The dataset that the link belongs to.
+    pub dataset: Name,
+    /// The link.
+    pub link: Name,
+    /// The version, from 1.
+    pub version: u64,
+    /// What the source is to the target.
+    pub relation: Name,
+    /// Where it begins.
+    pub source: LinkSource,
+    /// Where it points; absent in the version that ends it.
+    pub target: Option<LinkTarget>,
+    /// Who wrote it.
+    pub writer: Name,
+    /// The height of its block.
+    pub height: u64,
+    /// The index in the log of the transaction that wrote it.
+    pub log_index: u64,
+    /// The time of its block.
+    pub time_ms: u64,
+}
+
+impl Canonical for LinkVersion {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.tenant);
+        writer.put(&self.dataset);
+        writer.put(&self.link);
+        writer.u64(self.version);
+        writer.put(&self.relation);
+        writer.put(&self.source);
+        writer.option(self.target.as_ref());
+        writer.put(&self.writer);
+        writer.u64(self.height);
+        writer.u64(self.log_index);
+        writer.u64(self.time_ms);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            tenant: reader.get()?,
+            dataset: reader.get()?,
+            link: reader.get()?,
+            version: reader.u64()?,
+            relation: reader.get()?,
+            source: reader.get()?,
+            target: reader.option()?,
+            writer: reader.get()?,
+            height: reader.u64()?,
+            log_index: reader.u64()?,
+            time_ms: reader.u64()?,
+        })
+    }
+}
+
+/// When a document, or a version of it, was erased. Encoded as `u64 height ‖ u64 log index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The height of the block.
+    pub height: u64,
+    /// The index in the log of the transaction that erased it.
+    pub log_index: u64,
+}
+
+impl Canonical for Erasure {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.height);
+        writer.u64(self.log_index);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            height: reader.u64()?,
+            log_index: reader.u64()?,
         })
     }
 }
@@ -265,6 +409,19 @@ impl Canonical for WrappedKeyId {
             write_id: reader.get()?,
             key_id: reader.get()?,
         })
+    }
+}
+
+/// The wrapped key of a version that need not have one. Encoded as `0x00, or 0x01 ‖ write id (32) ‖ key id (32)`.
+pub(crate) struct PossibleKey(pub(crate) Option<WrappedKeyId>);
+
+impl Canonical for PossibleKey {
+    fn encode(&self, writer: &mut Writer) {
+        writer.option(self.0.as_ref());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.option()?))
     }
 }
 

@@ -89,9 +89,10 @@ fn body_flaw(body: &Body) -> Option<RejectionReason> {
         Body::PublishCommittee { manifest } => {
             manifest.verify().err().map(|_| RejectionReason::InvalidManifest)
         }
-        Body::WriteDocument { wrapped_key, .. } => {
-            wrapped_key.verify().err().map(|_| RejectionReason::InvalidProof)
-        }
+        Body::WriteDocument {
+            wrapped_key: Some(wrapped_key),
+            ..
+        } => wrapped_key.verify().err().map(|_| RejectionReason::InvalidProof),
         _ => None,
     }
 }

@@ -1,13 +1,13 @@
 //! Who may see what of the log.
 //!
-//! One rule: auditors, organisations' admins and coordinators see everything; a tenant's admin and users see what
-//! concerns their tenant; everybody else sees nothing. Keys are those that the chain knows, proven in the TLS
-//! handshake.
+//! One rule: auditors, organisations' admins and coordinators see everything; a tenant's admin sees what concerns its
+//! tenant; a user sees what it has written itself, what concerns it, and what concerns the datasets in which it has a
+//! role now; everybody else sees nothing. Keys are those that the chain knows, proven in the TLS handshake.
 
 #[cfg(test)]
 mod tests;
 
-use golden_record::{Body, Party, StateError, StateReader, queries};
+use golden_record::{Body, Party, Role, StateError, StateReader, Transaction, queries};
 use threshold::{name::Name, signature::PublicKey};
 
 use crate::store::tenant_of;
@@ -19,11 +19,20 @@ pub enum Access {
     All,
     /// What concerns this tenant.
     Tenant(Name),
+    /// What concerns this user of a tenant.
+    User {
+        /// The tenant.
+        tenant: Name,
+        /// The user.
+        user: Name,
+        /// Its key.
+        key: PublicKey,
+    },
 }
 
 impl Access {
-    /// What the holder of `key` may see; nothing for a key that the chain does not know, or knows as a
-    /// validator's, which has no business here.
+    /// What the holder of `key` may see; nothing for a key that the chain does not know, that nobody holds any more, or
+    /// that is a validator's, which has no business here.
     ///
     /// # Errors
     /// When the state cannot be read.
@@ -33,23 +42,106 @@ impl Access {
         };
         Ok(queries::party(state, &key)?.and_then(|party| match party {
             Party::OrganisationAdmin { .. } | Party::Coordinator | Party::Auditor => Some(Self::All),
-            Party::TenantAdmin { tenant } | Party::User { tenant, .. } => Some(Self::Tenant(tenant)),
-            Party::Validator { .. } => None,
+            Party::TenantAdmin { tenant } => Some(Self::Tenant(tenant)),
+            Party::User { tenant, user } => Some(Self::User { tenant, user, key }),
+            Party::Validator { .. } | Party::Retired => None,
         }))
     }
 
-    /// Whether it covers a tenant.
+    /// The tenant whose part of the log is all that it covers.
     #[must_use]
-    pub fn covers(&self, tenant: &Name) -> bool {
+    pub fn tenant(&self) -> Option<&Name> {
         match self {
-            Self::All => true,
-            Self::Tenant(own) => own == tenant,
+            Self::All => None,
+            Self::Tenant(tenant) | Self::User { tenant, .. } => Some(tenant),
         }
     }
 
+    /// Whether it covers a dataset, with its documents.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn covers(&self, state: &dyn StateReader, tenant: &Name, dataset: &Name) -> Result<bool, StateError> {
+        let Self::User {
+            tenant: own, user, ..
+        } = self
+        else {
+            return Ok(self.tenant().is_none_or(|own| own == tenant));
+        };
+        if own != tenant {
+            return Ok(false);
+        }
+        for role in Role::ALL {
+            if queries::may(state, tenant, dataset, role, user)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether it covers a transaction.
-    #[must_use]
-    pub fn covers_body(&self, body: &Body) -> bool {
-        *self == Self::All || tenant_of(body).is_some_and(|tenant| self.covers(tenant))
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn covers_transaction(
+        &self,
+        state: &dyn StateReader,
+        transaction: &Transaction,
+    ) -> Result<bool, StateError> {
+        let body = &transaction.body;
+        match (self, tenant_of(body)) {
+            (Self::All, _) => Ok(true),
+            (Self::User { key, .. }, _) if transaction.author == *key => Ok(true),
+            (_, None) => Ok(false),
+            (Self::Tenant(own), Some(tenant)) => Ok(own == tenant),
+            (
+                Self::User {
+                    tenant: own, user, ..
+                },
+                Some(tenant),
+            ) => {
+                let is_about_it = own == tenant && user_of(body) == Some(user);
+                match dataset_of(body) {
+                    Some(dataset) if !is_about_it => self.covers(state, tenant, dataset),
+                    _ => Ok(is_about_it),
+                }
+            }
+        }
+    }
+}
+
+/// The user that a transaction is about.
+fn user_of(body: &Body) -> Option<&Name> {
+    match body {
+        Body::CreateUser { user, .. }
+        | Body::Grant { user, .. }
+        | Body::Revoke { user, .. }
+        | Body::RequestRead { user, .. }
+        | Body::RotateUserKey { user, .. }
+        | Body::RevokeUser { user, .. } => Some(user),
+        _ => None,
+    }
+}
+
+/// The dataset that a transaction concerns, if it is one.
+fn dataset_of(body: &Body) -> Option<&Name> {
+    match body {
+        Body::CreateDataset { dataset, .. }
+        | Body::Grant { dataset, .. }
+        | Body::Revoke { dataset, .. }
+        | Body::SetDatasetActive { dataset, .. }
+        | Body::WriteDocument { dataset, .. }
+        | Body::RequestRead { dataset, .. }
+        | Body::ConfigureDataset { dataset, .. }
+        | Body::EraseDocument { dataset, .. }
+        | Body::PutLink { dataset, .. } => Some(dataset),
+        Body::CreateTenant { .. }
+        | Body::CreateUser { .. }
+        | Body::PublishCommittee { .. }
+        | Body::RecordReleases { .. }
+        | Body::RotateUserKey { .. }
+        | Body::RevokeUser { .. }
+        | Body::RotateTenantAdmin { .. }
+        | Body::Govern { .. } => None,
     }
 }

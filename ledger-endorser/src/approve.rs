@@ -12,7 +12,9 @@ use std::{
 };
 
 use approval::{ApprovalFields, Authority, AuthorityError};
-use golden_record::{Body, Outcome, StateError, StateReader, TxId, keys};
+use golden_record::{
+    Body, DenialReason, Outcome, ReadQuestion, StateError, StateReader, TxId, keys, queries,
+};
 use threshold::{ids::ChainId, label::Label, name::Name};
 
 use crate::{config::MAX_CERTIFICATE_LIFETIME_S, waiters::Committed};
@@ -33,6 +35,9 @@ pub enum ApproveError {
     /// The request has expired: it is too late for a certificate.
     #[error("the read request has expired")]
     Expired,
+    /// The reader may not read the document any more.
+    #[error("the read was approved and is no longer allowed: {0}")]
+    Withdrawn(DenialReason),
     /// The document of an approved read is missing. This endorser's fault.
     #[error("the document of an approved read is missing")]
     NoDocument,
@@ -89,8 +94,32 @@ struct Certificate {
 /// The parts of an approved read.
 struct Read<'a> {
     fields: ApprovalFields,
-    document_key: Vec<u8>,
     committed: &'a Committed,
+}
+
+/// The document version of a read that is approved or permitted on the chain, and is allowed still: the canonical bytes of
+/// the `golden_record::DocumentVersion`.
+///
+/// # Errors
+/// [`ApproveError`].
+pub fn document(
+    state: &dyn StateReader,
+    committed: &Committed,
+    now_ms: u64,
+) -> Result<Vec<u8>, ApproveError> {
+    let entry = committed.entry();
+    let (Some(question), Outcome::Approved { version, .. } | Outcome::Permitted { version }) =
+        (ReadQuestion::of(&entry.transaction.body), entry.outcome)
+    else {
+        return Err(ApproveError::NotApproved);
+    };
+    if now_ms >= entry.transaction.expires_ms {
+        return Err(ApproveError::Expired);
+    }
+    let question = ReadQuestion { version, ..question };
+    queries::decide_read(state, &entry.transaction.author, &question)?.map_err(ApproveError::Withdrawn)?;
+    let key = keys::document_version(question.tenant, question.dataset, question.document, version);
+    state.get(&key)?.ok_or(ApproveError::NoDocument)
 }
 
 impl Certifier {
@@ -118,6 +147,9 @@ impl Certifier {
     /// The approval of a read that is final and durable here: a new certificate, or the one issued before while it
     /// has more than half of its life left.
     ///
+    /// `state` is the newest: what was allowed when the request was decided must be allowed still, or a request that
+    /// lives for minutes would outlive a revocation.
+    ///
     /// # Errors
     /// [`ApproveError`].
     pub fn approve(
@@ -127,11 +159,7 @@ impl Certifier {
         now_ms: u64,
     ) -> Result<Approval, ApproveError> {
         let read = self.read(committed)?;
-        let expires_ms = committed.entry().transaction.expires_ms;
-        if now_ms >= expires_ms {
-            return Err(ApproveError::Expired);
-        }
-        let document = state.get(&read.document_key)?.ok_or(ApproveError::NoDocument)?;
+        let document = document(state, committed, now_ms)?;
         if let Some(certificate) = self.issued_before(&committed.id, now_ms) {
             return Ok(Approval {
                 certificate,
@@ -139,7 +167,7 @@ impl Certifier {
                 fresh: false,
             });
         }
-        let certificate = self.issue(&read, now_ms, expires_ms)?;
+        let certificate = self.issue(&read, now_ms, committed.entry().transaction.expires_ms)?;
         Ok(Approval {
             certificate,
             document,
@@ -154,11 +182,14 @@ impl Certifier {
                 tenant,
                 dataset,
                 document,
-                version,
                 q,
                 ..
             },
-            Outcome::Approved { write_id, key_id },
+            Outcome::Approved {
+                version,
+                write_id,
+                key_id,
+            },
         ) = (&entry.transaction.body, &entry.outcome)
         else {
             return Err(ApproveError::NotApproved);
@@ -181,12 +212,7 @@ impl Certifier {
             block_hash: committed.block_hash,
             policy_version: self.policy_version,
         };
-        let document_key = keys::document_version(tenant, dataset, document, *version);
-        Ok(Read {
-            fields,
-            document_key,
-            committed,
-        })
+        Ok(Read { fields, committed })
     }
 
     fn issued_before(&self, id: &TxId, now_ms: u64) -> Option<Arc<[u8]>> {

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use golden_record::TxId;
+use golden_record::{Outcome, TxId};
 use proto::ledger::{self as wire, LogEntry, ledger_service_server::LedgerService};
 use service::{PeerKey, RateLimit, peer_key};
 use threshold::{encoding::Canonical, name::Name};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    approve::Certifier,
+    approve::{self, Certifier},
     clock::Clock,
     intake::{Intake, Taken},
     ledger::Ledger,
@@ -152,20 +152,24 @@ impl Endorser {
 
     async fn read(&self, bytes: &[u8]) -> Result<wire::RequestReadResponse, Failure> {
         let committed = self.commit(bytes, true).await?;
-        let approval = if committed.entry().outcome.succeeded() {
-            let snapshot = self.ledger.store().snapshot()?;
-            let approval = self
-                .certifier
-                .approve(&snapshot, &committed, self.clock.now_ms())?;
-            if approval.fresh {
-                self.ledger.metrics().certificates.inc();
+        let now_ms = self.clock.now_ms();
+        let approval = match committed.entry().outcome {
+            Outcome::Approved { .. } => {
+                let snapshot = self.ledger.store().snapshot()?;
+                let approval = self.certifier.approve(&snapshot, &committed, now_ms)?;
+                if approval.fresh {
+                    self.ledger.metrics().certificates.inc();
+                }
+                Some(wire::Approval {
+                    certificate: approval.certificate.to_vec(),
+                    document: approval.document,
+                })
             }
-            Some(wire::Approval {
-                certificate: approval.certificate.to_vec(),
-                document: approval.document,
-            })
-        } else {
-            None
+            Outcome::Permitted { .. } => Some(wire::Approval {
+                certificate: Vec::new(),
+                document: approve::document(&self.ledger.store().snapshot()?, &committed, now_ms)?,
+            }),
+            _ => None,
         };
         Ok(wire::RequestReadResponse {
             entry: Some(log_entry(&committed)),
@@ -249,6 +253,16 @@ impl LedgerService for Endorser {
         self.answer(
             self.peer(&request)
                 .and_then(|peer| self.document(peer, request.get_ref())),
+        )
+    }
+
+    async fn get_permissions(
+        &self,
+        request: Request<wire::GetPermissionsRequest>,
+    ) -> Result<Response<wire::GetPermissionsResponse>, Status> {
+        self.answer(
+            self.peer(&request)
+                .and_then(|peer| self.permissions(peer, request.get_ref())),
         )
     }
 

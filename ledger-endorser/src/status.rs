@@ -21,7 +21,7 @@ pub enum Failure {
     OverRate(#[from] OverRate),
     /// The peer may not see this.
     #[error(
-        "this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin and users what concerns their tenant"
+        "this key may not see that; auditors, organisations' admins and coordinators see everything, a tenant's admin what concerns its tenant, a user what concerns the datasets in which it has a role"
     )]
     Forbidden,
     /// There is no such thing.
@@ -82,6 +82,7 @@ impl Failure {
             Self::Stopping => "stopping",
             Self::Crowded => "too_many_wait",
             Self::Approve(ApproveError::NotApproved) => "not_approved",
+            Self::Approve(ApproveError::Withdrawn(reason)) => reason.code(),
             Self::Stale(_) => "stale",
             Self::NoEvidence => "no_evidence_yet",
             Self::Approve(_) | Self::Store(_) | Self::State(_) => "endorser_failed",
@@ -98,7 +99,8 @@ impl Failure {
             Self::NotFound(_) => Code::NotFound,
             Self::Field(_) | Self::NotARead => Code::InvalidArgument,
             Self::Refused(Refused::Admission(error)) => admission(error),
-            Self::Expired | Self::Approve(ApproveError::Expired | ApproveError::NotApproved) => {
+            Self::Expired
+            | Self::Approve(ApproveError::Expired | ApproveError::NotApproved | ApproveError::Withdrawn(_)) => {
                 Code::FailedPrecondition
             }
             Self::Deadline(_) => Code::DeadlineExceeded,

@@ -59,7 +59,7 @@ async fn a_read_is_approved_by_every_organisation_and_proven() {
     let now_ms = network.now_ms();
     let approved = approval::check(
         &certificates,
-        &document.wrapped_key,
+        document.wrapped_key.as_ref().unwrap(),
         &network.trust(),
         now_ms,
         &Limits::default(),
@@ -147,12 +147,12 @@ async fn what_is_submitted_through_one_is_read_back_at_another() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(page.log_size, 7);
+    assert_eq!(page.log_size, 9);
     assert_eq!(
         page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(),
-        (0..7).collect::<Vec<_>>()
+        (0..9).collect::<Vec<_>>()
     );
-    assert_eq!(page.entries[6].entry, first.entry);
+    assert_eq!(page.entries[8].entry, first.entry);
 
     // Three validators are enough to begin, so that the third other one may join a little later.
     let status = network
@@ -206,9 +206,11 @@ async fn each_sees_what_it_may() {
             .into_inner();
         page.entries.iter().map(|entry| entry.index).collect::<Vec<_>>()
     };
-    assert_eq!(indices(&world.auditor).await, [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!(indices(&world.reader).await, [1, 2, 3, 4, 5]);
-    assert_eq!(indices(&south).await, [6]);
+    assert_eq!(indices(&world.auditor).await, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(indices(&world.tenant_admin).await, [1, 2, 3, 4, 7]);
+    // A user: what is about it, and the datasets in which it has a role.
+    assert_eq!(indices(&world.reader).await, [3, 4, 7]);
+    assert_eq!(indices(&south).await, [8]);
 
     let mut stranger = network.client(0, &key("stranger"));
     let refused = stranger.list_transactions(everything).await.unwrap_err();
@@ -246,7 +248,7 @@ async fn each_sees_what_it_may() {
         .await
         .unwrap()
         .into_inner();
-    let tx_id = entry(&of_south.entries[6].entry).transaction.tx_id().0.to_vec();
+    let tx_id = entry(&of_south.entries[8].entry).transaction.tx_id().0.to_vec();
     let refused = reader
         .get_transaction(GetTransactionRequest {
             tx_id,
@@ -255,6 +257,91 @@ async fn each_sees_what_it_may() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
+    network.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_document_is_given_to_nobody() {
+    let network = Network::started().await;
+    network.lay_foundation().await;
+    let world = &network.world;
+    let erase = golden_record::Body::EraseDocument {
+        tenant: "north".parse().unwrap(),
+        dataset: "loans".parse().unwrap(),
+        document: DOCUMENT.parse().unwrap(),
+        version: 0,
+    };
+    network
+        .submit(0, &world.sign(&world.writer, erase))
+        .await
+        .unwrap();
+    for who in [&world.reader, &world.writer, &world.auditor] {
+        let document = GetDocumentRequest {
+            tenant: "north".into(),
+            dataset: "loans".into(),
+            document: DOCUMENT.into(),
+            version: 1,
+        };
+        let refused = network.client(0, who).get_document(document).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound);
+    }
+    network.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_permissions_of_every_height_can_be_asked_for() {
+    let network = Network::started().await;
+    network.lay_foundation().await;
+    let world = &network.world;
+    let before = network
+        .submit(0, &world.create_tenant("south", &key("south")))
+        .await
+        .unwrap()
+        .height;
+    let after = network.submit(0, &world.revoke_reader()).await.unwrap().height;
+    let ask = |role: &str, height| proto::ledger::GetPermissionsRequest {
+        tenant: "north".into(),
+        dataset: "loans".into(),
+        role: role.into(),
+        height,
+        after: String::new(),
+    };
+    let mut writer = network.client(0, &world.writer);
+    for (height, version, readers) in [(before, 1, vec!["reader"]), (after, 2, vec![]), (0, 2, vec![])] {
+        let found = writer
+            .get_permissions(ask("reader", height))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(
+            (found.users, found.next),
+            (readers.iter().map(ToString::to_string).collect(), String::new())
+        );
+        let dataset = golden_record::Dataset::from_bytes(&found.dataset).unwrap();
+        assert_eq!(dataset.version, version);
+        assert!(found.height >= height);
+    }
+    let code_of = |refused: Result<tonic::Response<proto::ledger::GetPermissionsResponse>, tonic::Status>| {
+        refused.unwrap_err().code()
+    };
+    for (request, code) in [
+        (ask("reader", 1), Code::NotFound),
+        (ask("reader", u64::MAX), Code::NotFound),
+        (ask("king", 0), Code::InvalidArgument),
+    ] {
+        assert_eq!(code_of(writer.get_permissions(request).await), code);
+    }
+    for who in [&world.reader, &key("south")] {
+        let refused = network
+            .client(0, who)
+            .get_permissions(ask("reader", before))
+            .await;
+        assert_eq!(
+            code_of(refused),
+            Code::PermissionDenied,
+            "no role now, or another tenant"
+        );
+    }
     network.stop_all().await;
 }
 

@@ -7,7 +7,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use golden_record::{DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Transaction};
+use golden_record::{
+    Dataset, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Transaction,
+};
 use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::encoding::Canonical;
 use threshold::reencrypt::{Reencryption, ReencryptionShare};
@@ -73,6 +75,7 @@ travels! {
     Transaction: TRANSACTION,
     Entry: ENTRY,
     DocumentVersion: DOCUMENT_VERSION,
+    Dataset: DATASET,
     Header: HEADER,
     FinalityEvidence: FINALITY_EVIDENCE,
     Genesis: GENESIS,

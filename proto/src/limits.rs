@@ -23,6 +23,8 @@ pub const TRANSACTION: usize = 64 * 1024;
 pub const ENTRY: usize = TRANSACTION + 1024;
 /// A document version: wrapped key, material, and a small object stored in line.
 pub const DOCUMENT_VERSION: usize = 16 * 1024;
+/// A dataset, without the names in its permissions.
+pub const DATASET: usize = 64;
 /// A block header.
 pub const HEADER: usize = 1024;
 /// Finality evidence: one signature for each validator.

@@ -36,6 +36,8 @@ pub(super) struct Tally<'a> {
     label: &'a Label,
     groups: Vec<Group>,
     denials: Vec<(Name, DenialReason)>,
+    /// Endorsers that say that there is nothing to approve, because the document has no wrapped key.
+    permissions: Vec<Name>,
     faults: Vec<Fault>,
     unavailable: Vec<Fault>,
     /// Some certificates did not hold together, so all are looked at one by one from then on.
@@ -43,7 +45,7 @@ pub(super) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Of a request for the document `label`, where up to `tolerated` endorsers may lie.
+    /// Of a request for the document `label`, of version 0 for the latest, where up to `tolerated` endorsers may lie.
     pub(super) fn new(
         bundle: &'a TrustBundle,
         key_id: Option<KeyId>,
@@ -51,7 +53,7 @@ impl<'a> Tally<'a> {
         transaction: &'a Transaction,
         label: &'a Label,
     ) -> Self {
-        let (groups, denials, faults, unavailable, suspicious) = Default::default();
+        let (groups, denials, permissions, faults, unavailable, suspicious) = Default::default();
         Self {
             bundle,
             key_id,
@@ -60,6 +62,7 @@ impl<'a> Tally<'a> {
             label,
             groups,
             denials,
+            permissions,
             faults,
             unavailable,
             suspicious,
@@ -75,6 +78,11 @@ impl<'a> Tally<'a> {
         };
         match (&recorded.entry.outcome, answer.approval) {
             (Outcome::Denied(reason), _) => self.denials.push((organisation.clone(), *reason)),
+            (Outcome::Approved { version, .. }, _) if ![0, *version].contains(&self.label.version) => {
+                let what = format!("recorded an approval of version {version}");
+                self.faults
+                    .push(Fault::new(party, "outcome", what, &recorded.entry.to_bytes()));
+            }
             (
                 Outcome::Approved { .. },
                 Some(Approval {
@@ -88,6 +96,7 @@ impl<'a> Tally<'a> {
                 let what = "recorded an approval and gave no certificate";
                 self.faults.push(Fault::new(party, "certificate", what, &[]));
             }
+            (Outcome::Permitted { .. }, _) => self.permissions.push(organisation.clone()),
             (other, _) => {
                 let what = format!("recorded a read request as {other}");
                 self.faults
@@ -113,6 +122,11 @@ impl<'a> Tally<'a> {
                 tx_id: self.transaction.tx_id(),
             }));
         }
+        if self.permissions.len() > self.tolerated {
+            let what = "it has no wrapped key, because its dataset is not threshold-encrypted; the read is on record, \
+                        and the document can be fetched as it is";
+            return Some(Err(Error::Object(what.into())));
+        }
         self.satisfied(now_ms).map(Ok)
     }
 
@@ -122,6 +136,11 @@ impl<'a> Tally<'a> {
             let what = format!("denied the read: {reason}");
             self.faults
                 .push(Fault::new(Party::Endorser(name.clone()), "denied", what, &[]));
+        }
+        for name in &self.permissions {
+            let what = "says that the document has no wrapped key";
+            self.faults
+                .push(Fault::new(Party::Endorser(name.clone()), "outcome", what, &[]));
         }
         for (name, certificate) in self.groups.drain(..).flat_map(|group| group.approvals) {
             let what = "approved the read, and too few others alike";
@@ -171,7 +190,8 @@ impl<'a> Tally<'a> {
     fn check(&self, group: &Group, now_ms: u64) -> Result<(Approved, DocumentVersion), String> {
         let document: DocumentVersion =
             field::parse("document", &group.document).map_err(|error| format!("bad {error}"))?;
-        let wrapped = &document.wrapped_key;
+        let wrapped = document.wrapped_key.as_ref();
+        let wrapped = wrapped.ok_or("the document is approved and has no wrapped key")?;
         let certificates: Vec<&[u8]> = group
             .approvals
             .iter()
@@ -179,7 +199,7 @@ impl<'a> Tally<'a> {
             .collect();
         let approved = approval::check(&certificates, wrapped, self.bundle, now_ms, &Limits::default())
             .map_err(|refusal| refusal.to_string())?;
-        self.check_fields(approved.fields())?;
+        self.check_fields(approved.fields(), &group.recorded)?;
         if approved.fields().height != group.recorded.height {
             return Err("the certificate names another block than the entry".into());
         }
@@ -204,9 +224,11 @@ impl<'a> Tally<'a> {
     fn split(&mut self, group: Group, now_ms: u64, why: &str) {
         self.suspicious = true;
         let document: Option<DocumentVersion> = field::parse("document", &group.document).ok();
-        let write_id = document.map(|found| found.wrapped_key.write_id());
+        let write_id = document
+            .and_then(|found| found.wrapped_key)
+            .map(|wrapped| wrapped.write_id());
         for (name, certificate) in group.approvals {
-            match self.check_alone(&name, &certificate, now_ms) {
+            match self.check_alone(&name, &certificate, &group.recorded, now_ms) {
                 // Looked at one by one before, or with a document that is not the certified one.
                 Ok(fields) if group.block.is_some() || write_id != Some(fields.write_id) => {
                     self.blame(name, why, &certificate);
@@ -220,19 +242,25 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn check_alone(&self, name: &Name, certificate: &[u8], now_ms: u64) -> Result<ApprovalFields, String> {
+    fn check_alone(
+        &self,
+        name: &Name,
+        certificate: &[u8],
+        recorded: &Recorded,
+        now_ms: u64,
+    ) -> Result<ApprovalFields, String> {
         let (issuer, fields) =
             approval::check_certificate(certificate, self.bundle, now_ms, &Limits::default())
                 .map_err(|fault| fault.to_string())?;
         if issuer != *name {
             return Err(format!("the certificate is {issuer}'s"));
         }
-        self.check_fields(&fields)?;
+        self.check_fields(&fields, recorded)?;
         Ok(fields)
     }
 
-    /// Certified is this very request.
-    fn check_fields(&self, fields: &ApprovalFields) -> Result<(), String> {
+    /// Certified is this very request, and the version that was approved.
+    fn check_fields(&self, fields: &ApprovalFields, recorded: &Recorded) -> Result<(), String> {
         let same_key = matches!(&self.transaction.body, Body::RequestRead { q, .. } if *q == fields.q);
         if fields.approve_id != self.transaction.tx_id() {
             return Err("the certificate approves another request".into());
@@ -240,7 +268,14 @@ impl<'a> Tally<'a> {
         if !same_key {
             return Err("the certificate is for another reader's key".into());
         }
-        if fields.label != *self.label {
+        let Outcome::Approved { version, .. } = recorded.entry.outcome else {
+            return Err("the request is not approved".into());
+        };
+        let label = Label {
+            version,
+            ..self.label.clone()
+        };
+        if fields.label != label {
             return Err(format!("the certificate is for {}", fields.label));
         }
         Ok(())
@@ -275,10 +310,12 @@ impl<'a> Tally<'a> {
 }
 
 impl Group {
-    /// Whether it says the same of where the request is in the log: reported is only what enough agree on.
+    /// Whether it says the same of where the request is in the log and what became of it: reported is only what enough
+    /// agree on.
     fn is_at(&self, other: &Recorded) -> bool {
         (self.recorded.index, self.recorded.height, self.recorded.time_ms)
             == (other.index, other.height, other.time_ms)
+            && self.recorded.entry.outcome == other.entry.outcome
     }
 
     fn satisfies(&self, policy: &Policy) -> bool {

@@ -176,6 +176,7 @@ impl LedgerService for Service {
         Ok(Response::new(ListTransactionsResponse {
             entries: lines.map(|(place, entry)| line(place, entry)).collect(),
             log_size: chain.size(),
+            next: chain.size(),
         }))
     }
 
@@ -201,6 +202,13 @@ impl LedgerService for Service {
         _: Request<RequestReadRequest>,
     ) -> Result<Response<RequestReadResponse>, Status> {
         Err(Status::unimplemented("no test reads"))
+    }
+
+    async fn get_permissions(
+        &self,
+        _: Request<GetPermissionsRequest>,
+    ) -> Result<Response<GetPermissionsResponse>, Status> {
+        Err(Status::unimplemented("no test asks"))
     }
 
     async fn get_document(

@@ -163,7 +163,11 @@ impl Submitter {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
                 }
-                Outcome::Applied | Outcome::Approved { .. } | Outcome::Denied(_) => {
+                Outcome::Applied
+                | Outcome::Approved { .. }
+                | Outcome::Denied(_)
+                | Outcome::Pending { .. }
+                | Outcome::Permitted { .. } => {
                     self.receipts.settle(&part, "recorded");
                 }
             }

@@ -96,6 +96,7 @@ impl FakeEndorser {
     /// Knows a read as approved from now on.
     pub fn approve(&self, read: &ApprovedRead) {
         let outcome = Outcome::Approved {
+            version: 1,
             write_id: read.wrapped.write_id(),
             key_id: read.wrapped.key_id(),
         };
@@ -236,6 +237,13 @@ impl LedgerService for Service {
         &self,
         _: Request<ListTransactionsRequest>,
     ) -> Result<Response<ListTransactionsResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
+    async fn get_permissions(
+        &self,
+        _: Request<GetPermissionsRequest>,
+    ) -> Result<Response<GetPermissionsResponse>, Status> {
         Err(Status::unimplemented("not a coordinator's business"))
     }
 

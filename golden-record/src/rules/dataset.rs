@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use threshold::encoding::Canonical;
 use threshold::name::Name;
 
-use super::{Step, Stop, ensure};
-use crate::body::Role;
+use super::{Step, Stop, ensure, ensure_expected};
+use crate::body::{Configuration, Role};
 use crate::outcome::RejectionReason;
 use crate::records::{Dataset, Party};
 use crate::{keys, queries};
@@ -18,6 +18,7 @@ impl Step<'_> {
         tenant: &Name,
         dataset: &Name,
         members: [&BTreeSet<Name>; 3],
+        configuration: Configuration,
     ) -> Result<(), Stop> {
         self.require_tenant_admin(tenant)?;
         let exists = queries::dataset(self.state, tenant, dataset)?.is_some();
@@ -30,46 +31,51 @@ impl Step<'_> {
                 self.put_role(tenant, dataset, role, user);
             }
         }
-        let owners = u64::try_from(owners.len()).unwrap_or(u64::MAX);
-        self.put_dataset(tenant, dataset, Dataset { active: true, owners });
+        let record = Dataset {
+            version: 0,
+            active: true,
+            configuration,
+            owners: u64::try_from(owners.len()).unwrap_or(u64::MAX),
+        };
+        self.put_next(tenant, dataset, record);
         Ok(())
     }
 
     pub(super) fn grant(
         &mut self,
-        tenant: &Name,
-        dataset: &Name,
-        user: &Name,
+        [tenant, dataset, user]: [&Name; 3],
         role: Role,
+        expected: Option<u64>,
     ) -> Result<(), Stop> {
         let mut record = self.require_managed_dataset(tenant, dataset)?;
+        ensure_expected(expected, record.version)?;
         self.require_user(tenant, user)?;
         let has = queries::has_role(self.state, tenant, dataset, role, user)?;
         ensure(!has, RejectionReason::AlreadyGranted)?;
         self.put_role(tenant, dataset, role, user);
         if role == Role::Owner {
             record.owners = record.owners.saturating_add(1);
-            self.put_dataset(tenant, dataset, record);
         }
+        self.put_next(tenant, dataset, record);
         Ok(())
     }
 
     pub(super) fn revoke(
         &mut self,
-        tenant: &Name,
-        dataset: &Name,
-        user: &Name,
+        [tenant, dataset, user]: [&Name; 3],
         role: Role,
+        expected: Option<u64>,
     ) -> Result<(), Stop> {
         let mut record = self.require_managed_dataset(tenant, dataset)?;
+        ensure_expected(expected, record.version)?;
         self.require_user(tenant, user)?;
         let has = queries::has_role(self.state, tenant, dataset, role, user)?;
         ensure(has, RejectionReason::NotGranted)?;
         if role == Role::Owner {
             ensure(record.owners > 1, RejectionReason::LastOwner)?;
             record.owners -= 1;
-            self.put_dataset(tenant, dataset, record);
         }
+        self.put_next(tenant, dataset, record);
         self.changes.remove(keys::role(tenant, dataset, role, user));
         Ok(())
     }
@@ -79,16 +85,49 @@ impl Step<'_> {
         tenant: &Name,
         dataset: &Name,
         active: bool,
+        expected: Option<u64>,
     ) -> Result<(), Stop> {
         let record = self.require_managed_dataset(tenant, dataset)?;
+        ensure_expected(expected, record.version)?;
         ensure(record.active != active, RejectionReason::ActivityUnchanged)?;
-        self.put_dataset(tenant, dataset, Dataset { active, ..record });
+        self.put_next(tenant, dataset, Dataset { active, ..record });
+        Ok(())
+    }
+
+    /// By the owners alone: what a dataset is for is theirs to say, not the administration's.
+    pub(super) fn configure_dataset(
+        &mut self,
+        tenant: &Name,
+        dataset: &Name,
+        configuration: Configuration,
+        expected: Option<u64>,
+    ) -> Result<(), Stop> {
+        let Party::User { tenant: own, user } = self.author else {
+            return Err(RejectionReason::NotOwner.into());
+        };
+        ensure(own == tenant, RejectionReason::WrongTenant)?;
+        let owns = queries::has_role(self.state, tenant, dataset, Role::Owner, user)?;
+        ensure(owns, RejectionReason::NotOwner)?;
+        let record = queries::dataset(self.state, tenant, dataset)?;
+        let record = record.ok_or(RejectionReason::UnknownDataset)?;
+        ensure_expected(expected, record.version)?;
+        ensure(!record.configuration.fixed, RejectionReason::ConfigurationFixed)?;
+        let changes = record.configuration != configuration;
+        ensure(changes, RejectionReason::ConfigurationUnchanged)?;
+        self.put_next(
+            tenant,
+            dataset,
+            Dataset {
+                configuration,
+                ..record
+            },
+        );
         Ok(())
     }
 
     /// The author must be the tenant's admin or an owner of the dataset. Whoever is neither does not learn
     /// whether the dataset exists.
-    fn require_managed_dataset(&self, tenant: &Name, dataset: &Name) -> Result<Dataset, Stop> {
+    pub(super) fn require_managed_dataset(&self, tenant: &Name, dataset: &Name) -> Result<Dataset, Stop> {
         match self.author {
             Party::TenantAdmin { tenant: own } | Party::User { tenant: own, .. } if own != tenant => {
                 return Err(RejectionReason::WrongTenant.into());
@@ -114,7 +153,9 @@ impl Step<'_> {
             .put(keys::role(tenant, dataset, role, user), Vec::new());
     }
 
-    fn put_dataset(&mut self, tenant: &Name, dataset: &Name, record: Dataset) {
+    /// Writes a dataset's next version.
+    fn put_next(&mut self, tenant: &Name, dataset: &Name, mut record: Dataset) {
+        record.version = record.version.saturating_add(1);
         self.changes
             .put(keys::dataset(tenant, dataset), record.to_bytes());
     }

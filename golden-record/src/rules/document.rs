@@ -4,10 +4,10 @@ use sha2::{Digest, Sha256};
 use threshold::encoding::Canonical;
 
 use super::{Step, Stop, ensure};
-use crate::body::{Body, Role};
+use crate::body::{Body, Configuration, Encryption, MUST_INLINE, Role, Storage};
 use crate::outcome::RejectionReason;
 use crate::queries::exists;
-use crate::records::{DocumentVersion, Party, WrappedKeyId};
+use crate::records::{DocumentVersion, Party, PossibleKey, WrappedKeyId};
 use crate::{keys, queries};
 
 impl Step<'_> {
@@ -16,10 +16,16 @@ impl Step<'_> {
         let Some(record) = self.new_version(body)? else {
             return Ok(());
         };
-        self.require_active(&record)?;
+        let configuration = self.require_active(&record)?;
         self.require_next_version(&record)?;
+        let wraps = configuration.encryption == Encryption::Threshold;
+        ensure(
+            wraps == record.wrapped_key.is_some(),
+            RejectionReason::WrongEncryption,
+        )?;
         self.require_own_wrapped_key(&record)?;
         flaw.map_or(Ok(()), |reason| Err(Stop::Rejected(reason)))?;
+        require_place(configuration.storage, &record)?;
         require_stated_object(&record)?;
         let DocumentVersion {
             tenant,
@@ -36,10 +42,10 @@ impl Step<'_> {
             keys::document_version(tenant, dataset, document, *version),
             record.to_bytes(),
         );
-        let wrapped_key = WrappedKeyId {
-            write_id: record.wrapped_key.write_id(),
-            key_id: record.wrapped_key.key_id(),
-        };
+        let wrapped_key = PossibleKey(record.wrapped_key.as_ref().map(|wrapped_key| WrappedKeyId {
+            write_id: wrapped_key.write_id(),
+            key_id: wrapped_key.key_id(),
+        }));
         self.changes.put(
             keys::wrapped_key(tenant, dataset, document, *version),
             wrapped_key.to_bytes(),
@@ -67,7 +73,7 @@ impl Step<'_> {
             return Err(RejectionReason::NotAWriter.into());
         };
         ensure(own == tenant, RejectionReason::WrongTenant)?;
-        let writes = queries::has_role(self.state, tenant, dataset, Role::Writer, user)?;
+        let writes = queries::may(self.state, tenant, dataset, Role::Writer, user)?;
         ensure(writes, RejectionReason::NotAWriter)?;
         Ok(Some(DocumentVersion {
             tenant: tenant.clone(),
@@ -86,13 +92,16 @@ impl Step<'_> {
         }))
     }
 
-    fn require_active(&self, record: &DocumentVersion) -> Result<(), Stop> {
+    fn require_active(&self, record: &DocumentVersion) -> Result<Configuration, Stop> {
         let dataset = queries::dataset(self.state, &record.tenant, &record.dataset)?;
         let dataset = dataset.ok_or(RejectionReason::UnknownDataset)?;
-        ensure(dataset.active, RejectionReason::DatasetInactive)
+        ensure(dataset.active, RejectionReason::DatasetInactive)?;
+        Ok(dataset.configuration)
     }
 
     fn require_next_version(&self, record: &DocumentVersion) -> Result<(), Stop> {
+        let erased = queries::erased(self.state, &record.tenant, &record.dataset, &record.document, 0)?;
+        ensure(erased.is_none(), RejectionReason::DocumentErased)?;
         let latest = queries::latest_version(self.state, &record.tenant, &record.dataset, &record.document)?;
         let next = latest.unwrap_or(0).checked_add(1);
         ensure(next == Some(record.version), RejectionReason::VersionNotNext)
@@ -101,14 +110,23 @@ impl Step<'_> {
     /// A wrapped key is for this version and for a key of this chain. With its proof, which binds its label, this
     /// keeps anybody from registering another document's U as their own and reading it.
     fn require_own_wrapped_key(&self, record: &DocumentVersion) -> Result<(), Stop> {
+        let Some(wrapped_key) = &record.wrapped_key else {
+            return Ok(());
+        };
         let label = record.label(self.place.installation);
-        ensure(
-            *record.wrapped_key.label() == label,
-            RejectionReason::LabelMismatch,
-        )?;
-        let published = exists(self.state, &keys::committee(&record.wrapped_key.key_id()))?;
+        ensure(*wrapped_key.label() == label, RejectionReason::LabelMismatch)?;
+        let published = exists(self.state, &keys::committee(&wrapped_key.key_id()))?;
         ensure(published, RejectionReason::UnknownCustodyKey)
     }
+}
+
+/// The object is on the chain when it is small and the dataset keeps its objects there, and never when it does not.
+fn require_place(storage: Storage, record: &DocumentVersion) -> Result<(), Stop> {
+    let holds = match storage {
+        Storage::Chain => record.inline.is_some() || record.size > MUST_INLINE,
+        Storage::Outside => record.inline.is_none(),
+    };
+    ensure(holds, RejectionReason::WrongStorage)
 }
 
 fn require_stated_object(record: &DocumentVersion) -> Result<(), Stop> {

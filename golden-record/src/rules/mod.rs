@@ -4,16 +4,24 @@
 //! taken over only when it is applied. The author's right is checked before anything else, so that a reason
 //! never tells somebody what exists where they have no business.
 
+mod confirmation;
 mod custody;
 mod dataset;
 mod document;
+mod erasure;
+mod governance;
+mod link;
 mod read;
 mod release;
 mod tenant;
 
+pub(crate) use self::read::decide;
+pub use self::read::{AllowedRead, ReadQuestion};
+
 use threshold::name::Name;
 
 use crate::body::Body;
+use crate::history;
 use crate::outcome::{Outcome, RejectionReason};
 use crate::records::Party;
 use crate::state::{Changes, StateError, StateReader};
@@ -65,6 +73,14 @@ fn ensure(condition: bool, reason: RejectionReason) -> Result<(), Stop> {
     }
 }
 
+/// What is meant is what is there: whoever names a version changes that one or nothing.
+fn ensure_expected(expected: Option<u64>, version: u64) -> Result<(), Stop> {
+    ensure(
+        expected.is_none_or(|expected| expected == version),
+        RejectionReason::StaleVersion,
+    )
+}
+
 /// Executes one admitted transaction: its outcome, and its changes, which are none unless it succeeded.
 pub(crate) fn apply(
     place: &Place<'_>,
@@ -79,7 +95,10 @@ pub(crate) fn apply(
         changes: Changes::new(),
     };
     match step.run(transaction) {
-        Ok(outcome) => Ok((outcome, step.changes)),
+        Ok(outcome) => {
+            history::file(state, &mut step.changes, place.height)?;
+            Ok((outcome, step.changes))
+        }
         Err(Stop::Rejected(reason)) => Ok((Outcome::Rejected(reason), Changes::new())),
         Err(Stop::State(error)) => Err(error),
     }
@@ -89,7 +108,7 @@ impl Step<'_> {
     fn run(&mut self, transaction: &VerifiedTransaction) -> Result<Outcome, Stop> {
         let flaw = transaction.flaw();
         match &transaction.transaction().body {
-            Body::PublishCommittee { manifest } => self.publish_committee(manifest, flaw)?,
+            Body::PublishCommittee { manifest } => return self.publish_committee(manifest, flaw),
             Body::CreateTenant { tenant, admin } => self.create_tenant(tenant, admin)?,
             Body::CreateUser { tenant, user, key } => self.create_user(tenant, user, key)?,
             Body::CreateDataset {
@@ -98,33 +117,67 @@ impl Step<'_> {
                 owners,
                 writers,
                 readers,
+                configuration,
             } => {
-                self.create_dataset(tenant, dataset, [owners, writers, readers])?;
+                self.create_dataset(tenant, dataset, [owners, writers, readers], *configuration)?;
             }
             Body::Grant {
                 tenant,
                 dataset,
                 user,
                 role,
-            } => self.grant(tenant, dataset, user, *role)?,
+                expected,
+            } => self.grant([tenant, dataset, user], *role, *expected)?,
             Body::Revoke {
                 tenant,
                 dataset,
                 user,
                 role,
-            } => self.revoke(tenant, dataset, user, *role)?,
+                expected,
+            } => self.revoke([tenant, dataset, user], *role, *expected)?,
             Body::SetDatasetActive {
                 tenant,
                 dataset,
                 active,
+                expected,
             } => {
-                self.set_dataset_active(tenant, dataset, *active)?;
+                self.set_dataset_active(tenant, dataset, *active, *expected)?;
             }
             body @ Body::WriteDocument { .. } => self.write_document(body, flaw)?,
             body @ Body::RequestRead { .. } => {
                 return Ok(self.request_read(body, transaction)?);
             }
             Body::RecordReleases { releases } => self.record_releases(releases)?,
+            Body::RotateUserKey {
+                tenant,
+                user,
+                key,
+                expected,
+            } => self.rotate_user_key(tenant, user, key, *expected)?,
+            Body::RevokeUser {
+                tenant,
+                user,
+                expected,
+            } => self.revoke_user(tenant, user, *expected)?,
+            Body::RotateTenantAdmin {
+                tenant,
+                key,
+                expected,
+            } => self.rotate_tenant_admin(tenant, key, *expected)?,
+            Body::ConfigureDataset {
+                tenant,
+                dataset,
+                configuration,
+                expected,
+            } => self.configure_dataset(tenant, dataset, *configuration, *expected)?,
+            Body::EraseDocument {
+                tenant,
+                dataset,
+                document,
+                version,
+            } => self.erase_document(tenant, dataset, document, *version)?,
+            body @ Body::PutLink { .. } => self.put_link(body)?,
+            body @ Body::Govern { revision, change } => return self.govern(body, *revision, change),
         }
         Ok(Outcome::Applied)
     }

@@ -1,8 +1,9 @@
 //! Every kind of transaction by every kind of author: it is done by those who may, and by nobody else.
 
 use golden_record::Outcome::{Applied, Denied, Rejected};
-use golden_record::{Body, DenialReason, Outcome, RejectionReason as Reason, Role};
+use golden_record::{Body, Change, Configuration, DenialReason, Outcome, RejectionReason as Reason, Role};
 
+use crate::bodies::{configure, erase, govern, link, revoke_user, rotate, rotate_admin, target};
 use crate::support::{
     ReadWish, World, committee, create_tenant, create_user, grant, name, revoke, set_active,
 };
@@ -38,7 +39,10 @@ fn publishing_a_committee_is_for_organisation_admins() {
             manifest: committee("second"),
         },
         |author| match author {
-            "admin-0" | "admin-3" => Applied,
+            "admin-0" | "admin-3" => Outcome::Pending {
+                confirmed: 1,
+                needed: 3,
+            },
             _ => Rejected(Reason::NotOrganisationAdmin),
         },
     );
@@ -96,6 +100,82 @@ fn revoking_is_for_the_tenant_admin_and_owners() {
 #[test]
 fn switching_a_dataset_is_for_the_tenant_admin_and_owners() {
     try_all(|_| set_active("reports", false), by_owner);
+}
+
+#[test]
+fn rotating_a_users_key_is_for_the_user_and_the_tenant_admin() {
+    try_all(
+        |_| rotate("nora", "nora's new key"),
+        |author| match author {
+            "acme-admin" | "nora" => Applied,
+            "other-admin" | "eve" => Rejected(Reason::WrongTenant),
+            _ => Rejected(Reason::NotUserOrAdmin),
+        },
+    );
+}
+
+#[test]
+fn revoking_a_user_is_for_the_tenant_admin() {
+    try_all(|_| revoke_user("rita"), by_tenant_admin);
+}
+
+#[test]
+fn replacing_a_tenants_admin_is_for_the_tenant_admin() {
+    try_all(|_| rotate_admin("acme's new admin"), by_tenant_admin);
+}
+
+#[test]
+fn configuring_a_dataset_is_for_its_owners() {
+    let configuration = Configuration {
+        permissions: false,
+        ..Configuration::default()
+    };
+    try_all(
+        |_| configure("reports", configuration),
+        |author| match author {
+            "olga" => Applied,
+            "eve" => Rejected(Reason::WrongTenant),
+            _ => Rejected(Reason::NotOwner),
+        },
+    );
+}
+
+#[test]
+fn erasing_is_for_the_tenant_admin_and_owners() {
+    try_all(|_| erase("reports", "q3", 1), by_owner);
+}
+
+#[test]
+fn linking_is_for_writers() {
+    try_all(
+        |_| link(1, Some(target("reports", "q3", 1))),
+        |author| match author {
+            "wendy" => Applied,
+            "eve" => Rejected(Reason::WrongTenant),
+            _ => Rejected(Reason::NotAWriter),
+        },
+    );
+}
+
+#[test]
+fn governing_is_for_organisation_admins() {
+    try_all(
+        |_| {
+            govern(
+                1,
+                Change::AddAuditor {
+                    key: crate::support::public("a new auditor"),
+                },
+            )
+        },
+        |author| match author {
+            "admin-0" | "admin-3" => Outcome::Pending {
+                confirmed: 1,
+                needed: 3,
+            },
+            _ => Rejected(Reason::NotOrganisationAdmin),
+        },
+    );
 }
 
 #[test]

@@ -76,8 +76,9 @@ fn a_wrong_outcome_is_not_voted_for() {
     let block = world.build(&[request]).block;
     // The same block with the denial turned into an approval, hashed anew.
     let mut entries = block.entries().to_vec();
-    let written = world.version("q3", 1).unwrap().wrapped_key;
+    let written = world.version("q3", 1).unwrap().wrapped_key.unwrap();
     let approved = Outcome::Approved {
+        version: 1,
         write_id: written.write_id(),
         key_id: written.key_id(),
     };

@@ -6,11 +6,13 @@
 use std::path::PathBuf;
 
 use golden_record::{
-    Block, Body, Genesis, MemoryState, Outcome, Role, Transaction, VerifiedBlock, verify_block,
+    Block, Body, Change, Configuration, Genesis, MemoryState, Outcome, Role, Transaction, VerifiedBlock,
+    verify_block,
 };
 use serde::{Deserialize, Serialize};
 use threshold::encoding::Canonical;
 
+use crate::bodies::{configure, erase, govern, link, revoke_user, rotate, target};
 use crate::encoding::one_of_each;
 use crate::support::{World, create_tenant, create_user, grant, key, revoke, set_active};
 
@@ -61,13 +63,14 @@ fn some_transaction(world: &mut World) -> Transaction {
     let role = Role::ALL[world.rng.below(3)];
     let number = world.rng.below(4);
     let version = 1 + number as u64;
-    match world.rng.below(8) {
+    match world.rng.below(10) {
         0 => world.sign("admin-2", create_tenant(&format!("tenant-{number}"))),
         1 => world.sign(who, create_user("acme", &format!("user-{number}"))),
         2 => world.sign(who, grant("reports", user, role)),
         3 => world.sign(who, revoke("reports", user, role)),
         4 => world.sign(who, set_active("reports", number > 0)),
-        5 => {
+        5 => some_newer_transaction(world, who),
+        6 => {
             let body = world.write("reports", "q3", version);
             world.sign(who, body)
         }
@@ -76,6 +79,33 @@ fn some_transaction(world: &mut World) -> Transaction {
             world.sign_read(who, wish)
         }
     }
+}
+
+fn some_newer_transaction(world: &mut World, who: &str) -> Transaction {
+    let number = world.rng.below(4) as u64;
+    // Whose keys sign nothing else here, so that everything may enter its block.
+    let user = &format!("user-{number}");
+    let new_key = format!("{user} key {number}");
+    let body = match world.rng.below(7) {
+        0 => rotate(user, &new_key),
+        1 => revoke_user(user),
+        2 => configure(
+            "reports",
+            Configuration {
+                permissions: number > 0,
+                ..Configuration::default()
+            },
+        ),
+        3 => erase("reports", "q3", number + 1),
+        4 => link(number + 1, Some(target("reports", "q3", number))),
+        5 => {
+            let admin = format!("admin-{number}");
+            let key = crate::support::public("a new auditor");
+            return world.sign(&admin, govern(1, Change::AddAuditor { key }));
+        }
+        _ => world.write_open("reports", "q3", number + 1),
+    };
+    world.sign(who, body)
 }
 
 fn outcome_text(outcome: &Outcome) -> String {

@@ -81,7 +81,7 @@ fn c6_a_stolen_wrapped_key_with_a_new_label_is_refused() {
     let mut world = World::ready(3);
     // q3's wrapped key with the label of a document of the thief's own: U is unchanged, so whoever could read
     // the new document could open q3. Only the proof stands in the way.
-    let stolen = world.version("q3", 1).unwrap().wrapped_key;
+    let stolen = world.version("q3", 1).unwrap().wrapped_key.unwrap();
     let bytes = stolen.to_bytes();
     let (old, new) = (b"\x00\x00\x00\x02q3", b"\x00\x00\x00\x02q4");
     let at = bytes.windows(old.len()).position(|window| window == old).unwrap();
@@ -115,7 +115,7 @@ fn a_wrapped_key_is_under_a_published_custody_key() {
         Rejected(Reason::UnknownCustodyKey)
     );
     let manifest = crate::support::committee("second");
-    world.must("admin-0", Body::PublishCommittee { manifest });
+    world.publish(&manifest);
     assert_eq!(world.one("wendy", body), Applied);
 }
 
@@ -201,4 +201,53 @@ fn the_largest_document_fits() {
         *inline = Some(object);
     }
     assert_eq!(world.one("wendy", body), Applied);
+}
+
+#[test]
+fn no_kind_takes_more_than_its_limit() {
+    use golden_record::{Change, LinkSource, MAX_INITIAL_MEMBERS, MAX_RELEASES};
+
+    let mut world = World::ready(3);
+    let many: std::collections::BTreeSet<_> = (0..=MAX_INITIAL_MEMBERS)
+        .map(|number| name(&format!("user-{number}")))
+        .collect();
+    for field in ["owners", "writers", "readers"] {
+        let mut body = world.create_dataset("second");
+        if let Body::CreateDataset {
+            owners,
+            writers,
+            readers,
+            ..
+        } = &mut body
+        {
+            *match field {
+                "owners" => owners,
+                "writers" => writers,
+                _ => readers,
+            } = many.clone();
+        }
+        refuse_both_ways(&mut world, body, DecodeError::TooLong(field));
+    }
+    let releases = vec![world.approved(1); MAX_RELEASES + 1];
+    let body = Body::RecordReleases { releases };
+    refuse_both_ways(&mut world, body, DecodeError::TooLong("releases"));
+    let change = Change::ReplaceCertificate {
+        organisation: name("org-0"),
+        certificate: vec![0; 2049],
+    };
+    let body = Body::Govern { revision: 1, change };
+    refuse_both_ways(&mut world, body, DecodeError::TooLong("certificate"));
+    let body = Body::PutLink {
+        tenant: name("acme"),
+        dataset: name("reports"),
+        link: name("annex"),
+        version: 0,
+        relation: name("is-annex-of"),
+        source: LinkSource {
+            document: document("q3"),
+            version: 1,
+        },
+        target: None,
+    };
+    refuse_both_ways(&mut world, body, DecodeError::Invalid("version"));
 }

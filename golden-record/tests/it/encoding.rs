@@ -1,19 +1,30 @@
 //! Bytes from strangers: whatever they are, they end as a value or as an error.
 
 use golden_record::{
-    Block, Body, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Transaction,
-    VerifiedBlock, VerifiedTransaction,
+    Block, Body, Change, Configuration, DocumentVersion, Encryption, Entry, EntryProof, FinalityEvidence,
+    Genesis, Header, Transaction, VerifiedBlock, VerifiedTransaction,
 };
 use proptest::prelude::*;
 use threshold::encoding::Canonical;
 
+use crate::bodies::{configure, erase, govern, link, revoke_user, rotate, rotate_admin, target};
 use crate::support::{World, committee, create_tenant, create_user, grant, revoke, set_active};
-use golden_record::Role;
+use golden_record::{Role, Storage};
 
 /// One transaction of every kind, and the world they are for.
 pub fn one_of_each() -> (World, Vec<Transaction>) {
     let mut world = World::ready(10);
     let release = world.approved(1);
+    let open = Configuration {
+        encryption: Encryption::Platform,
+        storage: Storage::Outside,
+        permissions: false,
+        fixed: true,
+    };
+    let certificate = Change::ReplaceCertificate {
+        organisation: crate::support::name("org-0"),
+        certificate: b"another certificate".to_vec(),
+    };
     let bodies = [
         (
             "admin-0",
@@ -34,13 +45,20 @@ pub fn one_of_each() -> (World, Vec<Transaction>) {
                 releases: vec![release],
             },
         ),
+        ("rita", rotate("rita", "rita's new key")),
+        ("acme-admin", revoke_user("nora")),
+        ("acme-admin", rotate_admin("acme's new admin")),
+        ("olga", configure("reports", open)),
+        ("olga", erase("reports", "q3", 1)),
+        ("wendy", link(1, Some(target("reports", "q3", 2)))),
+        ("admin-0", govern(1, certificate)),
     ];
     let mut transactions: Vec<_> = bodies
         .into_iter()
         .map(|(who, body)| world.sign(who, body))
         .collect();
     let wish = world.read("rita", "q3", 1);
-    transactions.push(world.sign_read("rita", wish));
+    transactions.insert(0, world.sign_read("rita", wish));
     (world, transactions)
 }
 
@@ -61,7 +79,7 @@ fn every_kind_goes_both_ways() {
         assert_eq!(verified.id(), transaction.tx_id());
     }
     let kinds: std::collections::BTreeSet<_> = transactions.iter().map(|one| one.body.kind()).collect();
-    assert_eq!(kinds.len(), 10);
+    assert_eq!(kinds.len(), 17);
     world.add(&transactions);
     let block = world.blocks.last().unwrap();
     assert_eq!(&Block::from_bytes(&block.to_bytes()).unwrap(), block);
@@ -93,6 +111,7 @@ fn sets_are_encoded_ascending_only() {
         dataset,
         writers,
         readers,
+        configuration,
         ..
     } = world.create_dataset("second")
     else {
@@ -105,6 +124,7 @@ fn sets_are_encoded_ascending_only() {
         owners,
         writers,
         readers,
+        configuration,
     };
     let bytes = world.sign("acme-admin", body).to_bytes();
     let at = bytes
@@ -166,7 +186,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn p12_no_flipped_bit_is_accepted(kind in 0usize..10, place in any::<prop::sample::Index>(), bit in 0u8..8) {
+    fn p12_no_flipped_bit_is_accepted(kind in 0usize..17, place in any::<prop::sample::Index>(), bit in 0u8..8) {
         let (_, transactions) = one_of_each();
         let mut bytes = transactions[kind].to_bytes();
         let at = place.index(bytes.len());

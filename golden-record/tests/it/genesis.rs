@@ -150,17 +150,17 @@ fn reasons_have_distinct_numbers_and_codes() {
         assert_eq!(Outcome::from_bytes(&outcome.to_bytes()), Ok(outcome));
         assert_eq!(outcome.reason(), Some(reason.code()));
     }
-    assert_eq!(RejectionReason::ALL.len(), 33);
+    assert_eq!(RejectionReason::ALL.len(), 53);
     for reason in DenialReason::ALL {
         let outcome = Outcome::Denied(*reason);
         assert_eq!(Outcome::from_bytes(&outcome.to_bytes()), Ok(outcome));
     }
     assert_eq!(
-        Outcome::from_bytes(&[4, 34]),
+        Outcome::from_bytes(&[4, 54]),
         Err(DecodeError::Invalid("reason of a rejection"))
     );
     assert_eq!(
-        Outcome::from_bytes(&[3, 8]),
+        Outcome::from_bytes(&[3, 9]),
         Err(DecodeError::Invalid("reason of a denial"))
     );
 }

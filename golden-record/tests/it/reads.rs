@@ -12,12 +12,17 @@ fn an_approved_read_is_on_record_with_what_it_opens() {
     let wish = world.read("rita", "q3", 1);
     let q = wish.reader.public();
     let (approve_id, outcome) = world.one_read("rita", wish);
-    let written = world.version("q3", 1).unwrap();
-    let (write_id, key_id) = (
-        written.wrapped_key.write_id(),
-        committee("first").manifest.key_id(),
+    let written = world.version("q3", 1).unwrap().wrapped_key.unwrap();
+    let (write_id, key_id) = (written.write_id(), committee("first").manifest.key_id());
+    let version = 1;
+    assert_eq!(
+        outcome,
+        Approved {
+            version,
+            write_id,
+            key_id
+        }
     );
-    assert_eq!(outcome, Approved { write_id, key_id });
     let record = queries::read_record(&world.state, &approve_id).unwrap().unwrap();
     assert_eq!(
         (record.write_id, record.key_id, record.q),
@@ -85,6 +90,59 @@ fn the_first_reason_in_order_is_the_one() {
     );
     let wish = world.read("rita", "q3", 1);
     assert!(matches!(decide(&mut world, "rita", wish), Approved { .. }));
+}
+
+#[test]
+fn a_read_of_the_latest_is_of_the_latest_when_it_is_decided() {
+    let mut world = World::ready(4);
+    let (early, late) = (world.read("rita", "q3", 0), world.read("rita", "q3", 0));
+    let second = world.write("reports", "q3", 2);
+    let transactions = [
+        world.sign_read("rita", early),
+        world.sign("wendy", second),
+        world.sign_read("rita", late),
+    ];
+    let outcomes = world.add(&transactions);
+    for (place, expected) in [(0, 1), (2, 2)] {
+        let Approved {
+            version, write_id, ..
+        } = outcomes[place]
+        else {
+            panic!("approved: {}", outcomes[place])
+        };
+        assert_eq!(version, expected);
+        let written = world.version("q3", expected).unwrap().wrapped_key.unwrap();
+        assert_eq!(write_id, written.write_id());
+        let id = transactions[place].tx_id();
+        let record = queries::read_record(&world.state, &id).unwrap().unwrap();
+        assert_eq!((record.version, record.write_id), (expected, write_id));
+    }
+    // An earlier version can be read as before, and what does not exist has no latest version.
+    let wish = world.read("rita", "q3", 1);
+    assert!(matches!(
+        world.one_read("rita", wish).1,
+        Approved { version: 1, .. }
+    ));
+    let wish = world.read("rita", "none", 0);
+    assert_eq!(
+        world.one_read("rita", wish).1,
+        Denied(DenialReason::UnknownDocument)
+    );
+}
+
+#[test]
+fn a_read_can_be_decided_without_being_asked() {
+    let mut world = World::ready(4);
+    let wish = world.read("rita", "q3", 0);
+    let question = golden_record::ReadQuestion::of(&wish.body).unwrap();
+    let decide = |world: &World, who| {
+        queries::decide_read(&world.state, &crate::support::public(who), &question).unwrap()
+    };
+    assert_eq!(decide(&world, "rita").unwrap().version, 1);
+    assert_eq!(decide(&world, "nora"), Err(DenialReason::UserMismatch));
+    assert_eq!(decide(&world, "stranger"), Err(DenialReason::NotAUser));
+    world.must("olga", revoke("reports", "rita", Role::Reader));
+    assert_eq!(decide(&world, "rita"), Err(DenialReason::NotAReader));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn a_release_is_by_a_seat_of_the_published_committee() {
     );
     let second = committee("second");
     let manifest_digest = second.manifest.digest();
-    world.must("admin-0", Body::PublishCommittee { manifest: second });
+    world.publish(&second);
     let other = ReleaseStatement {
         manifest_digest,
         ..good

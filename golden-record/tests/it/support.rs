@@ -6,8 +6,9 @@ use curve25519_dalek::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::SigningKey;
 use golden_record::{
-    Block, Body, Changes, DocumentVersion, Executed, Genesis, Header, Limits, MemoryState, Organisation,
-    Outcome, Role, Transaction, TxId, VerifiedBlock, VerifiedTransaction, execute, queries, verify_block,
+    Block, Body, Changes, Configuration, DocumentVersion, Executed, Genesis, Header, Limits, MemoryState,
+    Organisation, Outcome, Role, Transaction, TxId, VerifiedBlock, VerifiedTransaction, execute, queries,
+    verify_block,
 };
 use rand_core::{CryptoRng, RngCore};
 use sha2::{Digest, Sha256};
@@ -150,6 +151,7 @@ pub fn grant(dataset: &str, user: &str, role: Role) -> Body {
         dataset: name(dataset),
         user: name(user),
         role,
+        expected: None,
     }
 }
 
@@ -159,6 +161,7 @@ pub fn revoke(dataset: &str, user: &str, role: Role) -> Body {
         dataset: name(dataset),
         user: name(user),
         role,
+        expected: None,
     }
 }
 
@@ -167,6 +170,7 @@ pub fn set_active(dataset: &str, active: bool) -> Body {
         tenant: name("acme"),
         dataset: name(dataset),
         active,
+        expected: None,
     }
 }
 
@@ -227,8 +231,7 @@ impl World {
     /// reader, `nora` with no role, and version 1 of document `q3`. `eve` is a user of the other tenant.
     pub fn ready(seed: u64) -> Self {
         let mut world = Self::empty(seed);
-        let manifest = committee("first");
-        world.must("admin-0", Body::PublishCommittee { manifest });
+        world.publish(&committee("first"));
         for (tenant, users) in [
             ("acme", &["olga", "wendy", "rita", "nora"][..]),
             ("other", &["eve"]),
@@ -251,6 +254,7 @@ impl World {
             owners: names(&["olga"]),
             writers: names(&["wendy"]),
             readers: names(&["rita"]),
+            configuration: Configuration::default(),
         }
     }
 
@@ -283,12 +287,21 @@ impl World {
             dataset: name(dataset),
             document: document(document_name),
             version,
-            wrapped_key,
+            wrapped_key: Some(wrapped_key),
             material: b"encrypted material".to_vec(),
             checksum: Sha256::digest(&inline).into(),
             size: inline.len() as u64,
             inline: Some(inline),
         }
+    }
+
+    /// A version that is not threshold-encrypted.
+    pub fn write_open(&mut self, dataset: &str, document_name: &str, version: u64) -> Body {
+        let mut body = self.write(dataset, document_name, version);
+        if let Body::WriteDocument { wrapped_key, .. } = &mut body {
+            *wrapped_key = None;
+        }
+        body
     }
 
     pub fn read(&mut self, user: &str, document_name: &str, version: u64) -> ReadWish {
@@ -392,6 +405,18 @@ impl World {
 
     pub fn must(&mut self, who: &str, body: Body) {
         assert_eq!(self.one(who, body), Outcome::Applied, "by {who}");
+    }
+
+    /// Publishes a committee, by as many organisations as it takes.
+    pub fn publish(&mut self, manifest: &SignedManifest) {
+        let publish = || Body::PublishCommittee {
+            manifest: manifest.clone(),
+        };
+        for (admin, confirmed) in [("admin-0", 1), ("admin-1", 2)] {
+            let pending = Outcome::Pending { confirmed, needed: 3 };
+            assert_eq!(self.one(admin, publish()), pending, "by {admin}");
+        }
+        self.must("admin-2", publish());
     }
 
     pub fn one_read(&mut self, who: &str, wish: ReadWish) -> (TxId, Outcome) {

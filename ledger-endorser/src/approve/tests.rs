@@ -1,5 +1,5 @@
 use approval::{CertificateFault, TrustBundle, TrustedOrganisation, check_certificate};
-use golden_record::{DocumentVersion, Transaction};
+use golden_record::{Configuration, DocumentVersion, Encryption, Transaction};
 use threshold::encoding::Canonical;
 
 use super::*;
@@ -63,6 +63,7 @@ fn p1_an_approved_read_gets_a_certificate_that_says_what_the_chain_says() {
     let read = committed(&ledger, &world.request_read());
     let approval = approve(&certifier(&world, 120), &ledger, &read, NOW_MS).unwrap();
     let document = DocumentVersion::from_bytes(&approval.document).unwrap();
+    let wrapped = document.wrapped_key.unwrap();
     let (_, fields) = check_certificate(
         &approval.certificate,
         &trust(&world),
@@ -71,10 +72,10 @@ fn p1_an_approved_read_gets_a_certificate_that_says_what_the_chain_says() {
     )
     .unwrap();
     assert_eq!(fields.approve_id, read.id);
-    assert_eq!(fields.write_id, document.wrapped_key.write_id());
-    assert_eq!(fields.key_id, document.wrapped_key.key_id());
-    assert_eq!(fields.label, *document.wrapped_key.label());
-    assert_eq!((fields.height, fields.block_hash), (7, ledger.store().tip().hash));
+    assert_eq!(fields.write_id, wrapped.write_id());
+    assert_eq!(fields.key_id, wrapped.key_id());
+    assert_eq!(fields.label, *wrapped.label());
+    assert_eq!((fields.height, fields.block_hash), (9, ledger.store().tip().hash));
     assert_eq!(fields.chain_id, world.genesis.chain_id());
     assert_eq!(fields.policy_version, 1);
 }
@@ -164,16 +165,69 @@ fn a_repeat_gets_the_same_certificate_while_it_has_half_its_life() {
 }
 
 #[test]
-fn a_later_revocation_does_not_undo_a_recorded_approval() {
+fn a_revocation_ends_the_certificates_of_approved_reads() {
     let world = World::new(NOW_MS);
     let ledger = founded(&world);
-    let read = committed(&ledger, &world.request_read());
+    let certifier = certifier(&world, 120);
+    let (read, unused) = (
+        committed(&ledger, &world.request_read()),
+        committed(&ledger, &world.request_read()),
+    );
+    approve(&certifier, &ledger, &read, NOW_MS).unwrap();
     committed(&ledger, &world.revoke_reader());
-    assert!(approve(&certifier(&world, 120), &ledger, &read, NOW_MS).is_ok());
+    // Neither the one in the cache again, nor a first one.
+    for read in [read, unused] {
+        let refused = approve(&certifier, &ledger, &read, NOW_MS + 1).unwrap_err();
+        assert!(
+            matches!(refused, ApproveError::Withdrawn(DenialReason::NotAReader)),
+            "{refused}"
+        );
+    }
     let next = committed(&ledger, &world.request_read());
     assert!(matches!(
-        approve(&certifier(&world, 120), &ledger, &next, NOW_MS),
+        approve(&certifier, &ledger, &next, NOW_MS),
         Err(ApproveError::NotApproved)
+    ));
+}
+
+#[test]
+fn a_document_without_a_wrapped_key_is_given_without_a_certificate() {
+    let world = World::new(NOW_MS);
+    let ledger = founded(&world);
+    let configuration = Configuration {
+        encryption: Encryption::Platform,
+        ..Configuration::default()
+    };
+    let (tenant, dataset) = (name("north"), name("loans"));
+    let configure = Body::ConfigureDataset {
+        tenant,
+        dataset,
+        configuration,
+        expected: None,
+    };
+    committed(&ledger, &world.sign(&world.writer, configure));
+    let mut open = world.write_document(crate::common::DOCUMENT, 2);
+    if let Body::WriteDocument { wrapped_key, .. } = &mut open.body {
+        *wrapped_key = None;
+    }
+    committed(&ledger, &world.sign(&world.writer, open.body));
+    let read = committed(&ledger, &world.request_read_of(2));
+    let refused = approve(&certifier(&world, 120), &ledger, &read, NOW_MS);
+    assert!(matches!(refused, Err(ApproveError::NotApproved)));
+    let given = |read, now_ms| document(&ledger.store().snapshot().unwrap(), read, now_ms);
+    let found = DocumentVersion::from_bytes(&given(&read, NOW_MS).unwrap()).unwrap();
+    assert_eq!((found.version, found.wrapped_key), (2, None));
+    let expires_ms = read.entry().transaction.expires_ms;
+    assert!(matches!(given(&read, expires_ms), Err(ApproveError::Expired)));
+    let denied = committed(
+        &ledger,
+        &world.request_read_by("writer", &world.writer, NOW_MS + 60_000),
+    );
+    assert!(matches!(given(&denied, NOW_MS), Err(ApproveError::NotApproved)));
+    committed(&ledger, &world.revoke_reader());
+    assert!(matches!(
+        given(&read, NOW_MS),
+        Err(ApproveError::Withdrawn(DenialReason::NotAReader))
     ));
 }
 

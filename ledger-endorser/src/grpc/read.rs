@@ -1,7 +1,7 @@
 //! Answers from what is durable, to those who may see it.
 
 use golden_record::{
-    EntryProof, FinalityEvidence, Header, MAX_HEADERS, StateReader, TxId, keys,
+    Entry, EntryProof, FinalityEvidence, Header, MAX_HEADERS, Role, StateAt, StateReader, TxId, keys,
     merkle::{ProofError, inclusion_proof},
     queries::{self, LogNodes},
 };
@@ -50,9 +50,10 @@ impl Endorser {
         let id: TxId = field::id("tx_id", &request.tx_id)?;
         let (snapshot, access) = self.view(peer)?;
         // Who may not see it is told the same as if it did not exist.
-        let committed = Committed::find(&snapshot, id)?
-            .filter(|committed| access.covers_body(&committed.entry().transaction.body))
-            .ok_or(Failure::NotFound("transaction"))?;
+        let committed = Committed::find(&snapshot, id)?.ok_or(Failure::NotFound("transaction"))?;
+        if !access.covers_transaction(&snapshot, &committed.entry().transaction)? {
+            return Err(Failure::NotFound("transaction"));
+        }
         let proof = if request.with_proof {
             prove(&snapshot, &committed)?.to_bytes()
         } else {
@@ -75,16 +76,18 @@ impl Endorser {
             Ok(limit) => limit.min(LARGEST_PAGE),
             Err(_) => LARGEST_PAGE,
         };
-        let lines = match &access {
-            Access::All => snapshot.page(request.from, limit, PAGE_BYTES)?,
-            Access::Tenant(tenant) => {
-                snapshot.tenant_page(tenant.as_str(), request.from, limit, PAGE_BYTES)?
-            }
+        let lines = match access.tenant() {
+            None => snapshot.page(request.from, limit, PAGE_BYTES)?,
+            Some(tenant) => snapshot.tenant_page(tenant.as_str(), request.from, limit, PAGE_BYTES)?,
         };
+        let log_size = snapshot.newest().log_size;
+        let next = lines.last().map_or(log_size, |line| line.index.saturating_add(1));
+        let lines = covered(&snapshot, &access, lines)?;
         let entries = with_times(&snapshot, lines)?;
         Ok(wire::ListTransactionsResponse {
             entries,
-            log_size: snapshot.newest().log_size,
+            log_size,
+            next,
         })
     }
 
@@ -97,7 +100,7 @@ impl Endorser {
         let dataset: Name = field::text("dataset", &request.dataset)?;
         let name: DocumentName = field::text("document", &request.document)?;
         let (snapshot, access) = self.view(peer)?;
-        if !access.covers(&tenant) {
+        if !access.covers(&snapshot, &tenant, &dataset)? {
             return Err(Failure::Forbidden);
         }
         let missing = Failure::NotFound("document version");
@@ -108,9 +111,61 @@ impl Endorser {
         let Some(version) = version else {
             return Err(missing);
         };
+        if queries::erased(&snapshot, &tenant, &dataset, &name, version)?.is_some() {
+            return Err(Failure::NotFound("document version any more: it is erased"));
+        }
         let document = snapshot.get(&keys::document_version(&tenant, &dataset, &name, version))?;
         Ok(wire::GetDocumentResponse {
             document: document.ok_or(missing)?,
+        })
+    }
+
+    /// A dataset and who has a role in it, at the newest height or at an earlier one. Who may ask is decided by the newest.
+    pub(super) fn permissions(
+        &self,
+        peer: PeerKey,
+        request: &wire::GetPermissionsRequest,
+    ) -> Result<wire::GetPermissionsResponse, Failure> {
+        let tenant: Name = field::text("tenant", &request.tenant)?;
+        let dataset: Name = field::text("dataset", &request.dataset)?;
+        let role: Role = field::text("role", &request.role)?;
+        let (snapshot, access) = self.view(peer)?;
+        if !access.covers(&snapshot, &tenant, &dataset)? {
+            return Err(Failure::Forbidden);
+        }
+        let newest = snapshot.newest().height;
+        let height = match request.height {
+            0 => newest,
+            height if height > newest => return Err(Failure::NotFound("block at this height yet")),
+            height => height,
+        };
+        let past = StateAt::new(&snapshot, height);
+        let record =
+            queries::dataset(&past, &tenant, &dataset)?.ok_or(Failure::NotFound("dataset at this height"))?;
+        let ever = snapshot.keys_after(
+            &keys::roles_ever(&tenant, &dataset, role),
+            request.after.as_bytes(),
+            LARGEST_PAGE,
+        )?;
+        let mut users = Vec::new();
+        let mut next = String::new();
+        for name in &ever {
+            let name = std::str::from_utf8(name)
+                .ok()
+                .and_then(|name| name.parse::<Name>().ok());
+            let user = name.ok_or(StoreError::Damaged("a user's name does not parse"))?;
+            if queries::has_role(&past, &tenant, &dataset, role, &user)? {
+                users.push(user.to_string());
+            }
+            if ever.len() >= LARGEST_PAGE {
+                next = user.to_string();
+            }
+        }
+        Ok(wire::GetPermissionsResponse {
+            height,
+            dataset: record.to_bytes(),
+            users,
+            next,
         })
     }
 
@@ -153,6 +208,22 @@ impl Endorser {
             proven_header,
         })
     }
+}
+
+/// The lines that somebody may see.
+fn covered(snapshot: &Snapshot, access: &Access, lines: Vec<LogLine>) -> Result<Vec<LogLine>, Failure> {
+    if !matches!(access, Access::User { .. }) {
+        return Ok(lines);
+    }
+    let mut covered = Vec::new();
+    for line in lines {
+        let entry =
+            Entry::from_bytes(&line.entry).map_err(|_| StoreError::Damaged("an entry does not parse"))?;
+        if access.covers_transaction(snapshot, &entry.transaction)? {
+            covered.push(line);
+        }
+    }
+    Ok(covered)
 }
 
 /// The lines with the times of their blocks, which follow each other.

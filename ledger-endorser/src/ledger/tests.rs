@@ -155,6 +155,7 @@ fn e6_a_leader_that_lies_about_an_outcome_gets_no_vote() {
     let block = Block::from_bytes(&honest).unwrap();
     let entry = block.entries()[0].clone();
     let lie = Outcome::Approved {
+        version: 1,
         write_id: [1; 32].into(),
         key_id: [2; 32].into(),
     };

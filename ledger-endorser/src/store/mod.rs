@@ -321,7 +321,17 @@ pub fn tenant_of(body: &Body) -> Option<&Name> {
         | Body::Revoke { tenant, .. }
         | Body::SetDatasetActive { tenant, .. }
         | Body::WriteDocument { tenant, .. }
-        | Body::RequestRead { tenant, .. } => Some(tenant),
-        Body::PublishCommittee { .. } | Body::RecordReleases { .. } => None,
+        | Body::RequestRead { tenant, .. }
+        | Body::RotateUserKey { tenant, .. }
+        | Body::RevokeUser { tenant, .. }
+        | Body::RotateTenantAdmin { tenant, .. }
+        | Body::ConfigureDataset { tenant, .. }
+        | Body::EraseDocument { tenant, .. }
+        | Body::PutLink { tenant, .. }
+        | Body::Govern {
+            change: golden_record::Change::ReplaceTenantAdmin { tenant, .. },
+            ..
+        } => Some(tenant),
+        Body::PublishCommittee { .. } | Body::RecordReleases { .. } | Body::Govern { .. } => None,
     }
 }

@@ -147,6 +147,29 @@ impl Snapshot {
         Ok(page.lines)
     }
 
+    /// What follows `prefix` in the keys of the state that begin with it, in their order, from after `after` on, and at
+    /// most `limit` of them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn keys_after(&self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let start = [prefix, after].concat();
+        let mut found = Vec::new();
+        for entry in self.state.range(start.as_slice()..)? {
+            let (key, _) = entry?;
+            let Some(rest) = key.value().strip_prefix(prefix) else {
+                break;
+            };
+            if rest > after {
+                found.push(rest.to_vec());
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// The hash of the block at `height`.
     ///
     /// # Errors

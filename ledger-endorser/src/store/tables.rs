@@ -24,4 +24,4 @@ pub(super) const TENANTS: TableDefinition<'_, (&str, u64), ()> = TableDefinition
 pub(super) const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
 
 /// The layout of these tables.
-pub(super) const LAYOUT: u64 = 1;
+pub(super) const LAYOUT: u64 = 2;

@@ -42,7 +42,7 @@ fn what_was_appended_is_there_after_a_reopening() {
         assert_eq!(line.height, index + 1);
         assert_eq!(Entry::from_bytes(&line.entry).unwrap().transaction, *transaction);
     }
-    assert_eq!(snapshot.line(6).unwrap(), None);
+    assert_eq!(snapshot.line(8).unwrap(), None);
     assert_eq!(
         snapshot.get(keys::HEADER).unwrap().unwrap(),
         tip.header.to_bytes()
@@ -62,11 +62,11 @@ fn a_store_of_another_chain_or_layout_is_refused() {
         write
             .open_table(tables::META)
             .unwrap()
-            .insert("layout", 2u64.to_be_bytes().as_slice())
+            .insert("layout", 3u64.to_be_bytes().as_slice())
             .unwrap();
         write.commit().unwrap();
     }
-    assert!(matches!(reopen(&path, &world), Err(StoreError::UnknownLayout(2))));
+    assert!(matches!(reopen(&path, &world), Err(StoreError::UnknownLayout(3))));
 }
 
 #[test]
@@ -109,16 +109,29 @@ fn a_snapshot_does_not_see_what_comes_later() {
 }
 
 #[test]
+fn keys_are_listed_from_where_the_list_ended() {
+    let world = World::new(NOW_MS);
+    let snapshot = founded(&world).store().snapshot().unwrap();
+    let users = keys::users(&name("north"));
+    let list = |after: &[u8], limit| snapshot.keys_after(&users, after, limit).unwrap();
+    assert_eq!(list(b"", 10), [b"reader", b"writer"]);
+    assert_eq!(list(b"", 1), [b"reader"]);
+    assert_eq!(list(b"reader", 1), [b"writer"]);
+    assert_eq!(list(b"r", 1), [b"reader"]);
+    assert!(list(b"writer", 10).is_empty());
+}
+
+#[test]
 fn pages_end_at_their_limits() {
     let world = World::new(NOW_MS);
     let snapshot = founded(&world).store().snapshot().unwrap();
     let indices = |lines: Vec<LogLine>| lines.iter().map(|line| line.index).collect::<Vec<_>>();
     assert_eq!(
         indices(snapshot.page(0, 100, usize::MAX).unwrap()),
-        [0, 1, 2, 3, 4, 5]
+        [0, 1, 2, 3, 4, 5, 6, 7]
     );
     assert_eq!(indices(snapshot.page(2, 3, usize::MAX).unwrap()), [2, 3, 4]);
-    assert_eq!(indices(snapshot.page(6, 3, usize::MAX).unwrap()), [0; 0]);
+    assert_eq!(indices(snapshot.page(8, 3, usize::MAX).unwrap()), [0; 0]);
     // One line, whatever its size; more only as far as they fit.
     assert_eq!(indices(snapshot.page(1, 100, 0).unwrap()), [1]);
     let two = snapshot.line(1).unwrap().unwrap().entry.len() + snapshot.line(2).unwrap().unwrap().entry.len();
@@ -126,7 +139,7 @@ fn pages_end_at_their_limits() {
     // The publication of the committee concerns no tenant.
     assert_eq!(
         indices(snapshot.tenant_page("north", 0, 100, usize::MAX).unwrap()),
-        [1, 2, 3, 4, 5]
+        [1, 2, 3, 4, 7]
     );
     assert_eq!(
         indices(snapshot.tenant_page("north", 3, 2, usize::MAX).unwrap()),

@@ -8,7 +8,7 @@
 )]
 
 use ed25519_dalek::SigningKey;
-use golden_record::{Body, Genesis, Limits, Organisation, Role, Transaction};
+use golden_record::{Body, Configuration, Genesis, Limits, Organisation, Role, Transaction};
 use rand_core::{OsRng, RngCore};
 use threshold::{
     label::Label,
@@ -129,8 +129,13 @@ impl World {
     }
 
     pub fn publish_committee(&self) -> Transaction {
+        self.confirm_committee("alpha")
+    }
+
+    /// One of the three organisations that it takes.
+    pub fn confirm_committee(&self, organisation: &str) -> Transaction {
         self.sign(
-            &self.admin,
+            &key(&format!("admin {organisation}")),
             Body::PublishCommittee {
                 manifest: self.committee.signed.clone(),
             },
@@ -144,6 +149,7 @@ impl World {
             owners: [name("writer")].into(),
             writers: [name("writer")].into(),
             readers: [name("reader")].into(),
+            configuration: Configuration::default(),
         };
         self.sign(&self.tenant_admin, body)
     }
@@ -173,10 +179,10 @@ impl World {
             dataset: name("loans"),
             document: document.parse::<DocumentName>().unwrap(),
             version,
-            wrapped_key,
+            wrapped_key: Some(wrapped_key),
             material: vec![7; 300],
             checksum: [9; 32],
-            size: 1_000,
+            size: 3_000,
             inline: None,
         };
         self.sign(&self.writer, body)
@@ -190,6 +196,8 @@ impl World {
             self.create_user("writer", &self.writer),
             self.create_user("reader", &self.reader),
             self.create_dataset(),
+            self.confirm_committee("beta"),
+            self.confirm_committee("gamma"),
             self.write_document(DOCUMENT, 1),
         ]
     }
@@ -198,13 +206,21 @@ impl World {
         self.request_read_by("reader", &self.reader, self.now_ms + 300_000)
     }
 
+    pub fn request_read_of(&self, version: u64) -> Transaction {
+        self.request_version("reader", &self.reader, version, self.now_ms + 300_000)
+    }
+
     pub fn request_read_by(&self, user: &str, author: &SigningKey, expires_ms: u64) -> Transaction {
+        self.request_version(user, author, 1, expires_ms)
+    }
+
+    fn request_version(&self, user: &str, author: &SigningKey, version: u64, expires_ms: u64) -> Transaction {
         let reader = ReaderKey::generate(&mut OsRng);
         let body = Body::RequestRead {
             tenant: name("north"),
             dataset: name("loans"),
             document: DOCUMENT.parse().unwrap(),
-            version: 1,
+            version,
             user: name(user),
             q: reader.public(),
             purpose: "quarterly review".into(),
@@ -220,6 +236,7 @@ impl World {
             dataset: name("loans"),
             user: name("reader"),
             role: Role::Reader,
+            expected: None,
         };
         self.sign(&self.tenant_admin, body)
     }

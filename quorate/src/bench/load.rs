@@ -157,6 +157,7 @@ impl Load {
                 dataset,
                 user,
                 role,
+                expected: None,
             }
         } else {
             Body::Revoke {
@@ -164,6 +165,7 @@ impl Load {
                 dataset,
                 user,
                 role,
+                expected: None,
             }
         };
         let transaction = self.admin.transaction(body);

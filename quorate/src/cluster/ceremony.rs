@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use golden_record::RejectionReason;
 use proto::custody::{
     CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest, ProposeKeyGenerationRequest,
 };
@@ -52,17 +53,33 @@ impl Cluster {
     }
 
     async fn publish(&self, manifest: SignedManifest) -> Outcome {
-        let [organisation, ..] = ORGANISATIONS;
-        let client = self.client(self.admin(organisation)?).await?;
-        match client.committee().await {
-            Ok(_) => return Ok(()),
-            Err(client::Error::NotFound(_)) => {}
-            Err(error) => return Err(error.into()),
+        for organisation in ORGANISATIONS {
+            let client = self.client(self.admin(organisation)?).await?;
+            match client.committee().await {
+                Ok(_) => return Ok(()),
+                Err(client::Error::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // Each organisation compares the committee with what its own operators know, and confirms it; here one
+            // program has all their keys.
+            match client.publish_committee(manifest.clone()).await {
+                Ok(recorded) if recorded.entry.outcome.succeeded() => {
+                    // The other endorsers have it a moment later.
+                    return Ok(client.await_committee().await?);
+                }
+                // Confirmed by too few as yet, or by this one before an interruption.
+                Ok(_)
+                | Err(client::Error::Rejected {
+                    reason: RejectionReason::AlreadyConfirmed,
+                    ..
+                }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        client.publish_committee(manifest).await?;
-        // The other endorsers have it a moment later.
-        client.await_committee().await?;
-        Ok(())
+        Err(Failure::error(
+            "the organisations have confirmed the committee and it is not on the chain",
+            "read the endorsers' logs in the cluster's directory",
+        ))
     }
 }
 

@@ -73,6 +73,7 @@ fn denied(reason: DenialReason) -> &'static str {
             "check that you read as a user of that tenant (--as)"
         }
         DenialReason::DatasetInactive => "ask an owner to activate the dataset",
+        DenialReason::Erased => "it is gone for good; an earlier version may be there (--version)",
         DenialReason::UnknownDocument | DenialReason::UnknownVersion => {
             "check the document's name and version; `quorate inspect` shows the latest"
         }
@@ -84,13 +85,22 @@ fn rejected(reason: RejectionReason) -> &'static str {
         RejectionReason::NotOrganisationAdmin
         | RejectionReason::NotTenantAdmin
         | RejectionReason::NotDatasetOwner
+        | RejectionReason::NotOwner
+        | RejectionReason::NotUserOrAdmin
         | RejectionReason::NotAWriter
         | RejectionReason::WrongTenant => "sign as somebody who has that right (--as), or ask for it",
         RejectionReason::TenantExists | RejectionReason::UserExists | RejectionReason::DatasetExists => {
             "choose another name"
         }
         RejectionReason::VersionNotNext => "somebody wrote at the same moment; run the command again",
-        RejectionReason::AlreadyGranted | RejectionReason::NotGranted => "nothing has to be done",
+        RejectionReason::StaleVersion => {
+            "somebody changed it since you looked; look again, and repeat what still makes sense"
+        }
+        RejectionReason::AlreadyGranted
+        | RejectionReason::NotGranted
+        | RejectionReason::AlreadyConfirmed
+        | RejectionReason::AlreadyRevoked
+        | RejectionReason::ConfigurationUnchanged => "nothing has to be done",
         RejectionReason::UnknownUser => "create the user first: `quorate user create TENANT USER`",
         RejectionReason::UnknownDataset => {
             "create the dataset first: `quorate dataset create TENANT/DATASET --owner USER`"

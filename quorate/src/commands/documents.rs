@@ -8,6 +8,7 @@ use client::{Client, Document, Fault, ReadReport, ReadRequest, WriteRequest};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use threshold::encoding::Canonical;
+use threshold::wrap::WrappedKey;
 
 use super::{Context, parse_document};
 use crate::cli::{InspectArgs, ReadArgs, WriteArgs};
@@ -108,7 +109,8 @@ pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outco
     let found = client
         .document(&tenant, &dataset, &document, arguments.version.unwrap_or(0))
         .await?;
-    let wrapped = &found.wrapped_key;
+    let wrapped = found.wrapped_key.as_ref();
+    let of_wrapped = |text: fn(&WrappedKey) -> String| wrapped.map_or_else(|| "none".to_owned(), text);
     let place = if found.inline.is_some() {
         "on the chain"
     } else {
@@ -123,22 +125,26 @@ pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outco
         ("block height", found.height.to_string()),
         ("encrypted object", format!("{} bytes, {place}", found.size)),
         ("checksum (SHA-256)", hex::encode(found.checksum)),
-        ("write id", wrapped.write_id().to_string()),
-        ("custody key id", wrapped.key_id().to_string()),
+        ("write id", of_wrapped(|wrapped| wrapped.write_id().to_string())),
+        (
+            "custody key id",
+            of_wrapped(|wrapped| wrapped.key_id().to_string()),
+        ),
         (
             "wrapped key",
-            format!("{} bytes, its proof verified", wrapped.to_bytes().len()),
+            of_wrapped(|wrapped| format!("{} bytes, its proof verified", wrapped.to_bytes().len())),
         ),
-        ("label", wrapped.label().to_string()),
+        ("label", of_wrapped(|wrapped| wrapped.label().to_string())),
     ];
     if context.output.is_json() {
         let value = json!({
             "document": arguments.document, "version": found.version, "writer": found.writer.as_str(),
             "time_ms": found.time_ms, "index": found.log_index, "height": found.height,
             "encrypted_size": found.size, "on_chain": found.inline.is_some(),
-            "checksum": hex::encode(found.checksum), "write_id": wrapped.write_id().to_string(),
-            "key_id": wrapped.key_id().to_string(), "wrapped_key_bytes": wrapped.to_bytes().len(),
-            "label": wrapped.label().to_string(),
+            "checksum": hex::encode(found.checksum), "write_id": wrapped.map(|wrapped| wrapped.write_id().to_string()),
+            "key_id": wrapped.map(|wrapped| wrapped.key_id().to_string()),
+            "wrapped_key_bytes": wrapped.map(|wrapped| wrapped.to_bytes().len()),
+            "label": wrapped.map(|wrapped| wrapped.label().to_string()),
         });
         return context.output.result(&value, "");
     }

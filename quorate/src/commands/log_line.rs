@@ -1,8 +1,9 @@
 //! One entry of the log, in words.
 
 use client::Line;
-use golden_record::{Body, Outcome};
+use golden_record::{Body, Change, Configuration, Outcome};
 use serde_json::{Value, json};
+use threshold::signature::PublicKey;
 
 use crate::output::timestamp;
 
@@ -98,17 +99,20 @@ fn describe(body: &Body) -> String {
             dataset,
             user,
             role,
+            ..
         } => format!("{user} becomes {role} of {tenant}/{dataset}"),
         Body::Revoke {
             tenant,
             dataset,
             user,
             role,
+            ..
         } => format!("{user} is no longer {role} of {tenant}/{dataset}"),
         Body::SetDatasetActive {
             tenant,
             dataset,
             active,
+            ..
         } => {
             format!(
                 "dataset {tenant}/{dataset} {}",
@@ -138,7 +142,11 @@ fn describe(body: &Body) -> String {
             } else {
                 format!(" for: {purpose}")
             };
-            format!("{user} asks to read {tenant}/{dataset}/{document} version {version}{why}")
+            let version = match version {
+                0 => "latest version".to_owned(),
+                version => format!("version {version}"),
+            };
+            format!("{user} asks to read {tenant}/{dataset}/{document} {version}{why}")
         }
         Body::RecordReleases { releases } => {
             let released: Vec<String> = releases
@@ -153,6 +161,67 @@ fn describe(body: &Body) -> String {
                 .collect();
             format!("released: {}", released.join(", "))
         }
+        Body::RotateUserKey { tenant, user, .. } => format!("a new key for user {user} of {tenant}"),
+        Body::RevokeUser { tenant, user, .. } => format!("user {user} of {tenant} is revoked"),
+        Body::RotateTenantAdmin { tenant, .. } => format!("a new key for the admin of {tenant}"),
+        Body::ConfigureDataset {
+            tenant,
+            dataset,
+            configuration,
+            ..
+        } => format!("dataset {tenant}/{dataset}: {}", configured(configuration)),
+        Body::EraseDocument {
+            tenant,
+            dataset,
+            document,
+            version,
+        } => match version {
+            0 => format!("erase {tenant}/{dataset}/{document}"),
+            version => format!("erase {tenant}/{dataset}/{document} version {version}"),
+        },
+        Body::PutLink {
+            tenant,
+            dataset,
+            link,
+            version,
+            relation,
+            source,
+            target,
+        } => {
+            let points = match target {
+                Some(target) => format!("{relation} {}/{}", target.dataset, target.document),
+                None => "ends".to_owned(),
+            };
+            format!(
+                "link {tenant}/{dataset}/{link} version {version}: {} {points}",
+                source.document
+            )
+        }
+        Body::Govern { change, .. } => governed(change),
+    }
+}
+
+fn configured(configuration: &Configuration) -> String {
+    format!(
+        "encryption {}, storage {}, permissions {}{}",
+        configuration.encryption,
+        configuration.storage,
+        if configuration.permissions { "on" } else { "off" },
+        if configuration.fixed { ", for good" } else { "" }
+    )
+}
+
+fn governed(change: &Change) -> String {
+    let key = |key: &PublicKey| short(&key.to_string());
+    match change {
+        Change::ReplaceAdmin { organisation, .. } => format!("a new key for the admin of {organisation}"),
+        Change::RevokeAdmin { organisation } => format!("the admin of {organisation} is revoked"),
+        Change::ReplaceCertificate { organisation, .. } => format!("a new CA certificate for {organisation}"),
+        Change::AddCoordinator { key: added } => format!("coordinator {} joins", key(added)),
+        Change::RemoveCoordinator { key: removed } => format!("coordinator {} leaves", key(removed)),
+        Change::AddAuditor { key: added } => format!("auditor {} joins", key(added)),
+        Change::RemoveAuditor { key: removed } => format!("auditor {} leaves", key(removed)),
+        Change::ReplaceTenantAdmin { tenant, .. } => format!("a new key for the admin of {tenant}"),
     }
 }
 

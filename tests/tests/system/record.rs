@@ -114,13 +114,14 @@ async fn e12_d1_a_coordinators_own_word_gets_no_share() {
         )
         .await
         .unwrap();
+    let wrapped = document.wrapped_key.unwrap();
     let asked = world.ask(&world.alice, "alice", "e12/own-word", Duration::from_secs(30));
     let fields = ApprovalFields {
         approve_id: asked.transaction.tx_id(),
-        write_id: document.wrapped_key.write_id(),
+        write_id: wrapped.write_id(),
         q: asked.reader.public(),
-        key_id: document.wrapped_key.key_id(),
-        label: document.wrapped_key.label().clone(),
+        key_id: wrapped.key_id(),
+        label: wrapped.label().clone(),
         chain_id: asked.transaction.chain_id,
         height: document.height,
         block_hash: BlockHash([7; 32]),
@@ -136,7 +137,7 @@ async fn e12_d1_a_coordinators_own_word_gets_no_share() {
             authority.issue(&fields, now_ms(), 60).unwrap()
         })
         .collect();
-    let request = world.request(&forged, &document.wrapped_key).await;
+    let request = world.request(&forged, &wrapped).await;
     world.all_refuse(&request, "certificate_unknown_issuer").await;
 
     // And nothing of it is on the chain.

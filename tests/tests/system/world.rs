@@ -258,7 +258,7 @@ impl World {
                 .into_iter()
                 .map(|approval| approval.certificate)
                 .collect(),
-            wrapped: document.wrapped_key,
+            wrapped: document.wrapped_key.unwrap(),
         }
     }
 

@@ -59,15 +59,19 @@ impl Scene {
         Tally::new(&self.bundle, Some(self.key_id), 1, &self.request, &self.label)
     }
 
+    fn wrapped(&self) -> &WrappedKey {
+        self.document.wrapped_key.as_ref().unwrap()
+    }
+
     fn fields(&self) -> ApprovalFields {
         let Body::RequestRead { q, .. } = &self.request.body else {
             panic!("a read request")
         };
         ApprovalFields {
             approve_id: self.request.tx_id(),
-            write_id: self.document.wrapped_key.write_id(),
+            write_id: self.wrapped().write_id(),
             q: *q,
-            key_id: self.document.wrapped_key.key_id(),
+            key_id: self.wrapped().key_id(),
             label: self.label.clone(),
             chain_id: CHAIN,
             height: HEIGHT,
@@ -90,8 +94,9 @@ impl Scene {
     }
 
     fn approved(&self) -> LogEntry {
-        let write_id = self.document.wrapped_key.write_id();
+        let write_id = self.wrapped().write_id();
         self.entry(Outcome::Approved {
+            version: self.label.version,
             write_id,
             key_id: self.key_id,
         })
@@ -170,7 +175,7 @@ fn document(label: &Label, wrapped_key: WrappedKey) -> DocumentVersion {
         dataset: label.dataset.clone(),
         document: label.document.clone(),
         version: label.version,
-        wrapped_key,
+        wrapped_key: Some(wrapped_key),
         material: vec![1],
         checksum: [0; 32],
         size: 0,
