@@ -14,12 +14,14 @@ extern crate quorate_golden_record as golden_record;
 
 mod authors;
 mod blocks;
+mod checkpoints;
 mod conformance;
 mod datasets;
 mod documents;
 mod encoding;
 mod evidence;
 mod genesis;
+mod notes;
 mod proofs;
 mod reads;
 mod releases;
