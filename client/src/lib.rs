@@ -26,6 +26,7 @@ mod log;
 mod object;
 mod profile;
 mod read;
+mod receipts;
 mod release;
 mod status;
 mod submit;
@@ -47,6 +48,7 @@ pub use crate::profile::{
     ApprovalProfile, DaemonProfile, EndorserProfile, NodeProfile, OrganisationProfile, Profile,
 };
 pub use crate::read::{Document, ReadReport, ReadRequest};
+pub use crate::receipts::ReadEvidence;
 pub use crate::status::{CoordinatorStatus, NodeHealth};
 pub use crate::submit::Recorded;
 pub use crate::write::{WriteReport, WriteRequest};

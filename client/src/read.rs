@@ -13,6 +13,7 @@ use threshold::reencrypt::{ReaderKey, open};
 
 use crate::approvals::ApprovedRead;
 use crate::error::{Error, Fault};
+use crate::receipts::ReadEvidence;
 use crate::release::Released;
 use crate::{Client, now_ms};
 
@@ -59,6 +60,8 @@ pub struct ReadReport {
     pub approval_time: Duration,
     /// From then until the data key was open.
     pub release_time: Duration,
+    /// What shows it to others: see [`Client::receipt`].
+    pub evidence: ReadEvidence,
 }
 
 /// An opened document: its content is decrypted while it is copied out.
@@ -104,6 +107,7 @@ impl Client {
         let Released {
             reencryption,
             released_by,
+            used,
             faults: more,
         } = self
             .release(&committee, &approved, &certificates, wrapped)
@@ -123,6 +127,12 @@ impl Client {
             faults,
             approval_time,
             release_time: started.elapsed() - approval_time,
+            evidence: ReadEvidence {
+                certificates,
+                wrapped_key: wrapped.clone(),
+                committee: committee.signed().clone(),
+                released: used,
+            },
             label,
         };
         let encrypted = self.encrypted(&material, &document)?;

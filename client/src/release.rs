@@ -27,6 +27,8 @@ pub(crate) struct Released {
     pub(crate) reencryption: Reencryption,
     /// The crypto nodes whose shares hold and who have signed that they released them.
     pub(crate) released_by: Vec<(u16, Name)>,
+    /// The shares that were combined, each with its node's statement.
+    pub(crate) used: Vec<(ReencryptionShare, ReleaseStatement)>,
     /// Who misbehaved on the way.
     pub(crate) faults: Vec<Fault>,
 }
@@ -126,8 +128,15 @@ fn check(
             &answer.combined,
         ));
     }
+    let used = shares
+        .iter()
+        .copied()
+        .zip(statements.iter().copied())
+        .filter(|(share, _)| used.iter().any(|verified| verified.index() == share.index()))
+        .collect();
     Ok(Released {
         released_by: released_by.collect(),
+        used,
         reencryption,
         faults,
     })

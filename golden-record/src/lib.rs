@@ -4,13 +4,15 @@
 //! puts transactions into a block with one [`Outcome`] each, and [`verify_block`] repeats that before a vote, on
 //! any [`StateReader`], so that every honest endorser reaches the same state or stops. Nothing here depends on
 //! the clock, on the order of a hash map or on the machine. What a third party needs to check an entry
-//! without trusting anybody is in [`EntryProof`] and [`FinalityEvidence`].
+//! without trusting anybody is in [`EntryProof`] and [`FinalityEvidence`], and for the tools of other transparency logs
+//! in [`SignedCheckpoint`] and [`TlogProof`].
 //!
 //! `docs/ledger-bytes.md` lays all of it down to the bytes, and `vectors/` freezes it.
 
 mod admission;
 mod block;
 mod body;
+mod checkpoint;
 mod codec;
 mod entry;
 mod evidence;
@@ -19,6 +21,7 @@ mod genesis;
 mod history;
 pub mod keys;
 pub mod merkle;
+mod note;
 mod outcome;
 mod proof;
 pub mod queries;
@@ -27,6 +30,7 @@ mod records;
 mod replay;
 mod rules;
 mod state;
+mod tlog_proof;
 mod transaction;
 mod verified;
 
@@ -36,6 +40,9 @@ pub use body::{
     Body, Change, Configuration, Encryption, LinkSource, LinkTarget, MAX_INITIAL_MEMBERS, MAX_INLINE,
     MAX_MATERIAL, MAX_PURPOSE, MAX_RELEASES, MUST_INLINE, Role, Storage,
 };
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointSigners, SignedCheckpoint, checkpoint_keys, log_origin,
+};
 pub use entry::Entry;
 pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
 pub use execute::{
@@ -43,6 +50,7 @@ pub use execute::{
 };
 pub use genesis::{Genesis, GenesisError, Limits, Organisation};
 pub use history::StateAt;
+pub use note::{MAX_NOTE, MAX_NOTE_SIGNATURES, Note, NoteError, NoteKey, NoteSignature};
 pub use outcome::{DenialReason, Outcome, RejectionReason};
 pub use proof::{EntryProof, EntryProofError, MAX_HEADERS};
 pub use quorum::Quorum;
@@ -52,5 +60,6 @@ pub use records::{
 };
 pub use rules::{AllowedRead, ReadQuestion};
 pub use state::{Changes, MemoryState, Overlay, StateError, StateReader};
+pub use tlog_proof::{TlogProof, TlogProofError};
 pub use transaction::{MAX_TRANSACTION_BYTES, Transaction, TransactionError, TxId};
 pub use verified::{TransactionDigest, VerifiedTransaction};

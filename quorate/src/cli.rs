@@ -186,9 +186,12 @@ pub(crate) struct ReadArgs {
     /// Where to put the content [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace the output file if it exists
-    #[arg(long, requires = "output")]
+    /// Replace the output file and the receipt if they exist
+    #[arg(long)]
     pub(crate) force: bool,
+    /// Write the receipt of the read, denied or not, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
     /// Which version [default: the latest]
     #[arg(long, value_name = "N")]
     pub(crate) version: Option<u64>,
@@ -220,6 +223,49 @@ pub(crate) enum AuditCommand {
         /// The transaction's id
         tx_id: String,
     },
+    /// Write the receipt of a recorded read, as far as the endorsers have its parts
+    Receipt(AuditReceiptArgs),
+    /// Write the roots that receipts are verified against, as the profile pins them
+    Roots(AuditRootsArgs),
+    /// Verify a read receipt offline: exit status 0 valid, 2 invalid, 1 one cannot tell
+    Verify(AuditVerifyArgs),
+}
+
+/// `quorate audit receipt`
+#[derive(Debug, Args)]
+pub(crate) struct AuditReceiptArgs {
+    /// The id of the read request
+    pub(crate) tx_id: String,
+    /// Where to write it
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `quorate audit roots`
+#[derive(Debug, Args)]
+pub(crate) struct AuditRootsArgs {
+    /// Where to write them [default: roots.json in $QUORATE_HOME or ~/.quorate]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `quorate audit verify`
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArgs {
+    /// The receipt
+    pub(crate) file: PathBuf,
+    /// The pinned roots [default: roots.json in $QUORATE_HOME or ~/.quorate]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roots: Option<PathBuf>,
+    /// Show every step
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// `quorate audit log`

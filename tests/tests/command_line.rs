@@ -189,7 +189,9 @@ fn as_json(person: &Person, line: &Line) {
     let command = line
         .command
         .replace("acme", "zenith")
-        .replace("copy.pdf", "copy-2.pdf");
+        .replace("copy.pdf", "copy-2.pdf")
+        .replace("copy.receipt", "copy-2.receipt")
+        .replace("roots.json", "roots-2.json");
     let output = person.ends(line.status, &format!("{command} --json"));
     let (json, other) = match line.status {
         0 => (output.stdout, None),

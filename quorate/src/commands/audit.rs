@@ -5,7 +5,7 @@ use golden_record::TxId;
 use serde_json::{Value, json};
 
 use super::documents::warn;
-use super::{Context, log_line, parse};
+use super::{Context, log_line, parse, receipts};
 use crate::cli::{AuditCommand, AuditLogArgs};
 use crate::failure::Outcome;
 use crate::output::{Output, timestamp};
@@ -14,6 +14,9 @@ pub(super) async fn run(context: &Context, command: AuditCommand) -> Outcome {
     match command {
         AuditCommand::Log(arguments) => log(context, &arguments).await,
         AuditCommand::Get { tx_id } => get(context, &tx_id).await,
+        AuditCommand::Receipt(arguments) => receipts::recorded(context, &arguments).await,
+        AuditCommand::Roots(arguments) => receipts::roots(context, &arguments).await,
+        AuditCommand::Verify(arguments) => receipts::verify(context, &arguments),
     }
 }
 

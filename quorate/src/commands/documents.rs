@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use client::{Client, Document, Fault, ReadReport, ReadRequest, WriteRequest};
+use client::{Client, Document, Error, Fault, ReadReport, ReadRequest, WriteRequest};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use threshold::encoding::Canonical;
 use threshold::wrap::WrappedKey;
 
-use super::{Context, parse_document};
+use super::{Context, parse_document, receipts};
 use crate::cli::{InspectArgs, ReadArgs, WriteArgs};
 use crate::failure::{Failure, Outcome};
 use crate::keyring::Owner;
@@ -67,6 +67,9 @@ pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
             "choose another file with --output, or replace it with --force",
         ));
     }
+    if let Some(path) = &arguments.receipt {
+        receipts::check_free(path, arguments.force)?;
+    }
     if context.output.is_json() && arguments.output.is_none() {
         return Err(Failure::error(
             "with --json, standard output is for the report, not for the content",
@@ -86,10 +89,19 @@ pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
         user,
         purpose,
     };
-    let report = match &arguments.output {
-        None => to_stdout(&client, &request).await?,
-        Some(path) => to_file(context, &client, &request, path, arguments.force).await?,
+    let reading = Reading {
+        context,
+        client: &client,
+        request,
+        arguments,
     };
+    let report = match &arguments.output {
+        None => reading.to_stdout().await?,
+        Some(path) => reading.to_file(path).await?,
+    };
+    if let Some(path) = &arguments.receipt {
+        receipts::of_read(context, &client, &report, path, arguments.force).await?;
+    }
     warn(context, &report.faults);
     context.output.message(&format!(
         "verified: approved by {}; re-encrypted by {}; recorded as log entry {}",
@@ -155,44 +167,66 @@ pub(super) async fn inspect(context: &Context, arguments: &InspectArgs) -> Outco
     context.output.table(&["", ""], &rows, &[])
 }
 
-async fn to_stdout(client: &Client, request: &ReadRequest) -> Outcome<ReadReport> {
-    let document = client.read(request).await?;
-    let mut stdout = io::stdout().lock();
-    let report = document.copy_to(&mut stdout)?;
-    stdout.flush()?;
-    Ok(report)
+/// A read that is about to be made.
+struct Reading<'a> {
+    context: &'a Context,
+    client: &'a Client,
+    request: ReadRequest,
+    arguments: &'a ReadArgs,
 }
 
-/// To a temporary file beside the place, which is taken only by what has been verified to its end.
-async fn to_file(
-    context: &Context,
-    client: &Client,
-    request: &ReadRequest,
-    path: &Path,
-    force: bool,
-) -> Outcome<ReadReport> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder).map_err(|error| {
-        Failure::error(
-            format!("cannot write to {}: {error}", folder.display()),
-            "choose a folder that exists and is yours with --output",
-        )
-    })?;
-    let progress = context.output.progress("asking the ledger and the crypto nodes");
-    let document: Document = client.read(request).await?;
-    progress.say("decrypting");
-    let report = document.copy_to(&mut file)?;
-    file.as_file().sync_all()?;
-    let kept = if force {
-        file.persist(path)
-    } else {
-        file.persist_noclobber(path)
-    };
-    kept.map_err(|error| Failure::from(error.error).while_doing(&format!("writing {}", path.display())))?;
-    Ok(report)
+impl Reading<'_> {
+    async fn to_stdout(&self) -> Outcome<ReadReport> {
+        let document = self.open().await?;
+        let mut stdout = io::stdout().lock();
+        let report = document.copy_to(&mut stdout)?;
+        stdout.flush()?;
+        Ok(report)
+    }
+
+    /// To a temporary file beside the place, which is taken only by what has been verified to its end.
+    async fn to_file(&self, path: &Path) -> Outcome<ReadReport> {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let mut file = NamedTempFile::new_in(folder).map_err(|error| {
+            Failure::error(
+                format!("cannot write to {}: {error}", folder.display()),
+                "choose a folder that exists and is yours with --output",
+            )
+        })?;
+        let progress = self
+            .context
+            .output
+            .progress("asking the ledger and the crypto nodes");
+        let document = self.open().await?;
+        progress.say("decrypting");
+        let report = document.copy_to(&mut file)?;
+        file.as_file().sync_all()?;
+        let kept = if self.arguments.force {
+            file.persist(path)
+        } else {
+            file.persist_noclobber(path)
+        };
+        kept.map_err(|error| Failure::from(error.error).while_doing(&format!("writing {}", path.display())))?;
+        Ok(report)
+    }
+
+    /// Asks. A denial has a receipt too.
+    async fn open(&self) -> Outcome<Document> {
+        let answer = self.client.read(&self.request).await;
+        if let (Err(Error::Denied { tx_id, .. }), Some(path)) = (&answer, &self.arguments.receipt) {
+            let written = receipts::of_recorded(self.context, self.client, tx_id, path, self.arguments.force);
+            if let Err(failure) = written.await {
+                // The denial is what the caller must hear of.
+                self.context
+                    .output
+                    .message(&format!("warning: no receipt of the denial: {failure}"));
+            }
+        }
+        Ok(answer?)
+    }
 }
 
 fn source(path: &Path) -> Outcome<(Box<dyn Read + Send>, String)> {

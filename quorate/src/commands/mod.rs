@@ -7,6 +7,7 @@ mod dev;
 mod documents;
 pub(crate) mod log_line;
 mod node;
+mod receipts;
 mod status;
 
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ mod configuration;
 mod crash;
 mod faults;
 mod noise;
+mod receipts;
 mod record;
 mod secrets;
 mod world;

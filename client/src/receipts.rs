@@ -1,0 +1,146 @@
+//! Read receipts: what shows a read to somebody who was not there.
+
+use std::collections::BTreeSet;
+
+use approval::Limits;
+use golden_record::{Body, Entry, EntryProof, Outcome, TxId};
+use proto::field;
+use receipt::{PinnedApproval, PinnedRoots, Receipt};
+use threshold::committee::SignedManifest;
+use threshold::ids::WriteId;
+use threshold::reencrypt::ReencryptionShare;
+use threshold::statement::ReleaseStatement;
+use threshold::wrap::WrappedKey;
+
+use crate::Client;
+use crate::error::Error;
+use crate::log::{Line, Proven, VerifiedLog};
+use crate::read::ReadReport;
+
+/// What the reader was given. Nobody keeps it for the reader, and certificates and shares are not on the chain: whoever
+/// wants a whole receipt makes it of this, or keeps it.
+#[derive(Debug, Clone)]
+pub struct ReadEvidence {
+    /// The approval certificates, X.509 in DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// The data key, wrapped.
+    pub wrapped_key: WrappedKey,
+    /// The committee.
+    pub committee: SignedManifest,
+    /// The shares that were combined, each with what its node has signed about it.
+    pub released: Vec<(ReencryptionShare, ReleaseStatement)>,
+}
+
+impl Client {
+    /// The receipt of a read: everything that shows it, in one file.
+    ///
+    /// # Errors
+    /// As [`Client::prove`].
+    pub async fn receipt(&self, report: &ReadReport) -> Result<Receipt, Error> {
+        let mut receipt = self.bare_receipt(&report.approve_id).await?;
+        let evidence = &report.evidence;
+        receipt.wrapped_key = Some(evidence.wrapped_key.clone());
+        receipt.certificates.clone_from(&evidence.certificates);
+        receipt.committee = Some(evidence.committee.clone());
+        (receipt.shares, receipt.statements) = evidence.released.iter().copied().unzip();
+        Ok(receipt)
+    }
+
+    /// What the endorsers have of a receipt: all of a denied read; of an approved one neither the certificates nor the
+    /// shares, and the nodes' statements only for those who see the whole log.
+    ///
+    /// # Errors
+    /// As [`Client::prove`], [`Client::committee`] and [`Client::verified_log`]; [`Error::Request`] for what is no read.
+    pub async fn recorded_receipt(&self, tx_id: &TxId) -> Result<Receipt, Error> {
+        let mut receipt = self.bare_receipt(tx_id).await?;
+        match receipt.entry.outcome {
+            Outcome::Approved { write_id, .. } => {
+                receipt.wrapped_key = self.approved_key(&receipt.entry, write_id).await?;
+                receipt.committee = Some(self.committee().await?.signed().clone());
+                receipt.statements = match self.verified_log().await {
+                    Ok(log) => statements(&log, tx_id),
+                    // Somebody who sees only its tenant's part of the log.
+                    Err(Error::Request(_) | Error::Forbidden(_)) => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+            }
+            Outcome::Denied(_) => {}
+            _ => {
+                return Err(Error::Request(format!(
+                    "transaction {tx_id} is not a request to read"
+                )));
+            }
+        }
+        Ok(receipt)
+    }
+
+    /// What a receipt of this installation is checked against, as this client's profile pins it.
+    ///
+    /// # Errors
+    /// As [`Client::committee`].
+    pub async fn pinned_roots(&self) -> Result<PinnedRoots, Error> {
+        let committee = self.committee().await?;
+        let pinned = PinnedApproval {
+            bundle: self.0.trust.bundle.clone(),
+            limits: Limits::default(),
+        };
+        let committees = BTreeSet::from([committee.digest()]);
+        PinnedRoots::new(self.0.genesis.clone(), vec![pinned], committees).map_err(|error| Error::Profile {
+            field: "approval",
+            reason: error.to_string(),
+        })
+    }
+
+    /// The entry and its proof.
+    async fn bare_receipt(&self, tx_id: &TxId) -> Result<Receipt, Error> {
+        let Proven { line, proof } = self.prove(tx_id).await?;
+        // Written by this client a moment ago.
+        let proof: EntryProof =
+            field::parse("proof", &proof).map_err(|error| Error::Request(error.to_string()))?;
+        Ok(Receipt {
+            entry: line.entry,
+            proof,
+            checkpoint: None,
+            wrapped_key: None,
+            certificates: Vec::new(),
+            committee: None,
+            shares: Vec::new(),
+            statements: Vec::new(),
+        })
+    }
+
+    /// The wrapped key that the ledger has approved, if the document's version still has it.
+    async fn approved_key(&self, entry: &Entry, write_id: WriteId) -> Result<Option<WrappedKey>, Error> {
+        let Body::RequestRead {
+            tenant,
+            dataset,
+            document,
+            version,
+            ..
+        } = &entry.transaction.body
+        else {
+            return Ok(None);
+        };
+        let found = self.document(tenant, dataset, document, *version).await?;
+        Ok(Some(found.wrapped_key).filter(|wrapped| wrapped.write_id() == write_id))
+    }
+}
+
+/// What the nodes have stated about a read, as coordinators have recorded it, each node once.
+fn statements(log: &VerifiedLog, approve_id: &TxId) -> Vec<ReleaseStatement> {
+    let recorded = log
+        .lines
+        .iter()
+        .filter_map(|line: &Line| match &line.entry.transaction.body {
+            Body::RecordReleases { releases } if line.entry.outcome == Outcome::Applied => Some(releases),
+            _ => None,
+        });
+    let mut seen = BTreeSet::new();
+    let of_this_read = recorded
+        .flatten()
+        .filter(|release| release.approve_id == *approve_id);
+    of_this_read
+        .filter(|release| seen.insert(release.index))
+        .copied()
+        .collect()
+}
