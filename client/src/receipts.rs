@@ -122,7 +122,7 @@ impl Client {
             return Ok(None);
         };
         let found = self.document(tenant, dataset, document, *version).await?;
-        Ok(Some(found.wrapped_key).filter(|wrapped| wrapped.write_id() == write_id))
+        Ok(found.wrapped_key.filter(|wrapped| wrapped.write_id() == write_id))
     }
 }
 

@@ -155,8 +155,7 @@ pub enum Body {
         /// What crypto nodes have signed; 1 to 128.
         releases: Vec<ReleaseStatement>,
     },
-    /// 11. By the user itself or the tenant's admin. The old key is retired for ever; a user that was revoked is one
-    /// again.
+    /// 11. By the user itself or the tenant's admin. The old key is retired for ever; a revoked user is one again.
     RotateUserKey {
         /// The tenant.
         tenant: Name,
@@ -196,8 +195,7 @@ pub enum Body {
         /// The version of the dataset that is meant; whichever it has, when absent.
         expected: Option<u64>,
     },
-    /// 15. By the tenant's admin or an owner of the dataset. What was written stays on record; its key is never
-    /// approved again.
+    /// 15. By the tenant's admin or an owner of the dataset. What was written stays; its key is never approved again.
     EraseDocument {
         /// The tenant.
         tenant: Name,

@@ -252,7 +252,7 @@ impl Intake {
         let tenant = match party {
             Party::TenantAdmin { tenant } | Party::User { tenant, .. } => Some(tenant),
             Party::OrganisationAdmin { .. } | Party::Validator { .. } => None,
-            Party::Coordinator | Party::Auditor => None,
+            Party::Coordinator | Party::Auditor | Party::Retired => None,
         };
         Ok(Holder {
             author: preamble.author,

@@ -18,9 +18,8 @@ fn made_up(honest: &SignedManifest) -> SignedManifest {
     for member in &mut members {
         member.identity = public(&format!("false {}", member.index));
     }
-    let manifest = CommitteeManifest::new(
+    let manifest = CommitteeManifest::first(
         *honest.manifest.public_key(),
-        1,
         honest.manifest.threshold(),
         members,
     )

@@ -7,8 +7,8 @@ use ed25519_dalek::{Signer, SigningKey};
 use golden_record::merkle::inclusion_proof;
 use golden_record::queries::LogNodes;
 use golden_record::{
-    Block, Body, Checkpoint, Entry, EntryProof, FinalityEvidence, Genesis, Header, MemoryState, Organisation,
-    SignedCheckpoint, Transaction, VerifiedTransaction, execute, finalize_message,
+    Block, Body, Checkpoint, Configuration, Entry, EntryProof, FinalityEvidence, Genesis, Header,
+    MemoryState, Organisation, SignedCheckpoint, Transaction, VerifiedTransaction, execute, finalize_message,
 };
 use receipt::{NotValid, PinnedApproval, PinnedRoots, Receipt, Step, Verdict};
 use threshold::committee::ParticipantIndex;
@@ -185,6 +185,7 @@ impl Scene {
             owners: only("olga"),
             writers: only("wendy"),
             readers: only("rita"),
+            configuration: Configuration::default(),
         };
         chain.must("acme admin", body);
         let label = Self::label_of(&genesis, 1);
@@ -264,7 +265,7 @@ impl Scene {
             dataset: label.dataset.clone(),
             document: label.document.clone(),
             version: label.version,
-            wrapped_key: wrapped.clone(),
+            wrapped_key: Some(wrapped.clone()),
             material: b"encrypted material".to_vec(),
             checksum: [4; 32],
             size: 1_000_000,
