@@ -13,7 +13,7 @@ use proto::coordinator::FaultKind;
 use quorate_coordinator::LimitsConfig;
 use rand_core::OsRng;
 use support::{ApprovedRead, Behaviour, Cluster, T, eventually};
-use threshold::committee::{CommitteeManifest, SignedManifest};
+use threshold::committee::SignedManifest;
 use threshold::encoding::{Canonical, Reader};
 use threshold::reencrypt::{ReencryptionShare, ShareFault, verify_share};
 use threshold::testing::TestCommittee;
@@ -194,8 +194,7 @@ async fn a_node_that_refuses_alone_does_not_block_a_read() {
 fn next_epoch(committee: &TestCommittee) -> SignedManifest {
     let old = committee.manifest();
     let members = old.members().to_vec();
-    let manifest =
-        CommitteeManifest::new(*old.public_key(), old.epoch() + 1, old.threshold(), members).unwrap();
+    let manifest = old.next(old.threshold(), members).unwrap();
     let signatures = committee
         .identities
         .iter()

@@ -27,6 +27,7 @@ mod tests;
 pub mod round1;
 pub mod round2;
 
+pub(crate) use ceremony::check_seats;
 pub use ceremony::{Ceremony, CeremonyError, Seat};
 pub use complaint::check_share;
 pub use equality::{Agreement, EqualityReport, Round1};

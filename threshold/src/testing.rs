@@ -7,6 +7,7 @@ use crate::dkg::{Agreement, Ceremony, DkgError, Round1, Seat, SignedMessage, par
 use crate::encoding::Canonical;
 use crate::label::Label;
 use crate::name::{DocumentName, Name};
+use crate::reshare::{self, Received, ReshareError, Resharing, deal};
 use crate::secret::KeyShare;
 use crate::signature::PublicKey;
 use ed25519_dalek::SigningKey;
@@ -202,4 +203,55 @@ pub fn label(document: &str, version: u64) -> Result<Label, crate::name::NameErr
 /// None that occur.
 pub fn copy(message: &SignedMessage) -> Result<SignedMessage, crate::encoding::DecodeError> {
     SignedMessage::from_bytes(&message.to_secret_bytes())
+}
+
+/// A committee after a resharing, with everybody's secrets.
+#[derive(Debug)]
+pub struct Reshared {
+    /// Each new seat's key share, in order.
+    pub shares: Vec<KeyShare>,
+    /// The new manifest with all signatures.
+    pub signed: SignedManifest,
+}
+
+/// Runs a whole resharing, in which the given members deal to every new seat.
+///
+/// # Errors
+/// [`ReshareError`].
+pub fn reshare(
+    resharing: &Resharing,
+    shares: &[KeyShare],
+    dealers: &[SigningKey],
+    seats: &[SigningKey],
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<Reshared, ReshareError> {
+    let mut dealt = Vec::new();
+    for (share, identity) in shares.iter().zip(dealers) {
+        dealt.push(deal(resharing, share, identity, rng)?);
+    }
+    let (mut received, mut reports) = (Vec::new(), Vec::new());
+    for (position, identity) in seats.iter().enumerate() {
+        let commitments = dealt.iter().map(|(commitments, _)| commitments);
+        let shares = dealt.iter().filter_map(|(_, shares)| shares.get(position));
+        let messages = commitments.chain(shares).map(reshare::SignedMessage::duplicate);
+        let seat = Received::collect(resharing, &PublicKey::of(identity), messages.collect())?;
+        reports.push(seat.report(resharing, identity)?);
+        received.push(seat);
+    }
+    let (mut agreements, mut confirmations) = (Vec::new(), Vec::new());
+    for (seat, identity) in received.into_iter().zip(seats) {
+        let reports = reports.iter().map(reshare::SignedMessage::duplicate);
+        let agreement = reshare::Agreement::reach(resharing, seat, reports.collect())?;
+        confirmations.push(agreement.confirm(identity)?);
+        agreements.push(agreement);
+    }
+    let first = agreements.first().ok_or(ReshareError::NotASeat)?;
+    let signed = first.conclude(confirmations)?;
+    Ok(Reshared {
+        shares: agreements
+            .into_iter()
+            .filter_map(reshare::Agreement::into_share)
+            .collect(),
+        signed,
+    })
 }

@@ -94,11 +94,15 @@ pub enum Domain {
     Canary,
     /// What a crypto node says to its fellow members in a ceremony, around the key generation's own messages.
     MemberMessage,
+    /// The identity of a resharing.
+    Resharing,
+    /// The identity of a share's repair.
+    Repair,
 }
 
 impl Domain {
     /// Every domain, in the table's order.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::KeyId,
         Self::Manifest,
         Self::ManifestSignature,
@@ -131,6 +135,8 @@ impl Domain {
         Self::Operator,
         Self::Canary,
         Self::MemberMessage,
+        Self::Resharing,
+        Self::Repair,
     ];
 
     /// The label that is hashed.
@@ -169,6 +175,8 @@ impl Domain {
             Self::Operator => "operator",
             Self::Canary => "canary",
             Self::MemberMessage => "member-message",
+            Self::Resharing => "resharing",
+            Self::Repair => "repair",
         }
     }
 }

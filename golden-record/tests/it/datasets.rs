@@ -221,13 +221,7 @@ fn committees_are_published_once() {
         let manifest = &first.manifest;
         let mut members = manifest.members().to_vec();
         members[0].identity = public("thief");
-        let manifest = threshold::committee::CommitteeManifest::new(
-            *manifest.public_key(),
-            2,
-            manifest.threshold(),
-            members,
-        )
-        .unwrap();
+        let manifest = manifest.next(manifest.threshold(), members).unwrap();
         let keys = ["thief", "first node-2", "first node-3"];
         let signatures = keys
             .iter()

@@ -136,7 +136,7 @@ pub fn committee(label: &str) -> SignedManifest {
         })
         .collect();
     let threshold = Threshold::new(2, 3).unwrap();
-    let manifest = CommitteeManifest::new(point(x), 1, threshold, members).unwrap();
+    let manifest = CommitteeManifest::first(point(x), threshold, members).unwrap();
     let signatures = seats
         .iter()
         .map(|seat| manifest.sign(&key(&format!("{label} node-{seat}"))))

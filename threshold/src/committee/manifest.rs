@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 /// Why a manifest describes no committee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// Epochs are counted from 1.
-    #[error("epoch 0 does not exist")]
+    /// Epochs are counted from 1 to 2^32 - 1.
+    #[error("epoch 0 does not exist, and the last one has no next")]
     Epoch,
     /// The members are not exactly 1 to n in order.
     #[error("the members are not numbered 1 to n in order")]
@@ -49,6 +49,9 @@ pub enum ManifestError {
     /// This member's signature does not verify.
     #[error("the signature of member {0} does not verify")]
     Signature(ParticipantIndex),
+    /// Not the manifest that comes after the other one: another key, another epoch, or another predecessor.
+    #[error("the manifest does not follow the other one")]
+    NotTheNext,
 }
 
 /// A committee, its threshold, its key and its public shares, in one epoch.
@@ -56,24 +59,44 @@ pub enum ManifestError {
 /// A value of this type is consistent: members are 1 to n in order with distinct names and identities, the key id
 /// is the hash of X, and the public shares lie on one polynomial of degree `t - 1` whose value at 0 is X.
 ///
-/// Encoded as version 1, suite, key id, X, epoch (4 bytes), threshold, member count (4 bytes), members. Public.
+/// Encoded as version 1, suite, key id, X, epoch (4 bytes), the digest of the manifest before it (32, from epoch 2
+/// on), threshold, member count (4 bytes), members. Public.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitteeManifest {
     key: CustodyKey,
     epoch: u32,
+    previous: Option<ManifestDigest>,
     threshold: Threshold,
     members: Vec<Member>,
     digest: ManifestDigest,
 }
 
 impl CommitteeManifest {
-    /// Checks and takes a committee.
+    /// Checks and takes the committee that generated a key: epoch 1.
     ///
     /// # Errors
     /// [`ManifestError`], cheapest check first.
-    pub fn new(
+    pub fn first(
+        public_key: Point,
+        threshold: Threshold,
+        members: Vec<Member>,
+    ) -> Result<Self, ManifestError> {
+        Self::new(public_key, FIRST_EPOCH, None, threshold, members)
+    }
+
+    /// Checks and takes the committee that comes after this one: the same key, one epoch later.
+    ///
+    /// # Errors
+    /// [`ManifestError`], cheapest check first.
+    pub fn next(&self, threshold: Threshold, members: Vec<Member>) -> Result<Self, ManifestError> {
+        let epoch = self.epoch.checked_add(1).ok_or(ManifestError::Epoch)?;
+        Self::new(*self.public_key(), epoch, Some(self.digest), threshold, members)
+    }
+
+    fn new(
         public_key: Point,
         epoch: u32,
+        previous: Option<ManifestDigest>,
         threshold: Threshold,
         members: Vec<Member>,
     ) -> Result<Self, ManifestError> {
@@ -86,6 +109,7 @@ impl CommitteeManifest {
         let mut manifest = Self {
             key,
             epoch,
+            previous,
             threshold,
             members,
             digest: ManifestDigest([0; 32]),
@@ -97,6 +121,19 @@ impl CommitteeManifest {
                 .digest(),
         );
         Ok(manifest)
+    }
+
+    /// Checks that this is the manifest after another one: the same key, the next epoch, and linked to it.
+    ///
+    /// # Errors
+    /// [`ManifestError::NotTheNext`].
+    pub fn follows(&self, other: &Self) -> Result<(), ManifestError> {
+        let linked = self.previous == Some(other.digest);
+        if linked && self.key_id() == other.key_id() && other.epoch.checked_add(1) == Some(self.epoch) {
+            Ok(())
+        } else {
+            Err(ManifestError::NotTheNext)
+        }
     }
 
     /// The custody key: key id and X.
@@ -121,6 +158,12 @@ impl CommitteeManifest {
     #[must_use]
     pub const fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// The digest of the manifest of the epoch before; `None` in epoch 1.
+    #[must_use]
+    pub const fn previous(&self) -> Option<ManifestDigest> {
+        self.previous
     }
 
     /// How many of how many.
@@ -205,6 +248,9 @@ fn check_interpolation(x: &Point, threshold: Threshold, members: &[Member]) -> R
 
 const VERSION: u8 = 1;
 
+/// The epoch of a newly generated key.
+const FIRST_EPOCH: u32 = 1;
+
 impl Canonical for CommitteeManifest {
     fn encode(&self, writer: &mut Writer) {
         writer.u8(VERSION);
@@ -212,6 +258,10 @@ impl Canonical for CommitteeManifest {
         writer.put(&self.key.key_id());
         writer.put(self.key.public_key());
         writer.u32(self.epoch);
+        // There if and only if the epoch is not the first, so no byte says whether.
+        if let Some(previous) = &self.previous {
+            writer.put(previous);
+        }
         writer.put(&self.threshold);
         writer.list(&self.members);
     }
@@ -223,6 +273,11 @@ impl Canonical for CommitteeManifest {
         let key_id: KeyId = reader.get()?;
         let public_key = reader.get()?;
         let epoch = reader.u32()?;
+        let previous = if epoch > FIRST_EPOCH {
+            Some(reader.get()?)
+        } else {
+            None
+        };
         let threshold: Threshold = reader.get()?;
         let count = reader.count(MAX_MEMBERS.into())?;
         // Before parsing points: a count that is not n costs nothing.
@@ -230,7 +285,7 @@ impl Canonical for CommitteeManifest {
             return Err(DecodeError::Invalid("number of members"));
         }
         let members = (0..count).map(|_| reader.get()).collect::<Result<_, _>>()?;
-        let manifest = Self::new(public_key, epoch, threshold, members)
+        let manifest = Self::new(public_key, epoch, previous, threshold, members)
             .map_err(|_| DecodeError::Invalid("committee manifest"))?;
         if manifest.key_id() == key_id {
             Ok(manifest)

@@ -14,12 +14,7 @@ fn rebuild(
 ) -> Result<CommitteeManifest, ManifestError> {
     let mut members = manifest.members().to_vec();
     change(&mut members);
-    CommitteeManifest::new(
-        *manifest.public_key(),
-        manifest.epoch(),
-        manifest.threshold(),
-        members,
-    )
+    CommitteeManifest::first(*manifest.public_key(), manifest.threshold(), members)
 }
 
 #[test]
@@ -100,11 +95,62 @@ fn members_are_numbered_in_order_with_addresses() {
 }
 
 #[test]
+fn a_manifest_follows_only_the_one_that_it_links() {
+    let committee = committee();
+    let first = committee.manifest();
+    let second = first.next(first.threshold(), first.members().to_vec()).unwrap();
+    assert_eq!((second.epoch(), second.previous()), (2, Some(first.digest())));
+    assert_eq!(second.follows(first), Ok(()));
+    assert_eq!(
+        CommitteeManifest::from_bytes(&second.to_bytes()).as_ref(),
+        Ok(&second)
+    );
+    let third = second.next(first.threshold(), first.members().to_vec()).unwrap();
+    let renamed = rebuild(first, |members| {
+        members[0].name = crate::name::Name::new("other").unwrap()
+    });
+    let other_first = renamed.unwrap();
+    for (manifest, other) in [
+        (first, first),
+        (first, &second),
+        (&second, &second),
+        (&third, first),
+        // The same epoch, of a committee that was never this one's.
+        (&second, &other_first),
+    ] {
+        assert_eq!(manifest.follows(other), Err(ManifestError::NotTheNext));
+    }
+    assert_eq!(third.follows(&second), Ok(()));
+    // The link is part of the digest: only in it do these two differ.
+    let twin = other_first
+        .next(first.threshold(), first.members().to_vec())
+        .unwrap();
+    assert_ne!(twin.digest(), second.digest());
+}
+
+#[test]
+fn the_last_epoch_has_no_next() {
+    let committee = committee();
+    let first = committee.manifest();
+    let second = first.next(first.threshold(), first.members().to_vec()).unwrap();
+    let mut bytes = second.to_bytes();
+    bytes[2 + 32 + 32..][..4].fill(0xff);
+    let last = CommitteeManifest::from_bytes(&bytes).unwrap();
+    assert_eq!(last.epoch(), u32::MAX);
+    let next = last.next(first.threshold(), first.members().to_vec());
+    assert_eq!(next, Err(ManifestError::Epoch));
+}
+
+#[test]
 fn epoch_zero_does_not_exist() {
     let committee = committee();
-    let m = committee.manifest();
-    let zero = CommitteeManifest::new(*m.public_key(), 0, m.threshold(), m.members().to_vec());
-    assert_eq!(zero, Err(ManifestError::Epoch));
+    let mut bytes = committee.manifest().to_bytes();
+    // Version, suite, key id and X, then the epoch in four bytes.
+    bytes[2 + 32 + 32 + 3] = 0;
+    assert_eq!(
+        CommitteeManifest::from_bytes(&bytes),
+        Err(DecodeError::Invalid("committee manifest"))
+    );
 }
 
 #[test]
@@ -115,20 +161,14 @@ fn public_shares_lie_on_one_polynomial_through_the_key() {
         let changed = rebuild(manifest, |members| members[i].public_share = Point::base());
         assert_eq!(changed, Err(ManifestError::Interpolation), "member {i}");
     }
-    let other = CommitteeManifest::new(
-        Point::base(),
-        manifest.epoch(),
-        manifest.threshold(),
-        manifest.members().to_vec(),
-    );
+    let other = CommitteeManifest::first(Point::base(), manifest.threshold(), manifest.members().to_vec());
     assert_eq!(other, Err(ManifestError::Interpolation));
     // Shares of degree 1 are not shares of a threshold of three, although three of them do interpolate.
     let three = Threshold::new(3, 3).unwrap();
-    assert!(CommitteeManifest::new(*manifest.public_key(), 1, three, manifest.members().to_vec()).is_ok());
+    assert!(CommitteeManifest::first(*manifest.public_key(), three, manifest.members().to_vec()).is_ok());
     let wide = TestCommittee::generate(3, 5, &mut TestRng::new("wide")).unwrap();
-    let lowered = CommitteeManifest::new(
+    let lowered = CommitteeManifest::first(
         *wide.manifest().public_key(),
-        1,
         Threshold::new(2, 5).unwrap(),
         wide.manifest().members().to_vec(),
     );

@@ -130,7 +130,7 @@ impl Ceremony {
     }
 }
 
-fn check_seats(threshold: Threshold, seats: &[Seat]) -> Result<(), CeremonyError> {
+pub(crate) fn check_seats(threshold: Threshold, seats: &[Seat]) -> Result<(), CeremonyError> {
     if !seats.iter().map(|seat| seat.index).eq(threshold.indices()) {
         return Err(CeremonyError::Indices);
     }

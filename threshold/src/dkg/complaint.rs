@@ -5,10 +5,7 @@ use super::error::DkgError;
 use super::message::{Kind, SignedMessage};
 use super::{round1, round2};
 use crate::encoding::Canonical;
-use crate::group::Point;
-use curve25519_dalek::constants::ED25519_BASEPOINT_TABLE;
-use curve25519_dalek::edwards::EdwardsPoint;
-use curve25519_dalek::traits::Identity;
+use crate::feldman::{CommitmentError, Commitments};
 
 /// Checks a dealer's share for one member against the dealer's commitments: `f(i)·B = Σ i^k·A_k`.
 ///
@@ -41,20 +38,16 @@ pub fn check_share(
     let malformed = |error| DkgError::Malformed { culprit, error };
     let dealt = round2::Package::from_bytes(share.payload()).map_err(malformed)?;
     let package = round1::Package::from_bytes(commitments.payload()).map_err(malformed)?;
-    let (expected, found) = (usize::from(ceremony.threshold().t()), package.commitments.len());
-    if found != expected {
-        return Err(DkgError::CommitmentCount {
-            culprit,
-            expected,
-            found,
-        });
-    }
-    let mut sum = EdwardsPoint::identity();
-    for commitment in package.commitments.iter().rev() {
-        let point = Point::from_bytes(commitment).map_err(|error| DkgError::Commitment { culprit, error })?;
-        sum = sum * recipient.scalar() + point.as_edwards();
-    }
-    if sum == ED25519_BASEPOINT_TABLE * dealt.share.expose() {
+    let polynomial =
+        Commitments::parse(&package.commitments, ceremony.threshold()).map_err(|error| match error {
+            CommitmentError::Count { expected, found } => DkgError::CommitmentCount {
+                culprit,
+                expected,
+                found,
+            },
+            CommitmentError::Point(error) => DkgError::Commitment { culprit, error },
+        })?;
+    if polynomial.fit(recipient, &dealt.share) {
         Ok(())
     } else {
         Err(DkgError::Share { culprit })

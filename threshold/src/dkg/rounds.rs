@@ -18,9 +18,6 @@ use rand_core::{CryptoRng, RngCore};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
-/// The epoch of a newly generated key.
-const FIRST_EPOCH: u32 = 1;
-
 /// Round 1: draws this seat's polynomial and commits to it. The seat is that of the identity key.
 ///
 /// # Errors
@@ -180,7 +177,7 @@ fn manifest(
         });
     }
     let public_key = point(public.verifying_key().serialize())?;
-    CommitteeManifest::new(public_key, FIRST_EPOCH, ceremony.threshold(), members).map_err(library)
+    CommitteeManifest::first(public_key, ceremony.threshold(), members).map_err(library)
 }
 
 fn identifier(index: ParticipantIndex) -> Result<frost::Identifier, DkgError> {

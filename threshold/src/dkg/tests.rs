@@ -116,7 +116,7 @@ fn p6_the_degree_is_exactly_t_less_one() {
     let committee = TestCommittee::generate(3, 5, &mut TestRng::new("degree")).unwrap();
     let manifest = committee.manifest();
     let lower = Threshold::new(2, 5).unwrap();
-    let lowered = CommitteeManifest::new(*manifest.public_key(), 1, lower, manifest.members().to_vec());
+    let lowered = CommitteeManifest::first(*manifest.public_key(), lower, manifest.members().to_vec());
     assert!(lowered.is_err());
 }
 

@@ -68,13 +68,9 @@ fn b7_one_members_share_does_not_pass_for_anothers() {
 fn p8_a_share_of_another_epoch_is_refused() {
     let committee = committee();
     let manifest = committee.manifest();
-    let next = CommitteeManifest::new(
-        *manifest.public_key(),
-        manifest.epoch() + 1,
-        manifest.threshold(),
-        manifest.members().to_vec(),
-    )
-    .unwrap();
+    let next = manifest
+        .next(manifest.threshold(), manifest.members().to_vec())
+        .unwrap();
     let bytes = committee.shares[0].to_secret_bytes();
     assert_eq!(
         KeyShare::from_secret_bytes(&bytes, &next).unwrap_err(),

@@ -199,13 +199,9 @@ fn p5_a_share_of_another_epoch_or_key_is_not_used() {
 }
 
 fn next_epoch(manifest: &CommitteeManifest) -> CommitteeManifest {
-    CommitteeManifest::new(
-        *manifest.public_key(),
-        manifest.epoch() + 1,
-        manifest.threshold(),
-        manifest.members().to_vec(),
-    )
-    .unwrap()
+    manifest
+        .next(manifest.threshold(), manifest.members().to_vec())
+        .unwrap()
 }
 
 #[test]
