@@ -384,6 +384,9 @@ impl<K: MessageKind> Equivocation<K> {
     }
 }
 
+/// One message of each sender.
+pub(crate) type BySender<K> = BTreeMap<ParticipantIndex, SignedMessage<K>>;
+
 /// Verifies the messages of one round and has exactly one from each of the expected senders.
 pub(crate) fn collect<R: Roster>(
     roster: &R,
@@ -391,7 +394,7 @@ pub(crate) fn collect<R: Roster>(
     recipient: Option<ParticipantIndex>,
     expected: impl Iterator<Item = ParticipantIndex>,
     messages: Vec<SignedMessage<R::Kind>>,
-) -> Result<BTreeMap<ParticipantIndex, SignedMessage<R::Kind>>, MessageError<R::Kind>> {
+) -> Result<BySender<R::Kind>, MessageError<R::Kind>> {
     let mut by_sender = BTreeMap::new();
     let mut equivocations = Vec::new();
     for message in messages {

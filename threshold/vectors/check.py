@@ -1,227 +1,39 @@
 #!/usr/bin/env python3
 """Checks the vectors beside it, from docs/protocol-bytes.md alone.
 
-Nothing but the standard library: the curve, the hash framing, HKDF and AES-GCM are written out here, so that
-agreement with the Rust code means that two implementations agree. Slow, and not constant-time: for checking only.
+Nothing but the standard library: the curve, the hash framing, HKDF and AES-GCM are written out in primitives.py, so
+that agreement with the Rust code means that two implementations agree.
 Usage: python3 threshold/vectors/check.py
 """
 
 import hashlib
-import hmac
 import json
 import pathlib
 
+from primitives import (
+    BASE,
+    IDENTITY,
+    L,
+    SUITE,
+    add,
+    aes_gcm_open,
+    challenge,
+    compress,
+    decompress,
+    digest,
+    ed25519_verify,
+    equal,
+    expand_seed,
+    hkdf,
+    mul,
+    neg,
+    point,
+    public_of,
+    scalar,
+    signed,
+)
+
 HERE = pathlib.Path(__file__).parent
-
-# --- edwards25519 -----------------------------------------------------------------------------------------------
-
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
-SQRT_M1 = pow(2, (P - 1) // 4, P)
-IDENTITY = (0, 1, 1, 0)
-
-
-def add(p, q):
-    a = (p[1] - p[0]) * (q[1] - q[0]) % P
-    b = (p[1] + p[0]) * (q[1] + q[0]) % P
-    c = 2 * p[3] * q[3] * D % P
-    d = 2 * p[2] * q[2] % P
-    e, f, g, h = b - a, d - c, d + c, b + a
-    return (e * f % P, g * h % P, f * g % P, e * h % P)
-
-
-def mul(k, p):
-    result = IDENTITY
-    while k > 0:
-        if k & 1:
-            result = add(result, p)
-        p = add(p, p)
-        k >>= 1
-    return result
-
-
-def neg(p):
-    return (-p[0] % P, p[1], p[2], -p[3] % P)
-
-
-def equal(p, q):
-    return (p[0] * q[2] - q[0] * p[2]) % P == 0 and (p[1] * q[2] - q[1] * p[2]) % P == 0
-
-
-def compress(p):
-    inverse = pow(p[2], P - 2, P)
-    x, y = p[0] * inverse % P, p[1] * inverse % P
-    return (y | (x & 1) << 255).to_bytes(32, "little")
-
-
-def decompress(data):
-    """Any canonical point, of whatever order."""
-    number = int.from_bytes(data, "little")
-    sign, y = number >> 255, number & (1 << 255) - 1
-    if y >= P:
-        return None
-    u, v = (y * y - 1) % P, (D * y * y + 1) % P
-    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
-    if (v * x * x - u) % P != 0:
-        x = x * SQRT_M1 % P
-    if (v * x * x - u) % P != 0 or (x == 0 and sign):
-        return None
-    if x & 1 != sign:
-        x = P - x
-    return (x, y, 1, x * y % P)
-
-
-def point(data):
-    """A point of the prime-order subgroup that is not the identity."""
-    p = decompress(data)
-    assert p is not None and not equal(p, IDENTITY) and equal(mul(L, p), IDENTITY)
-    return p
-
-
-BASE = decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
-
-
-def scalar(data):
-    number = int.from_bytes(data, "little")
-    assert number < L
-    return number
-
-
-def expand_seed(seed):
-    h = bytearray(hashlib.sha512(seed).digest())
-    h[0] &= 248
-    h[31] = h[31] & 127 | 64
-    return int.from_bytes(h[:32], "little"), bytes(h[32:])
-
-
-def public_of(seed):
-    return compress(mul(expand_seed(seed)[0], BASE))
-
-
-def ed25519_verify(key, message, signature):
-    r, s = signature[:32], scalar(signature[32:])
-    k = int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % L
-    return equal(mul(s, BASE), add(point(r), mul(k, point(key))))
-
-
-# --- the transcript ---------------------------------------------------------------------------------------------
-
-SUITE = b"quorate-v1-edwards25519-sha512"
-
-
-def framed(domain, fields, end):
-    data = bytes([len(SUITE)]) + SUITE + bytes([len(domain)]) + domain.encode()
-    for label, value in fields:
-        data += b"\x01" + bytes([len(label)]) + label.encode() + len(value).to_bytes(4, "big") + value
-    return hashlib.sha512(data + end).digest()
-
-
-def digest(domain, fields):
-    return framed(domain, fields, b"\x02")[:32]
-
-
-def challenge(domain, fields):
-    return int.from_bytes(framed(domain, fields, b"\x03"), "little") % L
-
-
-def signed(domain, message):
-    return digest(domain, [("message", message)])
-
-
-# --- HKDF-SHA-256 and AES-256-GCM -------------------------------------------------------------------------------
-
-
-def hkdf(salt, material, info, length):
-    key = hmac.new(salt, material, hashlib.sha256).digest()
-    out, block, counter = b"", b"", 1
-    while len(out) < length:
-        block = hmac.new(key, block + info + bytes([counter]), hashlib.sha256).digest()
-        out, counter = out + block, counter + 1
-    return out[:length]
-
-
-def xtime(a):
-    return (a << 1) ^ (0x11B if a & 0x80 else 0)
-
-
-def gf_mul(a, b):
-    result = 0
-    while b:
-        if b & 1:
-            result ^= a
-        a, b = xtime(a), b >> 1
-    return result
-
-
-def make_sbox():
-    box = []
-    for value in range(256):
-        inverse = next((c for c in range(256) if gf_mul(value, c) == 1), 0)
-        out = 0x63
-        for shift in range(5):
-            out ^= (inverse << shift | inverse >> (8 - shift)) & 0xFF
-        box.append(out)
-    return box
-
-
-SBOX = make_sbox()
-
-
-def aes256(key, block):
-    words = [list(key[i : i + 4]) for i in range(0, 32, 4)]
-    rcon = 1
-    for i in range(8, 60):
-        word = list(words[i - 1])
-        if i % 8 == 0:
-            word = [SBOX[b] for b in word[1:] + word[:1]]
-            word[0] ^= rcon
-            rcon = xtime(rcon)
-        elif i % 8 == 4:
-            word = [SBOX[b] for b in word]
-        words.append([a ^ b for a, b in zip(words[i - 8], word)])
-    keys = [sum(words[4 * r : 4 * r + 4], []) for r in range(15)]
-    state = [a ^ b for a, b in zip(block, keys[0])]
-    for r in range(1, 15):
-        state = [SBOX[state[(i + 4 * (i % 4)) % 16]] for i in range(16)]
-        if r < 14:
-            mixed = []
-            for c in range(0, 16, 4):
-                a = state[c : c + 4]
-                for i in range(4):
-                    mixed.append(
-                        gf_mul(a[i], 2) ^ gf_mul(a[(i + 1) % 4], 3) ^ a[(i + 2) % 4] ^ a[(i + 3) % 4]
-                    )
-            state = mixed
-        state = [a ^ b for a, b in zip(state, keys[r])]
-    return bytes(state)
-
-
-def ghash(h, data):
-    y = 0
-    for i in range(0, len(data), 16):
-        y ^= int.from_bytes(data[i : i + 16], "big")
-        z, v = 0, h
-        for bit in range(127, -1, -1):
-            if y >> bit & 1:
-                z ^= v
-            v = v >> 1 ^ (0xE1 << 120 if v & 1 else 0)
-        y = z
-    return y
-
-
-def aes_gcm_open(key, ciphertext, tag, aad):
-    """Nonce of twelve zero bytes, as wrapping uses it."""
-    counter = lambda n: bytes(12) + n.to_bytes(4, "big")
-    pad = lambda data: data + bytes(-len(data) % 16)
-    h = int.from_bytes(aes256(key, bytes(16)), "big")
-    lengths = (8 * len(aad)).to_bytes(8, "big") + (8 * len(ciphertext)).to_bytes(8, "big")
-    s = ghash(h, pad(aad) + pad(ciphertext) + lengths)
-    expected = s ^ int.from_bytes(aes256(key, counter(1)), "big")
-    assert expected.to_bytes(16, "big") == tag, "tag"
-    stream = b"".join(aes256(key, counter(2 + i)) for i in range((len(ciphertext) + 15) // 16))
-    return bytes(a ^ b for a, b in zip(ciphertext, stream))
-
 
 # --- objects ----------------------------------------------------------------------------------------------------
 
@@ -314,6 +126,8 @@ def read_manifest(data):
     reader = Reader(data)
     reader.header()
     out = {"key_id": reader.take(32), "x": reader.take(32), "epoch": reader.take(4)}
+    assert out["epoch"] != bytes(4)
+    out["previous"] = reader.take(32) if out["epoch"] > (1).to_bytes(4, "big") else None
     out["t"], out["n"], out["members"] = reader.number(2), reader.number(2), []
     for i in range(reader.number(4)):
         member = {"index": reader.number(2), "name": reader.bytes(), "identity": reader.take(32)}
@@ -322,21 +136,48 @@ def read_manifest(data):
         out["members"].append(member)
     reader.done()
     assert len(out["members"]) == out["n"] and out["key_id"] == key_id(out["x"])
-    for chosen in ([1, 2], [2, 3]):
+    for chosen in (range(1, out["t"] + 1), range(out["n"] - out["t"] + 1, out["n"] + 1)):
         total = combine_points([(i, point(out["members"][i - 1]["share"])) for i in chosen])
         assert compress(total) == out["x"], "interpolation"
     out["digest"] = digest("manifest", [("manifest", data)])
     return out
 
 
-def combine_points(shares):
-    total = IDENTITY
+def read_signed_manifest(reader):
+    """A manifest with every member's signature, somewhere within other bytes."""
+    start = reader.at
+    reader.header()
+    reader.take(32 + 32)
+    if reader.number(4) > 1:
+        reader.take(32)
+    reader.take(4)
+    for _ in range(reader.number(4)):
+        reader.take(2)
+        reader.bytes()
+        reader.take(32)
+        reader.bytes()
+        reader.take(32)
+    manifest = read_manifest(reader.data[start : reader.at])
+    assert reader.number(4) == manifest["n"]
+    for member in manifest["members"]:
+        message = signed("manifest-signature", manifest["digest"])
+        assert ed25519_verify(member["identity"], message, reader.take(64))
+    return manifest
+
+
+def lagrange(indices, i, at):
+    """The coefficient of the value at i, for the value at `at`."""
+    out = 1
+    for j in indices:
+        if j != i:
+            out = out * (at - j) * pow(i - j, L - 2, L) % L
+    return out
+
+
+def combine_points(shares, at=0):
+    indices, total = [i for i, _ in shares], IDENTITY
     for i, p in shares:
-        coefficient = 1
-        for j, _ in shares:
-            if j != i:
-                coefficient = coefficient * j * pow(j - i, L - 2, L) % L
-        total = add(total, mul(coefficient, p))
+        total = add(total, mul(lagrange(indices, i, at), p))
     return total
 
 
@@ -381,6 +222,8 @@ def read_message(data, ceremony_id, identities):
     payload, signature = reader.bytes(), reader.take(64)
     reader.done()
     assert ceremony == ceremony_id
+    if isinstance(identities, dict):
+        identities = identities[kind]
     payload_digest = digest("ceremony-payload", [("payload", payload)])
     message = data[:37] + payload_digest
     assert ed25519_verify(identities[sender - 1], signed("ceremony-message", message), signature)
@@ -515,6 +358,161 @@ def check_re_encryption():
     assert open_wrapped(w, shared) == h(v["data_key"])
 
 
+def read_points(payload, count):
+    reader = Reader(payload)
+    reader.header()
+    assert reader.number(4) == count
+    out = [point(reader.take(32)) for _ in range(count)]
+    reader.done()
+    return out
+
+
+def read_scalar(payload):
+    assert len(payload) == 34 and payload[:2] == b"\x01\x01" and scalar(payload[2:]) != 0
+    return scalar(payload[2:])
+
+
+def read_key_share(data, manifest, index):
+    assert data[:36] == b"\x01\x01" + manifest["digest"] + index.to_bytes(2, "big") and len(data) == 68
+    x = scalar(data[36:])
+    assert compress(mul(x, BASE)) == manifest["members"][index - 1]["share"]
+    return x
+
+
+def check_resharing():
+    v = load("reshare.json")
+    old, new = ([public_of(h(seed)) for seed in v[which + "_identity_seeds"]] for which in ("old", "new"))
+    who = {4: old, 5: old, 6: new, 7: new}
+    data = h(v["resharing"])
+    reader = Reader(data)
+    reader.header()
+    nonce, previous = reader.take(32), read_signed_manifest(reader)
+    assert [member["identity"] for member in previous["members"]] == old
+    threshold = reader.take(4)
+    t, n = int.from_bytes(threshold[:2], "big"), int.from_bytes(threshold[2:], "big")
+    seats, names = data[reader.at :], []
+    for i in range(reader.number(4)):
+        assert reader.number(2) == i + 1
+        names.append(reader.bytes())
+        assert reader.take(32) == new[i]
+        reader.bytes()
+    reader.done()
+    fields = [("nonce", nonce), ("previous", previous["digest"]), ("threshold", threshold), ("seats", seats)]
+    ident = digest("resharing", fields)
+    assert ident == h(v["resharing_id"]) and n == len(new) == len(names)
+    # What came to each seat, and the verdicts that follow from it; the first commitments that were seen of a dealer.
+    dealings, reports, totals = {}, [], [{} for _ in new]
+    for seat in range(1, n + 1):
+        commitments, shares = {}, {}
+        for message in map(h, v["messages_to_seats"][seat - 1]):
+            sender, recipient, kind, payload, attestation = read_message(message, ident, who)
+            if kind == 4:
+                assert recipient == 0
+                points = read_points(payload, t)
+                assert compress(points[0]) == previous["members"][sender - 1]["share"]
+                commitments.setdefault(sender, []).append((points, attestation))
+                dealings.setdefault(sender, points)
+            else:
+                assert (kind, recipient) == (5, seat)
+                shares[sender] = (read_scalar(payload), message)
+        report = b"\x01\x01" + previous["n"].to_bytes(4, "big")
+        for dealer in range(1, previous["n"] + 1):
+            came = commitments.get(dealer, [])
+            if not came:
+                report += b"\x00"
+            elif len(came) == 2:
+                report += b"\x01" + came[0][1] + came[1][1]
+            elif dealer not in shares:
+                report += b"\x03" + came[0][1]
+            else:
+                share, message = shares[dealer]
+                fits = equal(mul(share, BASE), evaluate(came[0][0], seat))
+                report += (b"\x05" if fits else b"\x04") + came[0][1] + (b"" if fits else message)
+                if fits:
+                    totals[seat - 1][dealer] = share
+        reports.append(report)
+    attestations = b""
+    for seat, message in enumerate(map(h, v["reports"])):
+        sender, recipient, kind, payload, attestation = read_message(message, ident, who)
+        assert (sender, recipient, kind, payload) == (seat + 1, 0, 6, reports[seat])
+        attestations += attestation
+    dealers = v["dealers"]
+    assert dealers == [d for d in range(1, previous["n"] + 1) if all(d in total for total in totals)]
+    assert len(dealers) >= previous["t"]
+    # F = sum of lambda_d f_d, by its commitments.
+    lam = {d: lagrange(dealers, d, 0) for d in dealers}
+    combined = []
+    for k in range(t):
+        total = IDENTITY
+        for d in dealers:
+            total = add(total, mul(lam[d], dealings[d][k]))
+        combined.append(total)
+    assert compress(combined[0]) == previous["x"]
+    reader = Reader(h(v["signed_manifest"]))
+    manifest = read_signed_manifest(reader)
+    reader.done()
+    assert (manifest["x"], manifest["t"], manifest["n"]) == (previous["x"], t, n)
+    assert int.from_bytes(manifest["epoch"], "big") == int.from_bytes(previous["epoch"], "big") + 1
+    assert manifest["previous"] == previous["digest"]
+    for i, member in enumerate(manifest["members"]):
+        assert (member["identity"], member["name"]) == (new[i], names[i])
+        assert member["share"] == compress(evaluate(combined, i + 1))
+        x = read_key_share(h(v["new_key_shares"][i]), manifest, i + 1)
+        assert x == sum(lam[d] * totals[i][d] for d in dealers) % L
+        sender, recipient, kind, payload, _ = read_message(h(v["confirmations"][i]), ident, who)
+        assert (sender, recipient, kind) == (i + 1, 0, 7)
+        assert payload[:34] == b"\x01\x01" + manifest["digest"]
+        assert payload[98:] == n.to_bytes(4, "big") + attestations
+        assert ed25519_verify(new[i], signed("manifest-signature", manifest["digest"]), payload[34:98])
+    # The dealers' constant terms are their shares: any t of the old and any t of the new hold the same secret.
+    secrets = []
+    for manifest_, shares, need in ((previous, v["old_key_shares"], previous["t"]), (manifest, v["new_key_shares"], t)):
+        xs = {i + 1: read_key_share(h(share), manifest_, i + 1) for i, share in enumerate(shares)}
+        for chosen in (list(xs)[:need], list(xs)[-need:]):
+            secrets.append(sum(lagrange(chosen, i, 0) * xs[i] for i in chosen) % L)
+    assert len(set(secrets)) == 1
+
+
+def check_repair():
+    v = load("repair.json")
+    identities = [public_of(h(seed)) for seed in v["identity_seeds"]]
+    reader = Reader(h(v["repair"]))
+    reader.header()
+    nonce, manifest, lost = reader.take(32), read_signed_manifest(reader), reader.take(2)
+    listed = reader.data[reader.at :]
+    helpers = [reader.number(2) for _ in range(reader.number(4))]
+    reader.done()
+    fields = [("nonce", nonce), ("manifest", manifest["digest"]), ("lost", lost), ("helpers", listed)]
+    ident = digest("repair", fields)
+    assert ident == h(v["repair_id"]) and len(helpers) == manifest["t"]
+    r = int.from_bytes(lost, "big")
+    assert r not in helpers and helpers == sorted(set(helpers))
+    xs = [read_key_share(h(share), manifest, i + 1) for i, share in enumerate(v["key_shares"])]
+    points, attestations = [], b""
+    for helper, message in zip(helpers, map(h, v["commitments"])):
+        sender, recipient, kind, payload, attestation = read_message(message, ident, identities)
+        assert (sender, recipient, kind) == (helper, 0, 8)
+        points.append(read_points(payload, len(helpers)))
+        attestations += attestation
+    sums = [0] * len(helpers)
+    for i, helper in enumerate(helpers):
+        total = 0
+        for j, message in enumerate(map(h, v["parts"][i])):
+            sender, recipient, kind, payload, _ = read_message(message, ident, identities)
+            assert (sender, recipient, kind) == (helper, helpers[j], 9)
+            part = read_scalar(payload)
+            assert equal(mul(part, BASE), points[i][j])
+            total, sums[j] = total + part, (sums[j] + part) % L
+        assert total % L == lagrange(helpers, helper, r) * xs[helper - 1] % L
+    for j, message in enumerate(map(h, v["sums"])):
+        sender, recipient, kind, payload, _ = read_message(message, ident, identities)
+        assert (sender, recipient, kind) == (helpers[j], r, 10)
+        expected = b"\x01\x01" + sums[j].to_bytes(32, "little")
+        assert payload == expected + len(helpers).to_bytes(4, "big") + attestations
+    assert h(v["repaired_key_share"]) == h(v["key_shares"][r - 1])
+    assert sum(sums) % L == xs[r - 1]
+
+
 def check_statement():
     v = load("statement.json")
     data = h(v["statement"])
@@ -538,6 +536,8 @@ if __name__ == "__main__":
         check_wrapping,
         check_key_generation,
         check_re_encryption,
+        check_resharing,
+        check_repair,
         check_statement,
         check_canary,
     ):

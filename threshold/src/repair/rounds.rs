@@ -9,7 +9,7 @@ use crate::dkg::round2;
 use crate::encoding::{Canonical, DecodeError, Reader, Writer};
 use crate::feldman::Package;
 use crate::group::{Point, decode_scalar};
-use crate::message::{Attestation, Envelope, collect};
+use crate::message::{Attestation, BySender, Envelope, collect};
 use crate::secret::{KeyShare, SecretScalar};
 use crate::signature::PublicKey;
 use crate::transcript::SUITE_ID;
@@ -138,7 +138,7 @@ pub fn part1(
 
 /// Everybody's commitments, each proper, with what its helper signed.
 struct Committed {
-    messages: BTreeMap<ParticipantIndex, SignedMessage>,
+    messages: BySender<Kind>,
     points: BTreeMap<ParticipantIndex, Vec<Point>>,
 }
 

@@ -11,7 +11,7 @@ use crate::feldman::Commitments;
 use crate::group::Point;
 use crate::ids::ManifestDigest;
 use crate::interpolation;
-use crate::message::{Attestation, Envelope, collect};
+use crate::message::{Attestation, BySender, Envelope, collect};
 use crate::secret::{KeyShare, SecretScalar};
 use crate::signature::{PublicKey, Signature};
 use crate::transcript::{Domain, SUITE_ID};
@@ -26,7 +26,7 @@ pub enum Exclusion {
     /// These seats did not receive all of its dealing. Nobody is to blame for it.
     NotReceived(Vec<ParticipantIndex>),
     /// It is proven to have cheated.
-    Cheated(Evidence),
+    Cheated(Box<Evidence>),
 }
 
 impl Exclusion {
@@ -241,7 +241,7 @@ struct Weighed {
 fn weigh(
     resharing: &Resharing,
     received: &Received,
-    messages: &BTreeMap<ParticipantIndex, SignedMessage>,
+    messages: &BySender<Kind>,
 ) -> Result<Weighed, ReshareError> {
     let mut liars = Vec::new();
     let mut reports = Vec::new();
@@ -325,7 +325,7 @@ fn judge<'a>(
         }
     }
     match (fault, reference) {
-        (Some(evidence), _) => Err(Exclusion::Cheated(evidence)),
+        (Some(evidence), _) => Err(Exclusion::Cheated(Box::new(evidence))),
         (None, Some(attestation)) if without.is_empty() => Ok(attestation),
         _ => Err(Exclusion::NotReceived(without)),
     }

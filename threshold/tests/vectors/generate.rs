@@ -19,6 +19,8 @@ use quorate_threshold::wrap::{CustodyKey, wrap};
 use rand_core::{CryptoRng, RngCore};
 use serde_json::{Value, json};
 
+mod lifecycle;
+
 /// Every vector file, by name.
 pub(crate) fn all() -> Vec<(&'static str, Value)> {
     vec![
@@ -27,6 +29,8 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         ("wrap.json", wrapping()),
         ("dkg.json", key_generation()),
         ("reencrypt.json", re_encryption()),
+        ("reshare.json", lifecycle::resharing()),
+        ("repair.json", lifecycle::repair()),
         ("statement.json", statement()),
         ("canary.json", canary()),
     ]

@@ -11,7 +11,8 @@ fn a8_a12_b3_seats_are_numbered_and_distinct() {
         Resharing::new([7; 32], run.old.signed.clone(), run.resharing.threshold(), seats)
     };
     assert_eq!(rebuild(|_| {}).as_ref(), Ok(&run.resharing));
-    let refusals: [(fn(&mut Vec<Seat>), CeremonyError); 4] = [
+    type Change = fn(&mut Vec<Seat>);
+    let refusals: [(Change, CeremonyError); 4] = [
         (|seats| drop(seats.pop()), CeremonyError::Indices),
         (|seats| seats[3].index = seats[0].index, CeremonyError::Indices),
         (

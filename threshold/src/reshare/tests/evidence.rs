@@ -1,6 +1,7 @@
 //! Evidence against honest members is none.
 
 use super::*;
+use crate::message::MessageKind;
 
 #[test]
 fn p9_honest_messages_are_no_evidence() {
@@ -102,4 +103,21 @@ fn p15_shares_in_a_resharing_do_not_print() {
     let printed = format!("{received:?} {:?}", run.shares[0][0]);
     assert!(printed.contains("redacted"));
     assert!(!printed.contains(&hex) && !printed.contains(&numbers));
+}
+
+#[test]
+fn a20_the_longest_report_is_as_long_as_a_payload_may_be() {
+    let run = Run::usual();
+    let attestation = run.commitments[0].attestation();
+    let complaint = || Verdict::Complaint(attestation, run.shares[0][0].duplicate());
+    let longest = |count| {
+        let report = Report {
+            verdicts: (0..count).map(|_| complaint()).collect(),
+        };
+        run.say(Party::Receiver(index(1)), None, Kind::Report, report.to_bytes())
+    };
+    assert_eq!(longest(64).payload().len(), Kind::Report.max_payload());
+    assert!(SignedMessage::from_bytes(&longest(64).to_bytes()).is_ok());
+    let refused = SignedMessage::from_bytes(&longest(65).to_bytes());
+    assert_eq!(refused, Err(DecodeError::TooLong("field")));
 }
