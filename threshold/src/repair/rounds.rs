@@ -237,6 +237,7 @@ pub fn part3(
     let own = committed.attestations();
     let points: Vec<&[Point]> = committed.points.values().map(Vec::as_slice).collect();
     let (mut share, mut evidence) = (Zeroizing::new(Scalar::ZERO), Vec::new());
+    let mut equivocations = BTreeMap::new();
     for (helper, message) in sums {
         let parsed = Sum::from_bytes(message.payload()).map_err(Fault::Malformed);
         let checked = parsed.and_then(|said| {
@@ -251,7 +252,7 @@ pub fn part3(
         match checked {
             Ok((said, found)) => {
                 *share += said.sum.expose();
-                evidence.extend(found.into_iter().map(Evidence::Equivocation));
+                equivocations.extend(found.into_iter().map(|evidence| (evidence.sender, evidence)));
             }
             Err(_) => evidence.push(Evidence::Sum {
                 sum: message,
@@ -259,6 +260,7 @@ pub fn part3(
             }),
         }
     }
+    evidence.extend(equivocations.into_values().map(Evidence::Equivocation));
     if !evidence.is_empty() {
         return Err(RepairError::Cheated(evidence));
     }

@@ -182,6 +182,38 @@ fn a10_a11_messages_of_another_resharing_are_refused() {
 }
 
 #[test]
+fn a17_a_share_that_was_changed_on_the_way_is_not_taken() {
+    let run = Run::usual();
+    let mut bytes = run.shares[1][0].to_bytes();
+    bytes[50] ^= 1;
+    let mut messages = run.sent_to(1);
+    replace(&mut messages, &SignedMessage::from_bytes(&bytes).unwrap());
+    let identity = PublicKey::of(&run.identities[0]);
+    let error = Received::collect(&run.resharing, &identity, messages).unwrap_err();
+    assert_eq!(error, MessageError::Forged { claimed: index(2) }.into());
+    assert!(error.culprits().is_empty());
+}
+
+#[test]
+fn the_last_epoch_is_not_reshared() {
+    let run = Run::usual();
+    let old = run.old.manifest();
+    let next = old.next(old.threshold(), old.members().to_vec()).unwrap();
+    let mut bytes = next.to_bytes();
+    bytes[2 + 32 + 32..][..4].fill(0xff);
+    let manifest = CommitteeManifest::from_bytes(&bytes).unwrap();
+    let signatures = run.old.identities.iter().map(|identity| manifest.sign(identity));
+    let signed = SignedManifest {
+        signatures: signatures.collect(),
+        manifest,
+    };
+    assert_eq!(signed.verify(), Ok(()));
+    let seats = run.resharing.seats().to_vec();
+    let refused = Resharing::new([7; 32], signed, run.resharing.threshold(), seats);
+    assert!(matches!(refused, Err(ProposalError::Manifest(_))));
+}
+
+#[test]
 fn a13_a_message_from_another_peer_is_refused() {
     let run = Run::usual();
     let message = &run.commitments[0];
