@@ -18,6 +18,8 @@
 //! seat has signed one and the same manifest; until then, and until a canary has come back, the old shares serve.
 //! Old members who have no new seat follow the same messages by [`Received::observe`].
 //!
+//! Whoever keeps t shares of an old epoch still holds the key: when the new epoch serves, the old shares are destroyed.
+//!
 //! X needs no proof: the constant terms are the old `X_i`, and those interpolate to X.
 
 mod agreement;

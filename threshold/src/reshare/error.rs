@@ -43,8 +43,9 @@ pub enum ReshareError {
         /// The others, and why.
         excluded: BTreeMap<ParticipantIndex, Exclusion>,
     },
-    /// A share or a commitment came out as zero or the identity, which chance does not make. Propose again.
-    #[error("the resharing ended in a degenerate share: propose it again")]
+    /// A new share came out as zero, or the new polynomial as of lower degree. Chance does not make that: a dealer and
+    /// a seat that told it what the others had dealt can, and nothing shows which. Propose again with other dealers.
+    #[error("the resharing ended in a degenerate share: propose it again with other dealers")]
     Degenerate,
 }
 
