@@ -290,13 +290,7 @@ fn a_context_is_of_one_manifest() {
     let mut members = read.manifest().members().to_vec();
     members[2].address = "127.0.0.1:1".to_owned();
     let manifest = read.manifest();
-    let moved = CommitteeManifest::new(
-        *manifest.public_key(),
-        manifest.epoch(),
-        manifest.threshold(),
-        members,
-    )
-    .unwrap();
+    let moved = CommitteeManifest::first(*manifest.public_key(), manifest.threshold(), members).unwrap();
     let there = Context::new(&moved, &read.wrapped, read.approve_id, &read.reader.public()).unwrap();
     assert_ne!(there.digest(), read.context().digest());
     let shares = read.verified(&read.context(), &[1, 2]);
