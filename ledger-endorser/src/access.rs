@@ -13,6 +13,7 @@ use threshold::{name::Name, signature::PublicKey};
 use crate::store::tenant_of;
 
 /// What a peer may see.
+#[expect(clippy::large_enum_variant, reason = "one lives as long as a request")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// The whole log.
