@@ -138,7 +138,8 @@ pub fn link_version(tenant: &Name, dataset: &Name, link: &Name, version: u64) ->
 
 /// What changes in place and is kept as it was at every height: `organisations`, `committee/newest`, and whatever
 /// begins with one of these.
-const WITH_HISTORY: [&[u8]; 8] = [
+const WITH_HISTORY: [&[u8]; 9] = [
+    b"committee/key/",
     b"party/",
     b"tenant/",
     b"user/",
@@ -167,12 +168,12 @@ pub fn past(key: &[u8], number: u64) -> Vec<u8> {
     [format!("past/{number:020}/").as_bytes(), key].concat()
 }
 
-/// `committee/key/<key id>`: the signed manifest.
+/// `committee/key/<key id>`: the digest of its newest manifest.
 pub fn committee(key_id: &KeyId) -> Vec<u8> {
     format!("committee/key/{key_id}").into_bytes()
 }
 
-/// `committee/digest/<manifest digest>`: the key id, 32 bytes.
+/// `committee/digest/<manifest digest>`: the signed manifest.
 pub fn committee_digest(digest: &ManifestDigest) -> Vec<u8> {
     format!("committee/digest/{digest}").into_bytes()
 }

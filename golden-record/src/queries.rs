@@ -238,12 +238,15 @@ pub fn document_version(
     find(state, &keys::document_version(tenant, dataset, document, version))
 }
 
-/// The committee of a custody key.
+/// The newest committee of a custody key.
 ///
 /// # Errors
 /// [`StateError`].
 pub fn committee(state: &dyn StateReader, key_id: &KeyId) -> Result<Option<SignedManifest>, StateError> {
-    find(state, &keys::committee(key_id))
+    match find::<ManifestDigest>(state, &keys::committee(key_id))? {
+        None => Ok(None),
+        Some(digest) => require(state, &keys::committee_digest(&digest)).map(Some),
+    }
 }
 
 /// The committee with a manifest digest.
@@ -254,10 +257,7 @@ pub fn committee_by_digest(
     state: &dyn StateReader,
     digest: &ManifestDigest,
 ) -> Result<Option<SignedManifest>, StateError> {
-    match find::<KeyId>(state, &keys::committee_digest(digest))? {
-        None => Ok(None),
-        Some(key_id) => require(state, &keys::committee(&key_id)).map(Some),
-    }
+    find(state, &keys::committee_digest(digest))
 }
 
 /// The committee published last.
@@ -267,7 +267,7 @@ pub fn committee_by_digest(
 pub fn newest_committee(state: &dyn StateReader) -> Result<Option<SignedManifest>, StateError> {
     match find::<KeyId>(state, keys::NEWEST_COMMITTEE)? {
         None => Ok(None),
-        Some(key_id) => require(state, &keys::committee(&key_id)).map(Some),
+        Some(key_id) => committee(state, &key_id),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use golden_record::Outcome::{Applied, Pending, Rejected};
 use golden_record::{Body, RejectionReason as Reason, queries};
-use threshold::committee::{CommitteeManifest, SignedManifest};
+use threshold::committee::{CommitteeManifest, Member, SignedManifest};
 
 use crate::support::{World, committee, key, public};
 
@@ -12,24 +12,36 @@ fn publish(manifest: &SignedManifest) -> Body {
     }
 }
 
-/// Members that somebody has made up for the key of `honest`, all of whom sign.
-fn made_up(honest: &SignedManifest) -> SignedManifest {
+/// Other members for the same public shares.
+fn others(honest: &SignedManifest) -> Vec<Member> {
     let mut members = honest.manifest.members().to_vec();
     for member in &mut members {
-        member.identity = public(&format!("false {}", member.index));
+        member.identity = public(&format!("other {}", member.index));
     }
-    let manifest = CommitteeManifest::first(
-        *honest.manifest.public_key(),
-        honest.manifest.threshold(),
-        members,
-    )
-    .unwrap();
+    members
+}
+
+/// The manifest of such members, all of whom sign.
+fn signed(manifest: CommitteeManifest) -> SignedManifest {
     let signatures = manifest
         .members()
         .iter()
-        .map(|member| manifest.sign(&key(&format!("false {}", member.index))))
+        .map(|member| manifest.sign(&key(&format!("other {}", member.index))))
         .collect();
     SignedManifest { manifest, signatures }
+}
+
+/// Members that somebody has made up for the key of `honest`.
+fn made_up(honest: &SignedManifest) -> SignedManifest {
+    let manifest = &honest.manifest;
+    let members = others(honest);
+    signed(CommitteeManifest::first(*manifest.public_key(), manifest.threshold(), members).unwrap())
+}
+
+/// The next committee of the same key.
+fn next(before: &SignedManifest) -> SignedManifest {
+    let manifest = &before.manifest;
+    signed(manifest.next(manifest.threshold(), others(before)).unwrap())
 }
 
 #[test]
@@ -89,4 +101,40 @@ fn confirmations_in_one_block_add_up() {
             Rejected(Reason::DuplicateCommittee)
         ]
     );
+}
+
+#[test]
+fn a_key_is_handed_over_to_the_next_epoch_and_no_other() {
+    let mut world = World::ready(2);
+    let (first, second) = (committee("first"), committee("second"));
+    world.publish(&second);
+    let after = next(&first);
+    // The same epoch, one too far, and the next one of another committee.
+    for other in [made_up(&first), next(&after), next(&made_up(&first))] {
+        assert_eq!(
+            world.one("admin-0", publish(&other)),
+            Rejected(Reason::KeyAlreadyPublished)
+        );
+    }
+    let key_id = first.manifest.key_id();
+    let height = world.header.height;
+    world.publish(&after);
+    let committee_of = |state: &dyn golden_record::StateReader| queries::committee(state, &key_id).unwrap();
+    assert_eq!(committee_of(&world.state), Some(after.clone()));
+    let past = golden_record::StateAt::new(&world.state, height);
+    assert_eq!(committee_of(&past), Some(first.clone()));
+    // Both are known by their digests, and the key that was published last is the newest one still.
+    for manifest in [&first, &after] {
+        let digest = manifest.manifest.digest();
+        let found = queries::committee_by_digest(&world.state, &digest).unwrap();
+        assert_eq!(found.as_ref(), Some(manifest));
+    }
+    assert_eq!(queries::newest_committee(&world.state).unwrap(), Some(second));
+    assert_eq!(
+        world.one("admin-0", publish(&first)),
+        Rejected(Reason::DuplicateCommittee)
+    );
+    // What is wrapped under the key is read on.
+    let wish = world.read("rita", "q3", 1);
+    assert!(world.one_read("rita", wish).1.succeeded());
 }

@@ -222,7 +222,12 @@ fn committees_are_published_once() {
         let manifest = &first.manifest;
         let mut members = manifest.members().to_vec();
         members[0].identity = public("thief");
-        let manifest = manifest.next(manifest.threshold(), members).unwrap();
+        let manifest = threshold::committee::CommitteeManifest::first(
+            *manifest.public_key(),
+            manifest.threshold(),
+            members,
+        )
+        .unwrap();
         let keys = ["thief", "first node-2", "first node-3"];
         let signatures = keys
             .iter()
