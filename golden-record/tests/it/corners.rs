@@ -168,7 +168,7 @@ fn a_damaged_state_is_named_and_not_read() {
 
 #[test]
 fn unknown_outcomes_are_refused() {
-    for unknown in [0, 5, 0xff] {
+    for unknown in [0, 7, 0xff] {
         assert_eq!(
             Outcome::from_bytes(&[unknown]),
             Err(DecodeError::Invalid("outcome"))
