@@ -268,7 +268,10 @@ fn summary(receipt: &Receipt) -> String {
     {
         put(
             "Document",
-            format!("{tenant}/{dataset}/{document}, version {version}"),
+            format!(
+                "{tenant}/{dataset}/{document}, {}",
+                version_of(*version, &receipt.entry.outcome)
+            ),
         );
         put("User", format!("{user} of {tenant}"));
         // ASCII only, so that nothing in it can reorder or imitate what stands around it.
@@ -313,6 +316,17 @@ fn parts(receipt: &Receipt) -> String {
         .map(|(count, kind)| format!("{count} {}", kind.name))
         .collect();
     named.join(", ")
+}
+
+/// The version that the verdict names; of a read that was not allowed, the one that was asked for.
+fn version_of(asked: u64, outcome: &Outcome) -> String {
+    match (outcome, asked) {
+        (Outcome::Approved { version, .. } | Outcome::Permitted { version }, _) => {
+            format!("version {version}")
+        }
+        (_, 0) => "latest version".to_owned(),
+        _ => format!("version {asked}"),
+    }
 }
 
 fn verdict(outcome: &Outcome) -> String {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use approval::{ApprovalFields, Approved, check, read_unverified};
 use golden_record::{
-    Body, Checkpoint, EntryProofError, EvidenceError, Outcome, Transaction, VerifiedTransaction, log_origin,
+    Body, Checkpoint, DenialReason, EntryProofError, EvidenceError, Outcome, Transaction,
+    VerifiedTransaction, log_origin,
 };
 use threshold::committee::{CommitteeManifest, SignedManifest};
 use threshold::ids::{KeyId, WriteId};
@@ -30,11 +31,16 @@ pub(crate) fn run(receipt: &Receipt, roots: &PinnedRoots) -> Result<Report, NotV
         steps.take("checkpoint", checkpoint)?;
     }
     match receipt.entry.outcome {
-        Outcome::Approved { write_id, key_id, .. } => {
-            steps.take("verdict", Ok("the ledger's verdict is: approved".into()))?;
+        Outcome::Approved {
+            version,
+            write_id,
+            key_id,
+        } => {
+            steps.take("verdict", allowed(receipt, "approved", version))?;
             let read = ApprovedRead {
                 receipt,
                 roots,
+                version,
                 write_id,
                 key_id,
             };
@@ -44,7 +50,12 @@ pub(crate) fn run(receipt: &Receipt, roots: &PinnedRoots) -> Result<Report, NotV
             steps.take("shares", read.shares())?;
             steps.take("statements", read.statements())?;
         }
-        _ => steps.take("verdict", denied(receipt))?,
+        Outcome::Permitted { version } => steps.take("verdict", permitted(receipt, version))?,
+        Outcome::Denied(reason) => steps.take("verdict", denied(receipt, reason))?,
+        other => steps.take(
+            "verdict",
+            fails(format!("the ledger recorded a request to read as: {other}")),
+        )?,
     }
     steps.finish()
 }
@@ -140,30 +151,46 @@ fn checkpoint(receipt: &Receipt, roots: &PinnedRoots) -> Option<Found> {
     })
 }
 
-/// A denied read released nothing.
-fn denied(receipt: &Receipt) -> Found {
-    let Outcome::Denied(reason) = receipt.entry.outcome else {
-        return fails(format!(
-            "the ledger recorded a request to read as: {}",
-            receipt.entry.outcome
-        ));
-    };
-    let nothing_more = receipt.wrapped_key.is_none()
-        && receipt.certificates.is_empty()
-        && receipt.committee.is_none()
-        && receipt.shares.is_empty()
-        && receipt.statements.is_empty();
-    if nothing_more {
-        Ok(format!("the ledger's verdict is: denied, because {reason}"))
-    } else {
-        fails("the read was denied, and the receipt shows a release")
+/// The verdict is about the version that was asked for; 0 asked for the latest.
+fn allowed(receipt: &Receipt, verdict: &str, version: u64) -> Found {
+    match &receipt.entry.transaction.body {
+        Body::RequestRead { version: asked, .. } if ![0, version].contains(asked) => fails(format!(
+            "version {asked} was asked for, and the verdict is about version {version}"
+        )),
+        _ => Ok(format!("the ledger's verdict is: {verdict}, version {version}")),
     }
+}
+
+/// Of a version without a wrapped key there is nothing to certify and to re-encrypt.
+fn permitted(receipt: &Receipt, version: u64) -> Found {
+    let verdict = allowed(receipt, "permitted", version)?;
+    if has_release(receipt) {
+        return fails("the version that was read has no wrapped key, and the receipt shows a release");
+    }
+    Ok(format!("{verdict}, which has no wrapped key"))
+}
+
+/// A denied read released nothing.
+fn denied(receipt: &Receipt, reason: DenialReason) -> Found {
+    if has_release(receipt) {
+        return fails("the read was denied, and the receipt shows a release");
+    }
+    Ok(format!("the ledger's verdict is: denied, because {reason}"))
+}
+
+fn has_release(receipt: &Receipt) -> bool {
+    receipt.wrapped_key.is_some()
+        || !receipt.certificates.is_empty()
+        || receipt.committee.is_some()
+        || !receipt.shares.is_empty()
+        || !receipt.statements.is_empty()
 }
 
 /// The parts of an approved read.
 struct ApprovedRead<'a> {
     receipt: &'a Receipt,
     roots: &'a PinnedRoots,
+    version: u64,
     write_id: WriteId,
     key_id: KeyId,
 }
@@ -387,21 +414,20 @@ impl ApprovedRead<'_> {
         }
     }
 
-    /// What was asked for.
+    /// What was asked for, in the version that the verdict names.
     fn label(&self) -> Option<Label> {
         match &self.receipt.entry.transaction.body {
             Body::RequestRead {
                 tenant,
                 dataset,
                 document,
-                version,
                 ..
             } => Some(Label {
                 installation: self.roots.genesis().installation().clone(),
                 tenant: tenant.clone(),
                 dataset: dataset.clone(),
                 document: document.clone(),
-                version: *version,
+                version: self.version,
             }),
             _ => None,
         }

@@ -401,12 +401,78 @@ fn c6_even_all_endorsers_together_do_not_make_another_wrapped_key_the_documents(
 }
 
 #[test]
-fn a_request_to_read_is_approved_or_denied_and_nothing_else() {
+fn a_request_to_read_is_approved_permitted_or_denied_and_nothing_else() {
+    let scene = Scene::new();
+    let pending = Outcome::Pending {
+        confirmed: 1,
+        needed: 3,
+    };
+    for outcome in [Outcome::Applied, pending] {
+        let entry = Entry {
+            outcome,
+            ..scene.approved.entry.clone()
+        };
+        let judged = scene.judge_receipt(&recorded_by_liars(&scene, entry));
+        assert_eq!(failed_step(&judged), "verdict");
+    }
+}
+
+#[test]
+fn a_verdict_about_another_version_than_was_asked_for_is_refused() {
+    let scene = Scene::new();
+    let mut entry = scene.approved.entry.clone();
+    if let Outcome::Approved { version, .. } = &mut entry.outcome {
+        *version = 2;
+    }
+    let judged = scene.judge_receipt(&recorded_by_liars(&scene, entry.clone()));
+    assert_eq!(failed_step(&judged), "verdict");
+    entry.outcome = Outcome::Permitted { version: 2 };
+    let judged = scene.judge_receipt(&bare(recorded_by_liars(&scene, entry)));
+    assert_eq!(failed_step(&judged), "verdict");
+}
+
+/// Without a release.
+fn bare(receipt: Receipt) -> Receipt {
+    Receipt {
+        wrapped_key: None,
+        certificates: Vec::new(),
+        committee: None,
+        shares: Vec::new(),
+        statements: Vec::new(),
+        ..receipt
+    }
+}
+
+#[test]
+fn a_read_that_needed_no_key_is_valid_and_releases_none() {
     let scene = Scene::new();
     let entry = Entry {
-        outcome: Outcome::Applied,
+        outcome: Outcome::Permitted { version: 1 },
         ..scene.approved.entry.clone()
     };
-    let judged = scene.judge_receipt(&recorded_by_liars(&scene, entry));
-    assert_eq!(failed_step(&judged), "verdict");
+    let released = recorded_by_liars(&scene, entry);
+    assert!(bare(released.clone()).verify(&scene.roots).is_ok());
+    assert_eq!(failed_step(&scene.judge_receipt(&released)), "verdict");
+}
+
+#[test]
+fn the_latest_version_is_the_one_of_the_verdict() {
+    let mut scene = Scene::new();
+    let mut entry = scene.approved.entry.clone();
+    if let Body::RequestRead { version, .. } = &mut entry.transaction.body {
+        *version = 0;
+    }
+    sign_again(&scene, &mut entry.transaction);
+    let made = recorded_by_liars(&scene, entry);
+    // Everything again for the request that names no version, in its block.
+    scene.approved.entry = made.entry.clone();
+    let last = scene.headers.len() - 2;
+    scene.headers[last] = made.proof.headers[0].clone();
+    scene.approved.proof = made.proof;
+    scene.approved.checkpoint = None;
+    scene.approved.shares = [1, 3, 4].iter().map(|seat| scene.share(*seat)).collect();
+    scene.approved.statements = scene.statements(|_| {});
+    scene.approved.certificates = scene.certificates(&["north", "east", "west"], |_| {});
+    assert!(scene.approved.verify(&scene.roots).is_ok());
+    assert!(scene.approved.to_text().contains("q3.pdf, version 1\n"));
 }
