@@ -46,7 +46,7 @@ impl Client {
         Ok(receipt)
     }
 
-    /// What the endorsers have of a receipt: all of a denied read; of an approved one neither the certificates nor the
+    /// What the endorsers have of a receipt: all of a read that was denied, or that needed no key; of an approved one neither the certificates nor the
     /// shares, and the nodes' statements only for those who see the whole log.
     ///
     /// # Errors
@@ -54,8 +54,10 @@ impl Client {
     pub async fn recorded_receipt(&self, tx_id: &TxId) -> Result<Receipt, Error> {
         let mut receipt = self.bare_receipt(tx_id).await?;
         match receipt.entry.outcome {
-            Outcome::Approved { write_id, .. } => {
-                receipt.wrapped_key = self.approved_key(&receipt.entry, write_id).await?;
+            Outcome::Approved {
+                version, write_id, ..
+            } => {
+                receipt.wrapped_key = self.approved_key(&receipt.entry, version, write_id).await?;
                 receipt.committee = Some(self.committee().await?.signed().clone());
                 receipt.statements = match self.verified_log().await {
                     Ok(log) => statements(&log, tx_id),
@@ -64,7 +66,7 @@ impl Client {
                     Err(error) => return Err(error),
                 };
             }
-            Outcome::Denied(_) => {}
+            Outcome::Denied(_) | Outcome::Permitted { .. } => {}
             _ => {
                 return Err(Error::Request(format!(
                     "transaction {tx_id} is not a request to read"
@@ -110,18 +112,22 @@ impl Client {
     }
 
     /// The wrapped key that the ledger has approved, if the document's version still has it.
-    async fn approved_key(&self, entry: &Entry, write_id: WriteId) -> Result<Option<WrappedKey>, Error> {
+    async fn approved_key(
+        &self,
+        entry: &Entry,
+        version: u64,
+        write_id: WriteId,
+    ) -> Result<Option<WrappedKey>, Error> {
         let Body::RequestRead {
             tenant,
             dataset,
             document,
-            version,
             ..
         } = &entry.transaction.body
         else {
             return Ok(None);
         };
-        let found = self.document(tenant, dataset, document, *version).await?;
+        let found = self.document(tenant, dataset, document, version).await?;
         Ok(found.wrapped_key.filter(|wrapped| wrapped.write_id() == write_id))
     }
 }
