@@ -211,24 +211,27 @@ async fn p13_a_coordinator_killed_between_answer_and_receipt_records_the_receipt
     world.heal().await;
     let auditor = world.client(&world.cluster.auditor().unwrap()).await;
     let approve_id = asked.transaction.tx_id();
-    let log = until("the receipt is on the chain", async || {
-        auditor.await_receipt(&approve_id).await.ok()
+    // A node that was asked twice says that it repeats itself, and such a statement has a transaction of its own.
+    let log = until("every receipt is on the chain", async || {
+        let log = auditor.await_receipt(&approve_id).await.ok()?;
+        let recorded: Vec<Vec<u8>> = log
+            .lines
+            .iter()
+            .flat_map(|line| match &line.entry.transaction.body {
+                Body::RecordReleases { releases } if line.entry.outcome == Outcome::Applied => {
+                    releases.as_slice()
+                }
+                _ => &[],
+            })
+            .map(Canonical::to_bytes)
+            .collect();
+        let all = answer
+            .statements
+            .iter()
+            .all(|statement| recorded.contains(statement));
+        all.then_some(log)
     })
     .await;
     // Every endorser that was asked has proven how long its log is.
     assert!(log.faults.is_empty() && log.compared >= 3, "{:?}", log.faults);
-    let recorded = log
-        .lines
-        .iter()
-        .flat_map(|line| match &line.entry.transaction.body {
-            Body::RecordReleases { releases } if line.entry.outcome == Outcome::Applied => {
-                releases.as_slice()
-            }
-            _ => &[],
-        });
-    let recorded: Vec<Vec<u8>> = recorded.map(Canonical::to_bytes).collect();
-    // All of one read are in one transaction.
-    for statement in answer.statements {
-        assert!(recorded.contains(&statement));
-    }
 }
