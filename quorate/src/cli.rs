@@ -306,6 +306,40 @@ pub(crate) enum NodeCommand {
         /// The ceremony's id [default: the one that the node's status shows]
         ceremony: Option<String>,
     },
+    /// Give a node that started sealed the passphrase of its share
+    Unseal(UnsealArgs),
+    /// Change what seals a stopped node's secrets; needs no ceremony
+    Reseal(ResealArgs),
+}
+
+/// `quorate node unseal`
+#[derive(Debug, Args)]
+pub(crate) struct UnsealArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Set the node's first passphrase; it is asked for twice
+    #[arg(long)]
+    pub(crate) first: bool,
+    /// Read the passphrase from this file, which nobody else may use [default: ask at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// `quorate node reseal`
+#[derive(Debug, Args)]
+pub(crate) struct ResealArgs {
+    /// The stopped node's configuration, with the seals that it has
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The same configuration, with the seals that it is to have
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Read the operator's old passphrase from this file [default: ask at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) old_passphrase_file: Option<PathBuf>,
+    /// Read the operator's new passphrase from this file [default: ask at the terminal, twice]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
 }
 
 /// Which crypto node.
