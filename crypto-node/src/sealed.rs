@@ -93,12 +93,15 @@ pub(crate) async fn wait(
     Ok(key)
 }
 
+/// Where the seal goes once it is there.
+type Opened = oneshot::Sender<Arc<dyn KeyWrap>>;
+
 #[derive(Clone)]
 struct Sealed {
     check: Arc<SealCheck>,
     shares: PathBuf,
     /// Taken by the attempt that succeeds; locked during each, so that they come one by one.
-    opened: Arc<Mutex<Option<oneshot::Sender<Arc<dyn KeyWrap>>>>>,
+    opened: Arc<Mutex<Option<Opened>>>,
 }
 
 impl Sealed {
