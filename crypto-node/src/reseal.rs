@@ -100,7 +100,7 @@ impl Plan {
         let shares = share_files(&seals::share_directory(old))?;
         let check = SealCheck::new(&old.directory, &node);
         let to = person(Which::New, new_seals.share)?;
-        let from = if shares.is_empty() && !check.exists() {
+        let from = if shares.is_empty() && !check.exists()? {
             Arc::clone(&to)
         } else {
             person(Which::Old, old_seals.share)?
@@ -154,7 +154,7 @@ impl Plan {
     ) -> anyhow::Result<()> {
         let wanted = seals::share(new)? == SealConfig::Operator;
         let path = check.path().to_owned();
-        match (check.exists(), wanted) {
+        match (check.exists()?, wanted) {
             (true, true) => self.add(path, from, to, |_| bail!("written by no version 1"))?,
             (true, false) => self.obsolete = Some(path),
             (false, true) => self.files.push((path, check.sealed(to)?)),

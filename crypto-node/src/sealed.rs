@@ -112,7 +112,7 @@ impl Sealed {
     /// Tries a passphrase, or sets it. Blocks for about a tenth of a second.
     fn attempt(&self, passphrase: &Passphrase, first: bool) -> Result<(), Status> {
         let failed = |error: anyhow::Error| Status::internal(format!("{error:#}"));
-        match (self.check.exists(), first) {
+        match (self.check.exists().map_err(failed)?, first) {
             (true, false) if self.check.accepts(passphrase).map_err(failed)? => Ok(()),
             (true, false) => Err(Status::permission_denied("the passphrase is wrong")),
             (true, true) => Err(Status::already_exists(
@@ -142,7 +142,8 @@ impl SealService for Sealed {
         &self,
         _: Request<GetSealStatusRequest>,
     ) -> Result<Response<GetSealStatusResponse>, Status> {
-        let state = if self.check.exists() {
+        let set = self.check.exists();
+        let state = if set.map_err(|error| Status::internal(format!("{error:#}")))? {
             SealState::Sealed
         } else {
             SealState::New

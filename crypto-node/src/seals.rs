@@ -3,7 +3,7 @@
 use crate::config::Config;
 use anyhow::{Context, bail, ensure};
 use rand_core::OsRng;
-use service::files::{Secrecy, write_atomically};
+use service::files::{Secrecy, is_there, write_atomically};
 use service::seal::{self, credentials_directory};
 use service::{KeyWrap, SealConfig};
 use std::path::{Path, PathBuf};
@@ -113,9 +113,11 @@ impl SealCheck {
     }
 
     /// Whether a passphrase was set.
-    #[must_use]
-    pub fn exists(&self) -> bool {
-        self.path.exists()
+    ///
+    /// # Errors
+    /// The file system does not say: what is not known to be absent must not be set anew.
+    pub fn exists(&self) -> anyhow::Result<bool> {
+        is_there(&self.path).with_context(|| format!("cannot look for {}", self.path.display()))
     }
 
     /// Sets the first passphrase. Blocks.
@@ -123,7 +125,7 @@ impl SealCheck {
     /// # Errors
     /// There is one already, or the file system's.
     pub fn set(&self, seal: &dyn KeyWrap) -> anyhow::Result<()> {
-        ensure!(!self.exists(), "{} exists already", self.path.display());
+        ensure!(!self.exists()?, "{} exists already", self.path.display());
         write_atomically(&self.path, &self.sealed(seal)?, Secrecy::Secret)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
