@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use service::SealConfig;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The configuration file of a crypto node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,15 @@ pub struct JournalConfig {
     /// says which when it refuses to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+}
+
+impl JournalConfig {
+    /// Where the mark is, for a node with this directory.
+    #[must_use]
+    pub fn mark_path(&self, directory: &Path) -> PathBuf {
+        let default = || directory.join("journal.mark");
+        self.mark_file.clone().unwrap_or_else(default)
+    }
 }
 
 /// What seals the node's secrets.

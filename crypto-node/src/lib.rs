@@ -5,6 +5,7 @@
 //! known by a pinned key; never to the ledger, whose approvals it checks by their certificates.
 
 pub mod authorise;
+pub mod backup;
 pub mod ceremony;
 pub mod config;
 pub mod journal;

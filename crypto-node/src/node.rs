@@ -333,9 +333,7 @@ fn open_journal(
 ) -> anyhow::Result<OpenJournal> {
     let path = config.directory.join("journal");
     let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
-    let mark = config.journal.mark_file.clone();
-    let mark = mark.unwrap_or_else(|| config.directory.join("journal.mark"));
-    let mut marks = MarkFile::open(mark, identity.clone())?;
+    let mut marks = MarkFile::open(config.journal.mark_path(&config.directory), identity.clone())?;
     let mut memory = Memory::new(clock());
     let synced = metrics.clone();
     let mut activated = BTreeSet::new();

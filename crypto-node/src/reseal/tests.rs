@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{ApprovalConfig, LimitsConfig, SealsConfig};
+use crate::config::{ApprovalConfig, JournalConfig, LimitsConfig, SealsConfig};
 use crate::share::ShareFiles;
 use crate::store::Change;
 use aes_gcm::aead::{Aead, Payload};
@@ -86,6 +86,7 @@ impl Directory {
                 share,
             },
             identity_file: None,
+            journal: JournalConfig::default(),
             members: Vec::new(),
             coordinators: Vec::new(),
             operators: vec!["somebody".into()],

@@ -64,9 +64,34 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
                 &format!("aborted {id}"),
             )
         }
+        NodeCommand::Committee { node, out } => committee(context, &node, &out).await,
         NodeCommand::Unseal(arguments) => seal::unseal(context, &arguments).await,
         NodeCommand::Reseal(arguments) => seal::reseal(context, &arguments),
     }
+}
+
+async fn committee(context: &Context, node: &NodeArgs, out: &std::path::Path) -> Outcome {
+    let status = connect(context, node)?.status().await?;
+    let signed = SignedManifest::from_bytes(&status.manifest)
+        .ok()
+        .filter(|signed| signed.verify().is_ok())
+        .ok_or_else(|| {
+            Failure::error(
+                format!("crypto node {} has no key in use", node.node),
+                "ask a member whose node has one",
+            )
+        })?;
+    let manifest = &signed.manifest;
+    super::write_new(out, &status.manifest)?;
+    let (key, epoch) = (manifest.key_id().to_string(), manifest.epoch());
+    context.output.result(
+        &json!({ "key_id": key, "epoch": epoch, "digest": manifest.digest().to_string(), "file": out }),
+        &format!(
+            "{}: key {key}, epoch {epoch}, digest {}",
+            out.display(),
+            manifest.digest()
+        ),
+    )
 }
 
 async fn status(context: &Context, node: &NodeArgs) -> Outcome {
