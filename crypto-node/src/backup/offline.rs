@@ -230,6 +230,8 @@ pub fn restore(
         store.apply(&Change {
             ceremony: backup.ceremony(),
             record: backup.record().to_vec(),
+            displaced: None,
+            doubt: None,
             active: true,
         })?;
     }

@@ -256,6 +256,8 @@ fn secrets_of_version_1_get_the_new_seal_too() {
     let change = Change {
         ceremony: ID,
         record: record.to_bytes(),
+        displaced: None,
+        doubt: None,
         active: true,
     };
     store.apply(&change).unwrap();

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::backup::offline::{restore, take};
-use crate::config::{ApprovalConfig, Config, JournalConfig, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig};
+use crate::config::{
+    ApprovalConfig, Config, JournalConfig, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig,
+};
 use crate::journal::{Disk, Event, Journal, MarkFile, Step};
 use crate::node::{Seams, run_with};
 use crate::reseal::Which;
@@ -93,6 +95,8 @@ impl Directory {
         let change = Change {
             ceremony,
             record: record.to_bytes(),
+            displaced: None,
+            doubt: None,
             active: true,
         };
         directory.store().apply(&change).unwrap();
