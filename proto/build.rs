@@ -25,6 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "quorate.custody.v1.DeliverRequest",
             "#[derive(::zeroize::Zeroize, ::zeroize::ZeroizeOnDrop)]",
         )
+        // Its one field is a passphrase.
+        .skip_debug(["quorate.custody.v1.UnsealRequest"])
         .compile_fds(schema)?;
     Ok(())
 }

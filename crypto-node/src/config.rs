@@ -1,11 +1,12 @@
 //! The node's configuration file, and the checked settings that it becomes.
 //!
-//! A key may appear in one role only: a member, a coordinator or an operator. Nothing secret is in the file;
-//! the passphrase that seals the share and the identity is in a file of its own.
+//! A key may appear in one role only: a member, a coordinator or an operator. Nothing secret is in the file; it says
+//! where the secrets that seal identity and share are to be had.
 
 use serde::{Deserialize, Serialize};
+use service::SealConfig;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The configuration file of a crypto node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +22,12 @@ pub struct Config {
     pub operations: SocketAddr,
     /// Where the journal, the sealed share and the ceremony state are kept.
     pub directory: PathBuf,
-    /// The file with the passphrase that seals identity and share.
-    pub passphrase_file: PathBuf,
+    /// The file with the passphrase that seals identity and share, where `seal` does not say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
+    /// What seals identity and share.
+    #[serde(default, skip_serializing_if = "SealsConfig::is_empty")]
+    pub seal: SealsConfig,
     /// The sealed identity; `identity` in the directory when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_file: Option<PathBuf>,
@@ -55,6 +60,34 @@ pub struct JournalConfig {
     /// says which when it refuses to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+}
+
+impl JournalConfig {
+    /// Where the mark is, for a node with this directory.
+    #[must_use]
+    pub fn mark_path(&self, directory: &Path) -> PathBuf {
+        let default = || directory.join("journal.mark");
+        self.mark_file.clone().unwrap_or_else(default)
+    }
+}
+
+/// What seals the node's secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SealsConfig {
+    /// The identity's seal; the passphrase file's when absent. Not one that a person opens, because the node needs its
+    /// identity to hear that person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<SealConfig>,
+    /// The share's seal; the identity's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<SealConfig>,
+}
+
+impl SealsConfig {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A member of the committee.

@@ -5,6 +5,7 @@
 //! known by a pinned key; never to the ledger, whose approvals it checks by their certificates.
 
 pub mod authorise;
+pub mod backup;
 pub mod ceremony;
 pub mod config;
 pub mod journal;
@@ -13,6 +14,9 @@ pub mod metrics;
 mod node;
 pub mod refusal;
 pub mod refusals;
+pub mod reseal;
+mod sealed;
+pub mod seals;
 pub mod server;
 pub mod settings;
 pub mod share;

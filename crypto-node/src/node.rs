@@ -9,6 +9,7 @@ use crate::journal::{Disk, Event, Expected, Journal, MarkFile, Step};
 use crate::memory::{Memory, Use};
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
+use crate::seals::{self, Seals};
 use crate::server::Node;
 use crate::settings::Settings;
 use crate::share::{Guard, ShareFiles};
@@ -18,7 +19,7 @@ use futures::future::BoxFuture;
 use service::operations::{Operations, Readiness};
 use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
-use service::{ClientPolicy, Identity, Listener, Passphrase, RateLimit};
+use service::{ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -76,10 +77,29 @@ pub(crate) async fn run_with(
 ) -> anyhow::Result<()> {
     let mut registry = prometheus_client::registry::Registry::with_prefix("quorate_crypto_node");
     let metrics = Metrics::register(&mut registry);
+    crate::sealed::register(&mut registry, false);
+    // Unsealing and reading the journal take their time, and block.
+    let unlocked = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || unlock(&config)).await??
+    };
+    let mut stop = std::pin::pin!(stop);
+    let Unlocked {
+        settings,
+        identity,
+        share_seal,
+    } = unlocked;
+    let share_seal = match share_seal {
+        Some(seal) => seal,
+        None => match crate::sealed::wait(&config, &settings, &identity, stop.as_mut()).await? {
+            Some(seal) => seal,
+            None => return Ok(()),
+        },
+    };
     let (opened, marks) = {
         let (config, clock) = (config.clone(), Arc::clone(&seams.clock));
-        // Unsealing and reading the journal take their time, and block.
-        tokio::task::spawn_blocking(move || open(&config, &clock, metrics)).await??
+        let open = move || open(&config, settings, identity, share_seal, &clock, metrics);
+        tokio::task::spawn_blocking(open).await??
     };
     let (tasks, queue) = mpsc::unbounded_channel();
     let node = assemble(&config, opened, tasks, &seams)?;
@@ -232,19 +252,38 @@ struct Opened {
     key: Option<Guard>,
 }
 
-fn open(config: &Config, clock: &Clock, metrics: Metrics) -> anyhow::Result<(Opened, MarkFile)> {
-    let passphrase = Passphrase::from_file(&config.passphrase_file)?;
+/// What opens without a person.
+struct Unlocked {
+    settings: Settings,
+    identity: Identity,
+    /// The shares' seal, unless a person brings it.
+    share_seal: Option<Arc<dyn KeyWrap>>,
+}
+
+fn unlock(config: &Config) -> anyhow::Result<Unlocked> {
+    let seals = Seals::open(config)?;
+    let identity =
+        Identity::load(&seals::identity_file(config), seals.identity.as_ref()).context("identity")?;
+    Ok(Unlocked {
+        settings: Settings::check(config, &identity.public_key())?,
+        identity,
+        share_seal: seals.share,
+    })
+}
+
+fn open(
+    config: &Config,
+    settings: Settings,
+    identity: Identity,
+    share_seal: Arc<dyn KeyWrap>,
+    clock: &Clock,
+    metrics: Metrics,
+) -> anyhow::Result<(Opened, MarkFile)> {
     let directory = config.directory.as_path();
-    let identity_file = config
-        .identity_file
-        .clone()
-        .unwrap_or_else(|| directory.join("identity"));
-    let identity = Identity::load(&identity_file, &passphrase).context("identity")?;
-    let settings = Settings::check(config, &identity.public_key())?;
-    let share_directory = directory.join("shares");
+    let share_directory = seals::share_directory(config);
     std::fs::create_dir_all(&share_directory)
         .with_context(|| format!("directory: cannot create {}", share_directory.display()))?;
-    let shares = ShareFiles::new(share_directory, Arc::new(passphrase), identity.public_key());
+    let shares = ShareFiles::new(share_directory, share_seal, identity.public_key());
     let OpenJournal {
         journal,
         marks,
@@ -294,9 +333,7 @@ fn open_journal(
 ) -> anyhow::Result<OpenJournal> {
     let path = config.directory.join("journal");
     let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
-    let mark = config.journal.mark_file.clone();
-    let mark = mark.unwrap_or_else(|| config.directory.join("journal.mark"));
-    let mut marks = MarkFile::open(mark, identity.clone())?;
+    let mut marks = MarkFile::open(config.journal.mark_path(&config.directory), identity.clone())?;
     let mut memory = Memory::new(clock());
     let synced = metrics.clone();
     let mut activated = BTreeSet::new();

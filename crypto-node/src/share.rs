@@ -7,7 +7,7 @@
 use approval::Approved;
 use rand_core::{CryptoRng, OsRng, RngCore};
 use service::files::{Secrecy, write_atomically};
-use service::{Passphrase, seal};
+use service::{KeyWrap, seal};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,9 +31,9 @@ pub enum GuardError {
         /// Why.
         source: io::Error,
     },
-    /// The file does not open: damaged, of another node or epoch, or the passphrase is wrong.
+    /// The file does not open: damaged, of another node or epoch, or the seal is another.
     #[error(
-        "share file {path}: {source}; restore the file from this node's own backup, or check the passphrase file"
+        "share file {path}: {source}; check the seal in the configuration, or restore the file from this node's own backup"
     )]
     Sealed {
         /// The file.
@@ -64,17 +64,17 @@ pub enum GuardError {
 #[derive(Debug, Clone)]
 pub struct ShareFiles {
     directory: PathBuf,
-    passphrase: Arc<Passphrase>,
+    seal: Arc<dyn KeyWrap>,
     node: [u8; 32],
 }
 
 impl ShareFiles {
     /// The share files of the node with this identity key. The directory must exist.
     #[must_use]
-    pub const fn new(directory: PathBuf, passphrase: Arc<Passphrase>, node: [u8; 32]) -> Self {
+    pub const fn new(directory: PathBuf, seal: Arc<dyn KeyWrap>, node: [u8; 32]) -> Self {
         Self {
             directory,
-            passphrase,
+            seal,
             node,
         }
     }
@@ -91,7 +91,7 @@ impl ShareFiles {
     ) -> Result<(), GuardError> {
         let path = self.path(ceremony);
         let context = self.context(manifest, share.index());
-        let blob = seal::seal(&self.passphrase, &context, &share.to_secret_bytes(), &mut OsRng).map_err(
+        let blob = seal::seal(self.seal.as_ref(), &context, &share.to_secret_bytes(), &mut OsRng).map_err(
             |source| GuardError::Sealed {
                 path: path.clone(),
                 source,
@@ -116,7 +116,7 @@ impl ShareFiles {
             source,
         })?;
         let secret =
-            seal::open(&self.passphrase, &self.context(manifest, index), &blob).map_err(|source| {
+            seal::open(self.seal.as_ref(), &self.context(manifest, index), &blob).map_err(|source| {
                 GuardError::Sealed {
                     path: path.clone(),
                     source,
@@ -131,10 +131,8 @@ impl ShareFiles {
     /// The file system's.
     pub fn keep_only(&self, ceremony: Option<CeremonyId>) -> io::Result<()> {
         let kept = ceremony.map(|ceremony| self.path(ceremony));
-        for entry in std::fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            let is_share = path.extension().is_some_and(|extension| extension == EXTENSION);
-            if is_share && kept.as_deref() != Some(path.as_path()) {
+        for path in share_files(&self.directory)? {
+            if kept.as_deref() != Some(path.as_path()) {
                 std::fs::remove_file(&path)?;
             }
         }
@@ -145,17 +143,35 @@ impl ShareFiles {
         Path::new(&self.directory).join(format!("{ceremony}.{EXTENSION}"))
     }
 
-    /// What a share is sealed for.
     fn context(&self, manifest: &CommitteeManifest, index: ParticipantIndex) -> String {
-        let (key, epoch) = (manifest.key_id(), manifest.epoch());
-        format!(
-            "crypto-node/{}/share/{key}/{epoch}/{index}",
-            hex::encode(self.node)
-        )
+        context(&self.node, manifest, index)
     }
 }
 
+/// What a share of the node with this identity key is sealed for.
+#[must_use]
+pub fn context(node: &[u8; 32], manifest: &CommitteeManifest, index: ParticipantIndex) -> String {
+    let (key, epoch) = (manifest.key_id(), manifest.epoch());
+    format!("crypto-node/{}/share/{key}/{epoch}/{index}", hex::encode(node))
+}
+
 const EXTENSION: &str = "share";
+
+/// The sealed shares in a directory, which need not exist.
+///
+/// # Errors
+/// The file system's.
+pub fn share_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<_>>()?;
+    let is_share = |path: &PathBuf| path.extension().is_some_and(|extension| extension == EXTENSION);
+    Ok(paths.into_iter().filter(is_share).collect())
+}
 
 /// A wrapped key that whoever sends it can open already: it carries the label of this ceremony's canary, which no
 /// document has, and its proof shows that its maker knows r with `U = r·B`.

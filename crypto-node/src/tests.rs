@@ -3,4 +3,4 @@
 mod authorise;
 mod cluster;
 mod shares;
-mod world;
+pub(crate) mod world;

@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// For the operators of crypto nodes
     #[command(subcommand)]
     Node(NodeCommand),
+    /// A crypto node's share in the hands of custodians, and back
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Measure the cluster
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -306,6 +309,143 @@ pub(crate) enum NodeCommand {
         /// The ceremony's id [default: the one that the node's status shows]
         ceremony: Option<String>,
     },
+    /// Save the committee's signed manifest, for another member who restores a backup
+    Committee {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Where to put it; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Give a node that started sealed the passphrase of its share
+    Unseal(UnsealArgs),
+    /// Change what seals a stopped node's secrets; needs no ceremony
+    Reseal(ResealArgs),
+}
+
+/// `quorate backup …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Make a custodian's key, or the key of whoever restores; prints its public key
+    Key {
+        /// Where to keep the key, sealed
+        key: PathBuf,
+        #[command(flatten)]
+        seal: KeySeal,
+    },
+    /// Back up a stopped node's share to custodians
+    Make {
+        /// The node's configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// A custodian and their public key (repeat for each)
+        #[arg(long, value_name = "NAME=KEY", required = true)]
+        custodian: Vec<String>,
+        /// How many custodians are needed to restore
+        #[arg(long, short = 't')]
+        threshold: u16,
+        /// The directory for the backup and the custodians' parts; must not exist
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Read the operator's passphrase from this file [default: ask at the terminal]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Show what a backup is of and who its custodians are
+    Inspect {
+        /// The backup
+        backup: PathBuf,
+    },
+    /// As a custodian: encrypt one's part to whoever restores or drills
+    HandOver {
+        /// The backup that one agrees to open
+        #[arg(long, value_name = "FILE")]
+        backup: PathBuf,
+        /// One's part of it
+        #[arg(long, value_name = "FILE")]
+        part: PathBuf,
+        /// One's key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        seal: KeySeal,
+        /// The public key of whoever restores, compared by telephone
+        #[arg(long, value_name = "KEY")]
+        to: String,
+        /// Where to put the part for them; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Prove that a backup would work; writes nothing
+    Drill(OpenArgs),
+    /// Put a share back into a stopped node
+    Restore {
+        #[command(flatten)]
+        open: OpenArgs,
+        /// The node's configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The committee's present manifest, from another member's `quorate node committee`
+        #[arg(long, value_name = "FILE")]
+        committee: Option<PathBuf>,
+        /// Read the operator's passphrase from this file [default: ask at the terminal]
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+/// What seals a key file.
+#[derive(Debug, Args)]
+pub(crate) struct KeySeal {
+    /// Read the key's passphrase from this file [default: ask at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_passphrase_file: Option<PathBuf>,
+}
+
+/// What opens a backup.
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backup: PathBuf,
+    /// The key that the custodians encrypted their parts to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    #[command(flatten)]
+    pub(crate) seal: KeySeal,
+    /// What the custodians handed over
+    #[arg(value_name = "PART", required = true)]
+    pub(crate) parts: Vec<PathBuf>,
+}
+
+/// `quorate node unseal`
+#[derive(Debug, Args)]
+pub(crate) struct UnsealArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Set the node's first passphrase; it is asked for twice
+    #[arg(long)]
+    pub(crate) first: bool,
+    /// Read the passphrase from this file, which nobody else may use [default: ask at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// `quorate node reseal`
+#[derive(Debug, Args)]
+pub(crate) struct ResealArgs {
+    /// The stopped node's configuration, with the seals that it has
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The same configuration, with the seals that it is to have
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Read the operator's old passphrase from this file [default: ask at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) old_passphrase_file: Option<PathBuf>,
+    /// Read the operator's new passphrase from this file [default: ask at the terminal, twice]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
 }
 
 /// Which crypto node.

@@ -17,9 +17,7 @@ pub(crate) fn run(arguments: &DaemonArgs) -> Outcome {
     runtime.block_on(async {
         let stop = stop(parent);
         match arguments.kind {
-            DaemonKind::CryptoNode => {
-                crypto_node::run(load(&arguments.config, crypto_node::ENV_PREFIX)?, stop).await?
-            }
+            DaemonKind::CryptoNode => crypto_node::run(node_config(&arguments.config)?, stop).await?,
             DaemonKind::LedgerEndorser => {
                 ledger_endorser::run(load(&arguments.config, ledger_endorser::ENV_PREFIX)?, stop).await?;
             }
@@ -51,6 +49,11 @@ fn parent_gone() -> oneshot::Receiver<()> {
         let _ = sender.send(());
     });
     receiver
+}
+
+/// The configuration of a crypto node, with what the environment overrides.
+pub(crate) fn node_config(path: &Path) -> Outcome<crypto_node::Config> {
+    load(path, crypto_node::ENV_PREFIX)
 }
 
 fn load<T: DeserializeOwned>(path: &Path, prefix: &str) -> Outcome<T> {

@@ -14,6 +14,7 @@ mod home;
 mod keyring;
 mod output;
 mod profile;
+mod prompt;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -15,13 +15,13 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
 use crate::files::{Secrecy, write_atomically};
-use crate::seal::{self, Passphrase, SealError};
+use crate::seal::{self, KeyWrap, SealError};
 
 #[cfg(test)]
 mod tests;
 
 /// What an identity file is sealed for.
-const CONTEXT: &str = "identity";
+pub const CONTEXT: &str = "identity";
 /// RFC 8410: the PKCS#8 wrapping of an Ed25519 seed, up to the seed.
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
@@ -92,17 +92,17 @@ impl Identity {
     ///
     /// # Errors
     /// When the file exists already or cannot be written, or the name is not acceptable.
-    pub fn create(name: &str, passphrase: &Passphrase, path: &Path) -> Result<Self, IdentityError> {
+    pub fn create(name: &str, seal: &dyn KeyWrap, path: &Path) -> Result<Self, IdentityError> {
         let identity = Self::ephemeral(name)?;
-        identity.save(passphrase, path)?;
+        identity.save(seal, path)?;
         Ok(identity)
     }
 
     /// Loads what [`Identity::create`] has kept. Blocks.
     ///
     /// # Errors
-    /// When the file cannot be read, or does not open under this passphrase.
-    pub fn load(path: &Path, passphrase: &Passphrase) -> Result<Self, IdentityError> {
+    /// When the file cannot be read, or does not open with this seal.
+    pub fn load(path: &Path, seal: &dyn KeyWrap) -> Result<Self, IdentityError> {
         let sealed = |source| IdentityError::Sealed {
             path: path.to_owned(),
             source,
@@ -111,7 +111,7 @@ impl Identity {
             path: path.to_owned(),
             source,
         })?;
-        let secret = seal::open(passphrase, CONTEXT, &blob).map_err(sealed)?;
+        let secret = seal::open(seal, CONTEXT, &blob).map_err(sealed)?;
         let (seed, name) = secret
             .split_first_chunk::<SEED>()
             .ok_or(sealed(SealError::NotSealed))?;
@@ -123,11 +123,11 @@ impl Identity {
     ///
     /// # Errors
     /// As [`Identity::load`] and [`Identity::create`].
-    pub fn load_or_create(name: &str, passphrase: &Passphrase, path: &Path) -> Result<Self, IdentityError> {
+    pub fn load_or_create(name: &str, seal: &dyn KeyWrap, path: &Path) -> Result<Self, IdentityError> {
         if is_there(path)? {
-            Self::load(path, passphrase)
+            Self::load(path, seal)
         } else {
-            Self::create(name, passphrase, path)
+            Self::create(name, seal, path)
         }
     }
 
@@ -185,13 +185,13 @@ impl Identity {
     ///
     /// # Errors
     /// When the file exists already or cannot be written.
-    pub fn save(&self, passphrase: &Passphrase, path: &Path) -> Result<(), IdentityError> {
+    pub fn save(&self, seal: &dyn KeyWrap, path: &Path) -> Result<(), IdentityError> {
         if is_there(path)? {
             return Err(IdentityError::Exists(path.to_owned()));
         }
         let secret = Zeroizing::new([self.0.key.as_bytes().as_slice(), self.0.name.as_bytes()].concat());
         let blob =
-            seal::seal(passphrase, CONTEXT, &secret, &mut OsRng).map_err(|source| IdentityError::Sealed {
+            seal::seal(seal, CONTEXT, &secret, &mut OsRng).map_err(|source| IdentityError::Sealed {
                 path: path.to_owned(),
                 source,
             })?;

@@ -25,5 +25,5 @@ pub mod tls;
 
 pub use identity::Identity;
 pub use rate_limit::RateLimit;
-pub use seal::Passphrase;
+pub use seal::{KeyWrap, Passphrase, SealConfig};
 pub use tls::{ClientPolicy, Listener, PeerKey, connect, peer_key};

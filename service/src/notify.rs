@@ -8,7 +8,13 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// Reports that the daemon serves. Does nothing without a supervisor, that is when `NOTIFY_SOCKET` is not set.
 pub fn ready() {
-    report("READY=1");
+    report("READY=1\nSTATUS=serving");
+}
+
+/// Reports that the daemon has started and waits for a person, in words: what it cannot do before is no failure to
+/// start, and must not be ended by the supervisor's timeout.
+pub fn sealed(status: &str) {
+    report(&format!("READY=1\nSTATUS={status}"));
 }
 
 /// Reports that the daemon is draining.

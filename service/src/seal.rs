@@ -1,206 +1,339 @@
-//! Secrets at rest: sealed under a passphrase, for one purpose of one owner.
+//! Secrets at rest: each under a random key of its own, and that key wrapped by what the operator trusts.
 //!
-//! A sealed blob is
+//! A sealed secret is
 //!
 //! ```text
 //! magic    8   "quorseal"
-//! version  1   1
-//! salt    16   random
-//! nonce   12   random
-//! sealed   n   AES-256-GCM ciphertext and its 16-byte tag
+//! version  1   2
+//! method   1   what wraps the key: 1 a passphrase, 2 a PKCS#11 token; 16 to 31 are kept for cloud key services
+//! context  2 + n   length, then what the secret is and whose
+//! wrapped  2 + n   length, then the random key, wrapped by the method
+//! sealed   n   AES-256-GCM ciphertext under the random key, and its 16-byte tag
 //! ```
 //!
-//! The key is Argon2id (version 0x13) of the passphrase and the salt with 32 MiB, three passes, one lane:
-//! what version 1 means, and never read from the blob, so that nobody who can write the file chooses the
-//! cost. The associated data is everything before the ciphertext, then the context. The context says what the
-//! secret is and whose ("crypto-node/alpha/share"): a blob copied to another file, or to another node with the same
-//! passphrase, does not open there.
-
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+//! The context ("crypto-node/alpha/share/KEY/1/2") is authenticated twice, with the wrapped key and with the secret: a file
+//! copied to another place does not open there. The method is authenticated with the wrapped key only, so that
+//! [`rewrap`] changes the seal without touching the secret. The random key encrypts once, and so does a key derived from a
+//! passphrase with its own salt; their nonce is twelve zero bytes.
+//!
+//! [`KeyWrap`] is the one interface. A key service of a cloud fits behind it: it encrypts and decrypts the 32 bytes with
+//! its own key, and is given the associated data as its encryption context.
+//!
+//! Version 1, sealed under a passphrase directly, still opens ([`version1`]); nothing writes it any more.
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
-use argon2::{Algorithm, Argon2, Params, Version};
-use rand_core::{CryptoRng, RngCore};
+use rand_core::{CryptoRng, CryptoRngCore, RngCore};
 use zeroize::Zeroizing;
 
+mod passphrase;
+mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "pkcs11")]
+pub mod token;
+pub mod version1;
+
+pub use passphrase::{Passphrase, PassphraseError, SecretSource, credentials_directory};
+pub use settings::{SealConfig, SettingsError};
 
 const MAGIC: &[u8; 8] = b"quorseal";
-const VERSION: u8 = 1;
-const SALT: usize = 16;
-const NONCE: usize = 12;
-const HEADER: usize = MAGIC.len() + 1 + SALT + NONCE;
-const MEMORY_KIB: u32 = 32 * 1024;
-const PASSES: u32 = 3;
-const MAX_PASSPHRASE: usize = 1024;
+const VERSION: u8 = 2;
+/// The longest context, and the longest wrapped key.
+const MAX_FIELD: usize = 1024;
+const KEY: usize = 32;
 
-/// A passphrase, wiped when dropped and never shown.
-pub struct Passphrase(Zeroizing<Vec<u8>>);
+/// The key of one sealed secret, wiped when dropped.
+pub type SecretKey = Zeroizing<[u8; KEY]>;
 
-impl std::fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Passphrase(..)")
+/// What wraps the key of a sealed secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// A passphrase, from a file, from a systemd credential or from a person.
+    Passphrase,
+    /// A key that stays in a PKCS#11 token.
+    Token,
+}
+
+impl Method {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Passphrase => 1,
+            Self::Token => 2,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        [Self::Passphrase, Self::Token]
+            .into_iter()
+            .find(|method| method.number() == number)
     }
 }
 
-/// Why a passphrase file was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum PassphraseError {
-    /// The file cannot be read.
-    #[error("cannot read the passphrase file {path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Others than the owner may read or write the file.
-    #[error(
-        "the passphrase file {path} has mode {mode:03o}: others than its owner can use it; run `chmod 600 {path}`"
-    )]
-    TooOpen {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file is empty.
-    #[error("the passphrase file {0} is empty: put the passphrase on its first line")]
-    Empty(PathBuf),
-    /// The file is longer than any passphrase.
-    #[error("the passphrase file {0} is longer than {MAX_PASSPHRASE} bytes: is it the right file?")]
-    TooLong(PathBuf),
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Passphrase => "a passphrase",
+            Self::Token => "a PKCS#11 token",
+        })
+    }
 }
 
-impl Passphrase {
-    /// Reads a passphrase: the whole file, without one final line break.
+/// Wraps and unwraps the random keys of sealed secrets. Both may block, for a tenth of a second or for a network.
+pub trait KeyWrap: Send + Sync {
+    /// Which method this is.
+    fn method(&self) -> Method;
+
+    /// Wraps a key, bound to the associated data; at most 1024 bytes.
     ///
     /// # Errors
-    /// When the file cannot be read, is empty or overlong, or its mode lets anybody but its owner use it.
-    pub fn from_file(path: &Path) -> Result<Self, PassphraseError> {
-        let unreadable = |source| PassphraseError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let file = File::open(path).map_err(unreadable)?;
-        // The opened file is asked, not the path, so that both are about the same file.
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(PassphraseError::TooOpen {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        // Reserved at once: a growing vector would leave copies behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE + 2));
-        file.take(MAX_PASSPHRASE as u64 + 1)
-            .read_to_end(&mut text)
-            .map_err(unreadable)?;
-        if text.len() > MAX_PASSPHRASE {
-            return Err(PassphraseError::TooLong(path.to_owned()));
-        }
-        if text.ends_with(b"\n") {
-            text.pop();
-            if text.ends_with(b"\r") {
-                text.pop();
-            }
-        }
-        if text.is_empty() {
-            return Err(PassphraseError::Empty(path.to_owned()));
-        }
-        Ok(Self(text))
-    }
+    /// When what wraps cannot be reached or used.
+    fn wrap(
+        &self,
+        key: &SecretKey,
+        associated: &[u8],
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<Vec<u8>, SealError>;
 
-    /// A passphrase that is already in memory, from a terminal or a test.
-    #[must_use]
-    pub fn new(text: Vec<u8>) -> Self {
-        Self(Zeroizing::new(text))
+    /// Unwraps what [`KeyWrap::wrap`] gave, with the same associated data.
+    ///
+    /// # Errors
+    /// [`SealError::Refused`] for anything else.
+    fn unwrap(&self, wrapped: &[u8], associated: &[u8]) -> Result<SecretKey, SealError>;
+
+    /// The passphrase, where that is what wraps: secrets of version 1 open with nothing else.
+    fn passphrase(&self) -> Option<&Passphrase> {
+        None
     }
 }
 
-/// Why a blob did not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+impl std::fmt::Debug for dyn KeyWrap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyWrap({})", self.method())
+    }
+}
+
+/// Why a secret was not sealed or did not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The bytes are not a sealed blob of a version known here.
+    /// The bytes are not a sealed secret of a version known here.
     #[error("not a sealed secret, or sealed by a newer version")]
     NotSealed,
-    /// Wrong passphrase, another context, or damaged bytes: these cannot be told apart.
-    #[error("the passphrase is wrong, or the sealed secret is damaged or belongs elsewhere")]
+    /// The secret is another one, or somebody else's.
+    #[error("it is sealed for {found}, not for {expected}: this file belongs elsewhere")]
+    Elsewhere {
+        /// What it says it is sealed for.
+        found: String,
+        /// What was to be opened.
+        expected: String,
+    },
+    /// It is sealed by another method than the one given.
+    #[error("it is sealed by {found}, and {given} was given: correct the seal in the configuration")]
+    OtherMethod {
+        /// What it says it is sealed by.
+        found: Method,
+        /// What was to open it.
+        given: Method,
+    },
+    /// Wrong passphrase or token, or damaged bytes: these cannot be told apart.
+    #[error(
+        "the passphrase or the token's key is wrong, or the sealed secret is damaged or belongs elsewhere"
+    )]
     Refused,
     /// The key could not be derived, which is a want of memory.
     #[error("cannot derive the sealing key (is there 32 MiB of free memory?)")]
     Derivation,
+    /// The context is empty, overlong or not plain text, which is a mistake of the caller.
+    #[error("a sealed secret's context is 1 to {MAX_FIELD} printable characters")]
+    Context,
+    /// A secret of version 1 was to change its seal without being opened.
+    #[error("sealed by version 1, whose seal cannot be changed alone: open the secret and seal it again")]
+    Version1,
+    /// The token did not do what was asked.
+    #[error("PKCS#11 token: {0}")]
+    Token(String),
 }
 
-/// Seals `secret` for `context`. Takes about a tenth of a second and 32 MiB, and blocks.
+/// A sealed secret, taken apart; nothing is authenticated yet.
+struct Parts<'a> {
+    method: Method,
+    context: &'a str,
+    wrapped: &'a [u8],
+    sealed: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn parse(blob: &'a [u8]) -> Result<Self, SealError> {
+        let rest = blob
+            .strip_prefix(MAGIC)
+            .and_then(|rest| rest.strip_prefix(&[VERSION]));
+        let (method, rest) = rest.and_then(<[u8]>::split_first).ok_or(SealError::NotSealed)?;
+        let (context, rest) = field(rest).ok_or(SealError::NotSealed)?;
+        let (wrapped, sealed) = field(rest).ok_or(SealError::NotSealed)?;
+        let context = std::str::from_utf8(context).map_err(|_| SealError::NotSealed)?;
+        check_context(context).map_err(|_| SealError::NotSealed)?;
+        Ok(Self {
+            method: Method::from_number(*method).ok_or(SealError::NotSealed)?,
+            context,
+            wrapped,
+            sealed,
+        })
+    }
+
+    fn write(&self) -> Result<Vec<u8>, SealError> {
+        let mut blob = [MAGIC.as_slice(), &[VERSION, self.method.number()]].concat();
+        for bytes in [self.context.as_bytes(), self.wrapped] {
+            let length = u16::try_from(bytes.len())
+                .ok()
+                .filter(|_| bytes.len() <= MAX_FIELD);
+            blob.extend_from_slice(&length.ok_or(SealError::Context)?.to_be_bytes());
+            blob.extend_from_slice(bytes);
+        }
+        blob.extend_from_slice(self.sealed);
+        Ok(blob)
+    }
+
+    fn key(&self, seal: &dyn KeyWrap) -> Result<SecretKey, SealError> {
+        let given = seal.method();
+        if self.method != given {
+            return Err(SealError::OtherMethod {
+                found: self.method,
+                given,
+            });
+        }
+        seal.unwrap(self.wrapped, &key_associated(given, self.context))
+    }
+
+    fn open(&self, key: &SecretKey) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        decrypt(key, self.sealed, &secret_associated(self.context))
+    }
+}
+
+/// A length of two bytes, then so many.
+fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    (length <= MAX_FIELD).then(|| rest.split_at_checked(length))?
+}
+
+fn check_context(context: &str) -> Result<(), SealError> {
+    let plain = context.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain && (1..=MAX_FIELD).contains(&context.len()) {
+        Ok(())
+    } else {
+        Err(SealError::Context)
+    }
+}
+
+/// Seals `secret` for `context`. Blocks.
 ///
 /// # Errors
-/// [`SealError::Derivation`] when memory is short.
+/// When the key cannot be wrapped, or the context is not plain text.
 pub fn seal(
-    passphrase: &Passphrase,
+    seal: &dyn KeyWrap,
     context: &str,
     secret: &[u8],
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<Vec<u8>, SealError> {
-    let (mut salt, mut nonce) = ([0; SALT], [0; NONCE]);
-    rng.fill_bytes(&mut salt);
-    rng.fill_bytes(&mut nonce);
-    let mut blob = [MAGIC.as_slice(), &[VERSION], &salt, &nonce].concat();
-    let cipher = cipher(passphrase, &salt)?;
-    let associated = associated_data(&blob, context);
-    let sealed = cipher
-        .encrypt(
-            &Nonce::from(nonce),
-            Payload {
-                msg: secret,
-                aad: &associated,
-            },
-        )
-        .map_err(|_| SealError::Derivation)?;
-    blob.extend_from_slice(&sealed);
-    Ok(blob)
+    check_context(context)?;
+    let mut key = SecretKey::default();
+    rng.fill_bytes(key.as_mut());
+    let method = seal.method();
+    let wrapped = seal.wrap(&key, &key_associated(method, context), rng)?;
+    let sealed = encrypt(&key, secret, &secret_associated(context))?;
+    let parts = Parts {
+        method,
+        context,
+        wrapped: &wrapped,
+        sealed: &sealed,
+    };
+    parts.write()
 }
 
-/// Opens a blob that was sealed for the same `context` under the same passphrase.
+/// Opens a secret that was sealed for the same `context` with the same seal. Blocks.
 ///
 /// # Errors
-/// [`SealError::NotSealed`] and [`SealError::Refused`]; nothing is returned of a blob with a single wrong bit.
-pub fn open(passphrase: &Passphrase, context: &str, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (header, sealed) = blob.split_at_checked(HEADER).ok_or(SealError::NotSealed)?;
-    let random = header
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.strip_prefix(&[VERSION]))
-        .ok_or(SealError::NotSealed)?;
-    let (salt, nonce) = random.split_first_chunk::<SALT>().ok_or(SealError::NotSealed)?;
-    let nonce = <[u8; NONCE]>::try_from(nonce).map_err(|_| SealError::NotSealed)?;
-    let associated = associated_data(header, context);
-    cipher(passphrase, salt)?
-        .decrypt(
-            &Nonce::from(nonce),
-            Payload {
-                msg: sealed,
-                aad: &associated,
-            },
-        )
+/// Says what does not fit; nothing is returned of a secret with a single wrong bit.
+pub fn open(seal: &dyn KeyWrap, context: &str, blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    if version1::is(blob) {
+        let passphrase = seal.passphrase().ok_or(SealError::OtherMethod {
+            found: Method::Passphrase,
+            given: seal.method(),
+        })?;
+        return version1::open(passphrase, context, blob);
+    }
+    let parts = Parts::parse(blob)?;
+    if parts.context != context {
+        return Err(SealError::Elsewhere {
+            found: parts.context.to_owned(),
+            expected: context.to_owned(),
+        });
+    }
+    parts.open(&parts.key(seal)?)
+}
+
+/// Whether a secret opens with this seal, wherever it belongs. Blocks.
+///
+/// # Errors
+/// Says what does not fit; [`SealError::Version1`] for a secret of that version, whose place is not in it.
+pub fn check(seal: &dyn KeyWrap, blob: &[u8]) -> Result<(), SealError> {
+    if version1::is(blob) {
+        return Err(SealError::Version1);
+    }
+    let parts = Parts::parse(blob)?;
+    parts.open(&parts.key(seal)?).map(drop)
+}
+
+/// The same secret, for the same context, under another seal. Blocks.
+///
+/// The secret has to open, before and after, so that neither a damaged one nor a seal that does not work replaces
+/// one that does.
+///
+/// # Errors
+/// [`SealError::Version1`] for a secret of that version; as [`open`] and [`seal`] otherwise.
+pub fn rewrap(
+    blob: &[u8],
+    old: &dyn KeyWrap,
+    new: &dyn KeyWrap,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<Vec<u8>, SealError> {
+    if version1::is(blob) {
+        return Err(SealError::Version1);
+    }
+    let parts = Parts::parse(blob)?;
+    let key = parts.key(old)?;
+    parts.open(&key)?;
+    let method = new.method();
+    let wrapped = new.wrap(&key, &key_associated(method, parts.context), rng)?;
+    let rewrapped = Parts {
+        method,
+        wrapped: &wrapped,
+        ..parts
+    };
+    rewrapped.open(&rewrapped.key(new)?)?;
+    rewrapped.write()
+}
+
+/// What the wrapped key is bound to. Everything before the context has a fixed length, so that nothing runs together.
+fn key_associated(method: Method, context: &str) -> Vec<u8> {
+    [MAGIC.as_slice(), &[VERSION, method.number()], context.as_bytes()].concat()
+}
+
+/// What the secret is bound to: not the method, which may change.
+fn secret_associated(context: &str) -> Vec<u8> {
+    [MAGIC.as_slice(), &[VERSION], context.as_bytes()].concat()
+}
+
+/// Encrypts under a key that encrypts only this.
+fn encrypt(key: &SecretKey, msg: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+    Aes256Gcm::new(&(**key).into())
+        .encrypt(&Nonce::default(), Payload { msg, aad })
+        .map_err(|_| SealError::Derivation)
+}
+
+fn decrypt(key: &SecretKey, msg: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    Aes256Gcm::new(&(**key).into())
+        .decrypt(&Nonce::default(), Payload { msg, aad })
         .map(Zeroizing::new)
         .map_err(|_| SealError::Refused)
-}
-
-/// The header has a fixed length, so that header and context cannot run into each other.
-fn associated_data(header: &[u8], context: &str) -> Vec<u8> {
-    [header, context.as_bytes()].concat()
-}
-
-fn cipher(passphrase: &Passphrase, salt: &[u8; SALT]) -> Result<Aes256Gcm, SealError> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(|_| SealError::Derivation)?;
-    let mut key = Zeroizing::new([0; 32]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(&passphrase.0, salt, key.as_mut())
-        .map_err(|_| SealError::Derivation)?;
-    Ok(Aes256Gcm::new(&(*key).into()))
 }

@@ -1,5 +1,5 @@
 use super::world::{CHAIN, certificates, label, roots, seed, wrapped};
-use crate::config::{ApprovalConfig, Config, LimitsConfig, MemberConfig, OrganisationConfig};
+use crate::config::{ApprovalConfig, Config, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig};
 use crate::node::{Seams, run_with};
 use proto::custody::custody_service_client::CustodyServiceClient;
 use proto::custody::operator_service_client::OperatorServiceClient;
@@ -23,6 +23,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 mod restarts;
+mod sealed;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -91,7 +92,8 @@ impl Cluster {
                 listen: addresses[place],
                 operations: addresses[n + place],
                 directory: folder.path().join(&members[place].name),
-                passphrase_file: passphrase_file.clone(),
+                passphrase_file: Some(passphrase_file.clone()),
+                seal: SealsConfig::default(),
                 identity_file: None,
                 members: members.clone(),
                 coordinators: vec![hex::encode(coordinator.public_key())],
@@ -324,7 +326,7 @@ async fn five_nodes_make_a_key_use_it_and_keep_it() {
 
     // P15: no share is in any file.
     let node = cluster.identities[0].public_key();
-    let passphrase = Passphrase::from_file(&cluster.configs[0].passphrase_file).unwrap();
+    let passphrase = Passphrase::from_file(&cluster.folder.path().join("passphrase")).unwrap();
     let shares = cluster.configs[0].directory.join("shares");
     let files = crate::share::ShareFiles::new(shares, Arc::new(passphrase), node);
     let ceremony = cluster.until(1, |_| true).await.ceremony.unwrap().ceremony_id;

@@ -17,16 +17,20 @@ pub(crate) struct Operator {
 
 /// Connects with the first request. `key` is the node's identity, hexadecimal.
 pub(crate) fn connect(name: &str, address: &str, key: &str, identity: &Identity) -> Outcome<Operator> {
+    Ok(Operator {
+        name: name.to_owned(),
+        rpc: OperatorServiceClient::new(channel(name, address, key, identity)?),
+    })
+}
+
+/// The connection under it.
+pub(crate) fn channel(name: &str, address: &str, key: &str, identity: &Identity) -> Outcome<Channel> {
     let advice = "correct the node's entry in the profile";
     let mut pinned = [0; 32];
     hex::decode_to_slice(key, &mut pinned)
         .map_err(|error| Failure::error(format!("identity of {name}: {error}"), advice))?;
-    let channel = tls::connect(address, pinned, identity, &ChannelLimits::default())
-        .map_err(|error| Failure::error(format!("address of {name}: {error}"), advice))?;
-    Ok(Operator {
-        name: name.to_owned(),
-        rpc: OperatorServiceClient::new(channel),
-    })
+    tls::connect(address, pinned, identity, &ChannelLimits::default())
+        .map_err(|error| Failure::error(format!("address of {name}: {error}"), advice))
 }
 
 impl Operator {
@@ -52,6 +56,12 @@ impl Operator {
                 "not_operator",
                 format!("crypto node {name} refuses: {}", status.message()),
                 "use the key of this node's own operator",
+            ),
+            // All that a sealed node serves is its unsealing.
+            Code::Unimplemented => Failure::no(
+                "sealed",
+                format!("crypto node {name} is sealed: it serves nothing until it has its passphrase"),
+                format!("run `quorate node unseal --node {name}`"),
             ),
             _ => Failure::error(
                 format!("crypto node {name} refuses: {}", status.message()),

@@ -3,6 +3,7 @@
 mod admin;
 mod advice;
 pub(crate) mod audit;
+mod backup;
 mod dev;
 mod documents;
 pub(crate) mod log_line;
@@ -15,6 +16,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use client::{Checkpoints, Client, Profile};
+use service::files::{Secrecy, is_there, write_atomically};
 use service::identity::Identity;
 use threshold::name::{DocumentName, Name};
 
@@ -136,9 +138,21 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Inspect(arguments) => documents::inspect(context, &arguments).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Node(command) => node::run(context, command).await,
+        Command::Backup(command) => backup::run(context, command),
         Command::Bench(BenchCommand::Reads(arguments)) => bench::run(context.output, &arguments).await,
         Command::Daemon(arguments) => crate::daemon::run(&arguments),
     }
+}
+
+/// Writes a public file that must not be there yet.
+pub(crate) fn write_new(path: &std::path::Path, contents: &[u8]) -> Outcome {
+    if is_there(path)? {
+        return Err(Failure::error(
+            format!("{} exists already", path.display()),
+            "choose another name, or move that file away",
+        ));
+    }
+    Ok(write_atomically(path, contents, Secrecy::Public)?)
 }
 
 /// Parses a name of some kind.

@@ -1,5 +1,6 @@
 //! The operator of a crypto node: status, and consent to ceremonies.
 
+use client::NodeProfile;
 use proto::custody::{
     AbortCeremonyRequest, CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest,
     ProposeKeyGenerationRequest,
@@ -8,6 +9,8 @@ use serde_json::json;
 use service::identity::Identity;
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
+
+mod seal;
 
 use super::Context;
 use crate::cli::{NodeArgs, NodeCommand};
@@ -61,7 +64,34 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
                 &format!("aborted {id}"),
             )
         }
+        NodeCommand::Committee { node, out } => committee(context, &node, &out).await,
+        NodeCommand::Unseal(arguments) => seal::unseal(context, &arguments).await,
+        NodeCommand::Reseal(arguments) => seal::reseal(context, &arguments),
     }
+}
+
+async fn committee(context: &Context, node: &NodeArgs, out: &std::path::Path) -> Outcome {
+    let status = connect(context, node)?.status().await?;
+    let signed = SignedManifest::from_bytes(&status.manifest)
+        .ok()
+        .filter(|signed| signed.verify().is_ok())
+        .ok_or_else(|| {
+            Failure::error(
+                format!("crypto node {} has no key in use", node.node),
+                "ask a member whose node has one",
+            )
+        })?;
+    let manifest = &signed.manifest;
+    super::write_new(out, &status.manifest)?;
+    let (key, epoch) = (manifest.key_id().to_string(), manifest.epoch());
+    context.output.result(
+        &json!({ "key_id": key, "epoch": epoch, "digest": manifest.digest().to_string(), "file": out }),
+        &format!(
+            "{}: key {key}, epoch {epoch}, digest {}",
+            out.display(),
+            manifest.digest()
+        ),
+    )
 }
 
 async fn status(context: &Context, node: &NodeArgs) -> Outcome {
@@ -149,6 +179,12 @@ fn phase(phase: CeremonyPhase) -> &'static str {
 }
 
 fn connect(context: &Context, node: &NodeArgs) -> Outcome<Operator> {
+    let (found, identity) = operator_of(context, node)?;
+    operator::connect(&found.name, &found.address, &found.identity, &identity)
+}
+
+/// The node's entry in the profile, and its operator's key.
+fn operator_of(context: &Context, node: &NodeArgs) -> Outcome<(NodeProfile, Identity)> {
     let profile = context.profile()?;
     let found = profile
         .nodes
@@ -170,7 +206,7 @@ fn connect(context: &Context, node: &NodeArgs) -> Outcome<Operator> {
     // An operator's key lies beside the passphrase file that it is sealed with.
     let passphrase = keyring::passphrase(&key.with_file_name("passphrase"))?;
     let identity = Identity::load(key, &passphrase).map_err(anyhow::Error::from)?;
-    operator::connect(&found.name, &found.address, &found.identity, &identity)
+    Ok((found.clone(), identity))
 }
 
 async fn ceremony_id(operator: &mut Operator, given: Option<String>) -> Outcome<Vec<u8>> {

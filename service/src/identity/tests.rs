@@ -1,4 +1,5 @@
 use super::*;
+use crate::Passphrase;
 
 fn passphrase() -> Passphrase {
     Passphrase::new(b"correct horse".to_vec())
@@ -63,7 +64,7 @@ fn b7_another_sealed_file_is_no_identity() {
     assert!(matches!(
         Identity::load(&path, &passphrase()),
         Err(IdentityError::Sealed {
-            source: SealError::Refused,
+            source: SealError::Elsewhere { .. },
             ..
         })
     ));
