@@ -1,6 +1,6 @@
 //! Feldman's verifiable secret sharing: a polynomial is dealt, and its commitments let every share be checked.
 //!
-//! `vsss-rs` draws the polynomial, evaluates and commits; `docs/decisions/0006-vsss.md` says why the rest is here.
+//! `vsss-rs` draws the polynomial, evaluates and commits; `docs/decisions/0007-sharing-a-share.md` says why the rest is here.
 
 use crate::committee::{MAX_MEMBERS, ParticipantIndex, Threshold};
 use crate::encoding::{Canonical, DecodeError, Reader, Writer};
