@@ -368,7 +368,7 @@ fn b5_p8_a_backup_of_an_old_epoch_another_key_or_an_unknown_present_is_not_put_b
         Err(RestoreError::Replaced(later))
     );
 
-    let newer = at_epoch(own, 2);
+    let newer = next_epoch(own);
     for (own, committee) in [
         (Some(&newer), None),
         (None, Some(&newer)),
@@ -398,10 +398,12 @@ fn b5_p8_a_backup_of_an_old_epoch_another_key_or_an_unknown_present_is_not_put_b
     ));
 }
 
-/// The same committee's manifest at another epoch, as a re-sharing would leave it; its signatures are not looked at here.
-fn at_epoch(signed: &SignedManifest, epoch: u32) -> SignedManifest {
-    let mut bytes = signed.to_bytes();
-    // Version, suite, key id and X come first.
-    bytes[66..70].copy_from_slice(&epoch.to_be_bytes());
-    SignedManifest::from_bytes(&bytes).unwrap()
+/// What follows this manifest after a refresh; its signatures are not looked at here.
+fn next_epoch(signed: &SignedManifest) -> SignedManifest {
+    let manifest = &signed.manifest;
+    let next = manifest.next(manifest.threshold(), manifest.members().to_vec());
+    SignedManifest {
+        manifest: next.unwrap(),
+        signatures: signed.signatures.clone(),
+    }
 }
