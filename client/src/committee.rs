@@ -14,12 +14,10 @@ use threshold::ids::ManifestDigest;
 use threshold::wrap::CustodyKey;
 
 use crate::Client;
+use crate::alike::Alike;
 use crate::connection::{Endorser, request, whole};
-use crate::error::{Error, Fault, Party};
+use crate::error::{Error, Fault};
 use crate::profile::Trust;
-
-#[cfg(test)]
-mod tests;
 
 /// How often, and after what pause, an endorser is asked for a committee that has just been published.
 const PUBLISHED_ATTEMPTS: u32 = 100;
@@ -109,79 +107,19 @@ impl Client {
             .0
             .endorsers
             .iter()
-            .map(|endorser| async move { (endorser.party(), ask(endorser, trust).await) })
+            .map(|endorser| async move {
+                let answer = ask(endorser, trust).await;
+                let compared = answer.map(|committee| (committee.signed.manifest.to_bytes(), committee));
+                (endorser.party(), compared)
+            })
             .collect();
-        let mut found = Found::new(self.tolerated());
+        let mut found = Alike::new("committee", self.tolerated());
         while let Some((party, answer)) = asked.next().await {
             if let Some(committee) = found.take(party, answer) {
                 return Ok(committee);
             }
         }
         Err(found.too_few())
-    }
-}
-
-/// The committees that endorsers have given.
-struct Found {
-    tolerated: usize,
-    given: Vec<(Party, Committee)>,
-    errors: Vec<(Party, Error)>,
-}
-
-impl Found {
-    fn new(tolerated: usize) -> Self {
-        Self {
-            tolerated,
-            given: Vec::new(),
-            errors: Vec::new(),
-        }
-    }
-
-    /// Takes one endorser's answer; gives the committee that enough have given alike.
-    fn take(&mut self, party: Party, answer: Result<Committee, Error>) -> Option<Committee> {
-        let committee = match answer {
-            Ok(committee) => committee,
-            Err(error) => {
-                self.errors.push((party, error));
-                return None;
-            }
-        };
-        let digest = committee.digest();
-        let alike = self
-            .given
-            .iter()
-            .filter(|(_, given)| given.digest() == digest)
-            .count();
-        if alike >= self.tolerated {
-            return Some(committee);
-        }
-        self.given.push((party, committee));
-        None
-    }
-
-    /// When nobody is left to answer: that there is none, when more say so than can lie; else who said what.
-    fn too_few(mut self) -> Error {
-        let none = |error: &Error| matches!(error, Error::NotFound(_));
-        if self.errors.iter().filter(|(_, error)| none(error)).count() > self.tolerated
-            && let Some(place) = self.errors.iter().position(|(_, error)| none(error))
-        {
-            return self.errors.swap_remove(place).1;
-        }
-        let mut faults = Vec::new();
-        for (party, error) in self.errors {
-            match error {
-                Error::Lied(fault) => faults.push(*fault),
-                error => faults.push(Fault::new(party, "no_answer", error.to_string(), &[])),
-            }
-        }
-        for (party, committee) in self.given {
-            let what = "gave a committee that too few others gave";
-            faults.push(Fault::new(party, "committee", what, &committee.signed.to_bytes()));
-        }
-        Error::TooFew {
-            needed: format!("{} endorsers that give the same committee", self.tolerated + 1),
-            faults,
-        }
     }
 }
 

@@ -17,6 +17,7 @@
 //! names who is to blame.
 
 mod admin;
+mod alike;
 mod approvals;
 mod checkpoint;
 mod committee;

@@ -18,6 +18,7 @@ use threshold::wrap::wrap;
 use zeroize::Zeroizing;
 
 use crate::Client;
+use crate::alike::Alike;
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault};
 
@@ -203,11 +204,10 @@ impl Client {
         }
     }
 
-    /// What the ledger holds of a document version (0: the latest), from the first endorser whose answer holds: the
-    /// wrapped key's proof and label.
+    /// What the ledger holds of a document version (0: the latest), as more endorsers give it than can lie.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; no endorser that answers.
+    /// [`Error::NotFound`], [`Error::Forbidden`]; [`Error::TooFew`] that give the same, with who gave what.
     pub async fn document(
         &self,
         tenant: &Name,
@@ -215,17 +215,47 @@ impl Client {
         document: &DocumentName,
         version: u64,
     ) -> Result<DocumentVersion, Error> {
-        let mut last = Error::Request("the profile names no endorser".into());
-        for endorser in &self.0.endorsers {
-            match self
-                .get_document(endorser, tenant, dataset, document, version)
-                .await
-            {
-                Ok(found) => return Ok(found),
-                Err(error) => last = error,
+        let version = match version {
+            0 => self.latest_version(tenant, dataset, document).await?,
+            version => version,
+        };
+        // One that is a block behind is asked again.
+        let mut attempt = 1;
+        loop {
+            let found = self.alike(tenant, dataset, document, version).await;
+            if attempt == CATCH_UP_ATTEMPTS || !matches!(found, Err(Error::TooFew { .. })) {
+                return found;
+            }
+            attempt += 1;
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+        }
+    }
+
+    async fn alike(
+        &self,
+        tenant: &Name,
+        dataset: &Name,
+        document: &DocumentName,
+        version: u64,
+    ) -> Result<DocumentVersion, Error> {
+        let mut asked: FuturesUnordered<_> = self
+            .0
+            .endorsers
+            .iter()
+            .map(|endorser| async move {
+                let answer = self
+                    .get_document(endorser, tenant, dataset, document, version)
+                    .await;
+                (endorser.party(), answer.map(|found| (found.to_bytes(), found)))
+            })
+            .collect();
+        let mut found = Alike::new("document", self.tolerated());
+        while let Some((party, answer)) = asked.next().await {
+            if let Some(document) = found.take(party, answer) {
+                return Ok(document);
             }
         }
-        Err(last)
+        Err(found.too_few())
     }
 
     async fn get_document(
