@@ -154,6 +154,25 @@ impl Client {
         .await
     }
 
+    /// Lets documents of a dataset be written and read, or not; by an owner or the tenant's administrator.
+    ///
+    /// # Errors
+    /// As [`Client::apply`].
+    pub async fn set_dataset_active(
+        &self,
+        tenant: Name,
+        dataset: Name,
+        active: bool,
+    ) -> Result<Recorded, Error> {
+        self.apply(Body::SetDatasetActive {
+            tenant,
+            dataset,
+            active,
+            expected: None,
+        })
+        .await
+    }
+
     /// Changes how a dataset treats its documents from now on; by an owner. `expected` is the version of the dataset
     /// that the owner has seen.
     ///

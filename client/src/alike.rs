@@ -42,6 +42,16 @@ impl<T> Alike<T> {
         None
     }
 
+    /// Whether another answer may come of asking again: more have answered than may lie, and not all of them alike, as when
+    /// one is a block behind. Who does not answer will hardly do so a moment later.
+    pub(crate) fn may_settle(&self) -> bool {
+        let missing = self
+            .errors
+            .iter()
+            .filter(|(_, error)| matches!(error, Error::NotFound(_)));
+        self.given.len() + missing.count() > self.tolerated
+    }
+
     /// When nobody is left to answer: that there is none, or that this key may not see it, when more say so than can lie;
     /// else who said what.
     pub(crate) fn too_few(mut self) -> Error {

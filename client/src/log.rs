@@ -73,8 +73,25 @@ pub struct EndorserStatus {
     pub pending: u32,
     /// Whether 2f+1 validators have signed this very block; if not, that it is final is the endorser's word.
     pub newest_is_proven: bool,
-    /// How many entries the log has at least: as many as in the newest block that 2f+1 validators have signed.
-    pub proven_size: u64,
+    /// The newest block that 2f+1 validators have signed; none before the first one.
+    pub proven: Option<ProvenHeader>,
+}
+
+/// A header that 2f+1 validators have signed.
+#[derive(Debug, Clone)]
+pub struct ProvenHeader {
+    /// The header.
+    pub header: Header,
+    /// How many have signed.
+    pub signatures: usize,
+}
+
+impl EndorserStatus {
+    /// How many entries the log has at least.
+    #[must_use]
+    pub fn proven_size(&self) -> u64 {
+        self.proven.as_ref().map_or(0, |proven| proven.header.log_size)
+    }
 }
 
 impl VerifiedLog {
@@ -142,8 +159,7 @@ impl Client {
         // Before the first block after the genesis there is no evidence.
         let newest_is_proven = proven
             .as_ref()
-            .map_or(header.height == 0, |proven| *proven == header);
-        let proven_size = proven.map_or(0, |proven| proven.log_size);
+            .map_or(header.height == 0, |proven| proven.header == header);
         let GetStatusResponse {
             peers_connected,
             pending,
@@ -154,12 +170,12 @@ impl Client {
             peers_connected,
             pending,
             newest_is_proven,
-            proven_size,
+            proven,
         })
     }
 
     /// The newest header that the status proves.
-    fn proven(&self, status: &GetStatusResponse) -> Result<Header, String> {
+    fn proven(&self, status: &GetStatusResponse) -> Result<ProvenHeader, String> {
         let evidence: FinalityEvidence =
             field::parse("evidence", &status.evidence).map_err(|error| format!("gave a bad {error}"))?;
         let header: Header =
@@ -170,7 +186,10 @@ impl Client {
         if evidence.block_hash() != header.hash() {
             return Err("gave evidence for another header than the one beside it".into());
         }
-        Ok(header)
+        Ok(ProvenHeader {
+            header,
+            signatures: evidence.signatures.len(),
+        })
     }
 
     pub(crate) async fn prove_at(

@@ -7,7 +7,7 @@ use golden_record::{Body, Entry, EntryProof, Outcome, TxId};
 use proto::field;
 use receipt::{PinnedApproval, PinnedRoots, Receipt};
 use threshold::committee::SignedManifest;
-use threshold::ids::WriteId;
+use threshold::ids::{ManifestDigest, WriteId};
 use threshold::reencrypt::ReencryptionShare;
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::WrappedKey;
@@ -58,9 +58,10 @@ impl Client {
                 version, write_id, ..
             } => {
                 receipt.wrapped_key = self.approved_key(&receipt.entry, version, write_id).await?;
-                receipt.committee = Some(self.committee().await?.signed().clone());
+                let committee = self.committee().await?;
+                receipt.committee = Some(committee.signed().clone());
                 receipt.statements = match self.verified_log().await {
-                    Ok(log) => statements(&log, tx_id),
+                    Ok(log) => statements(&log, tx_id, &committee.digest()),
                     // Somebody who sees only its tenant's part of the log.
                     Err(Error::Request(_) | Error::Forbidden(_)) => Vec::new(),
                     Err(error) => return Err(error),
@@ -132,8 +133,9 @@ impl Client {
     }
 }
 
-/// What the nodes have stated about a read, as coordinators have recorded it, each node once.
-fn statements(log: &VerifiedLog, approve_id: &TxId) -> Vec<ReleaseStatement> {
+/// What the nodes of a committee have stated about a read, as coordinators have recorded it. The ledger takes each seat's
+/// once.
+fn statements(log: &VerifiedLog, approve_id: &TxId, committee: &ManifestDigest) -> Vec<ReleaseStatement> {
     let recorded = log
         .lines
         .iter()
@@ -141,12 +143,9 @@ fn statements(log: &VerifiedLog, approve_id: &TxId) -> Vec<ReleaseStatement> {
             Body::RecordReleases { releases } if line.entry.outcome == Outcome::Applied => Some(releases),
             _ => None,
         });
-    let mut seen = BTreeSet::new();
-    let of_this_read = recorded
+    recorded
         .flatten()
-        .filter(|release| release.approve_id == *approve_id);
-    of_this_read
-        .filter(|release| seen.insert(release.index))
+        .filter(|release| release.approve_id == *approve_id && release.manifest_digest == *committee)
         .copied()
         .collect()
 }

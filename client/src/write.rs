@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use envelope::{Encryptor, Location, Material, Metadata, ObjectKey, encrypt_to_vec, object_context};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use golden_record::{Body, DocumentVersion, TxId};
+use golden_record::{Body, Configuration, DocumentVersion, Encryption, Role, Storage, TxId};
 use proto::field;
 use proto::ledger::GetDocumentRequest;
 use rand_core::OsRng;
@@ -85,16 +85,29 @@ impl Client {
         content: &mut (impl Read + Send),
     ) -> Result<WriteReport, Error> {
         let committee = self.committee().await?;
-        let version = match self
-            .latest_version(&asked.tenant, &asked.dataset, &asked.document)
-            .await
-        {
+        let (latest, dataset) = tokio::join!(
+            self.latest_version(&asked.tenant, &asked.dataset, &asked.document),
+            self.permissions(&asked.tenant, &asked.dataset, Role::Writer, None)
+        );
+        let version = match latest {
             Ok(latest) => latest + 1,
             Err(Error::NotFound(_)) => 1,
             Err(error) => return Err(error),
         };
+        // Whoever may not see the dataset may not write either: the ledger says so, on the record.
+        let configuration = match dataset {
+            Ok((_, dataset, _)) => dataset.configuration,
+            Err(Error::NotFound(_) | Error::Forbidden(_)) => Configuration::default(),
+            Err(error) => return Err(error),
+        };
+        if configuration.encryption != Encryption::Threshold {
+            return Err(Error::Request(format!(
+                "dataset {}/{} has {} encryption, and this client writes threshold-encrypted documents only",
+                asked.tenant, asked.dataset, configuration.encryption
+            )));
+        }
         let label = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
-        let sealed = self.seal(&label, content)?;
+        let sealed = self.seal(&label, content, configuration.storage)?;
         let metadata = Metadata::new(&asked.name, sealed.size, &asked.content_type).map_err(unfit)?;
         let material = Material {
             object_key: sealed.object_key,
@@ -219,13 +232,18 @@ impl Client {
             0 => self.latest_version(tenant, dataset, document).await?,
             version => version,
         };
-        // One that is a block behind is asked again.
         let mut attempt = 1;
         loop {
-            let found = self.alike(tenant, dataset, document, version).await;
-            if attempt == CATCH_UP_ATTEMPTS || !matches!(found, Err(Error::TooFew { .. })) {
-                return found;
+            let apart = match self.alike(tenant, dataset, document, version).await {
+                Ok(found) => return Ok(found),
+                Err(apart) => apart,
+            };
+            let may_settle = apart.may_settle();
+            let error = apart.too_few();
+            if attempt == CATCH_UP_ATTEMPTS || !may_settle || !matches!(error, Error::TooFew { .. }) {
+                return Err(error);
             }
+            // One that is a block behind catches up.
             attempt += 1;
             tokio::time::sleep(CATCH_UP_PAUSE).await;
         }
@@ -237,7 +255,7 @@ impl Client {
         dataset: &Name,
         document: &DocumentName,
         version: u64,
-    ) -> Result<DocumentVersion, Error> {
+    ) -> Result<DocumentVersion, Alike<DocumentVersion>> {
         let mut asked: FuturesUnordered<_> = self
             .0
             .endorsers
@@ -255,7 +273,7 @@ impl Client {
                 return Ok(document);
             }
         }
-        Err(found.too_few())
+        Err(found)
     }
 
     async fn get_document(
@@ -301,8 +319,8 @@ impl Client {
         Ok(found)
     }
 
-    /// The first layer, on the chain when it is small.
-    fn seal(&self, label: &Label, content: &mut impl Read) -> Result<Sealed, Error> {
+    /// The first layer, on the chain when it is small and may be there.
+    fn seal(&self, label: &Label, content: &mut impl Read, storage: Storage) -> Result<Sealed, Error> {
         let object_key = ObjectKey::generate(&mut OsRng);
         let context = object_context(label);
         let reading = || Error::io("reading the content");
@@ -312,7 +330,7 @@ impl Client {
             .take(ON_CHAIN as u64 + 1)
             .read_to_end(&mut head)
             .map_err(reading())?;
-        if head.len() <= ON_CHAIN {
+        if storage == Storage::Chain && head.len() <= ON_CHAIN {
             let (encrypted, checksum) =
                 encrypt_to_vec(&object_key, &context, &head, &mut OsRng).map_err(unfit)?;
             return Ok(Sealed {

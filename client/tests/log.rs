@@ -9,6 +9,9 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use golden_record::{Outcome, RejectionReason};
 use quorate_client::{Error, Party};
 use support::{Behaviour, Chain, World};
@@ -54,6 +57,16 @@ async fn e2_a_size_that_is_only_claimed_keeps_nobody_from_the_log() {
             world.behave(place, Behaviour::Honest);
         }
     }
+}
+
+#[tokio::test]
+async fn e2_an_endless_log_is_read_no_further_than_it_is_proven() {
+    let world = World::start(4).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    world.behave(0, Behaviour::Endless(Arc::clone(&asked)));
+    let log = world.client().await.verified_log().await.unwrap();
+    assert_eq!(log.lines.len(), 4);
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]

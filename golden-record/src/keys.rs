@@ -208,9 +208,10 @@ pub fn releases(approve_id: &ApproveId) -> Vec<u8> {
     format!("release/{approve_id}/").into_bytes()
 }
 
-/// `release/<approve id>/<node's index, 5 digits>`: the index in the log of its record, 8 bytes big-endian.
-pub fn release(approve_id: &ApproveId, node: u16) -> Vec<u8> {
-    format!("release/{approve_id}/{node:05}").into_bytes()
+/// `release/<approve id>/<manifest digest>/<node's index, 5 digits>`: the index in the log of its record, 8 bytes
+/// big-endian. A seat of an earlier committee does not stand for the same seat of a later one.
+pub fn release(approve_id: &ApproveId, committee: &ManifestDigest, node: u16) -> Vec<u8> {
+    format!("release/{approve_id}/{committee}/{node:05}").into_bytes()
 }
 
 /// `tx/<transaction id>`: where a transaction is, until it has expired.

@@ -297,16 +297,17 @@ pub fn read_record(
     find(state, &keys::read(approve_id))
 }
 
-/// The index in the log of the record of a node's release for an approved read.
+/// The index in the log of the record of a release for an approved read, by a node of this committee.
 ///
 /// # Errors
 /// [`StateError`].
 pub fn release(
     state: &dyn StateReader,
     approve_id: &ApproveId,
+    committee: &ManifestDigest,
     node: u16,
 ) -> Result<Option<u64>, StateError> {
-    find_u64(state, &keys::release(approve_id, node))
+    find_u64(state, &keys::release(approve_id, committee, node))
 }
 
 /// Where a transaction is, as long as it has not expired and been pruned.

@@ -135,11 +135,12 @@ impl Intake {
         bytes: &[u8],
         spread: bool,
     ) -> Result<Taken, Refused> {
-        let taken = match self.ledger.mempool().get(id) {
-            Some(_) => Taken::Waiting,
-            None => self.admit(transaction, id, &bytes.into(), None)?,
-        };
-        // Whoever sent it here before need not have sent it to the others.
+        if self.ledger.mempool().get(id).is_some() {
+            // Passed on when it came, and again while somebody waits: not each time that it is submitted, or one client
+            // could have this endorser use up its turn with the others.
+            return Ok(Taken::Waiting);
+        }
+        let taken = self.admit(transaction, id, &bytes.into(), None)?;
         if spread && taken == Taken::Waiting {
             self.repeat(id);
         }
@@ -190,7 +191,10 @@ impl Intake {
             Ok(()) => Ok(()),
             // The peer may be ahead of this endorser, or behind it: no fault of the transaction.
             Err(Refused::Admission(error)) if error.may_pass_later() => Ok(()),
-            Err(Refused::Admission(AdmissionError::AlreadyIncluded | AdmissionError::Expired)) => Ok(()),
+            // Nor of a peer that does not know yet that the author was retired.
+            Err(Refused::Admission(
+                AdmissionError::AlreadyIncluded | AdmissionError::Expired | AdmissionError::AuthorMayNotWrite,
+            )) => Ok(()),
             Err(Refused::Admission(error)) => Err(error.code()),
             Err(Refused::Full(_) | Refused::Store(_)) => Ok(()),
         }

@@ -26,10 +26,20 @@ pub struct Room {
     pub bytes: usize,
 }
 
+impl Room {
+    /// What tenants together may take of it.
+    fn of_tenants(self) -> Self {
+        Self {
+            transactions: self.transactions - self.transactions / 4,
+            bytes: self.bytes - self.bytes / 4,
+        }
+    }
+}
+
 /// The bounds of a [`Mempool`].
 #[derive(Clone, Copy, Debug)]
 pub struct MempoolLimits {
-    /// In all.
+    /// In all. A quarter of it is kept for those who belong to no tenant: whoever repairs the installation, and the coordinators.
     pub pool: Room,
     /// Of one author.
     pub author: Room,
@@ -293,7 +303,11 @@ impl Inner {
         let is_full = |room: &Room, transactions: usize, bytes: usize| {
             transactions >= room.transactions || bytes + size > room.bytes
         };
-        if is_full(&limits.pool, self.queue.len(), self.bytes) {
+        let pool = match holder.tenant {
+            Some(_) => limits.pool.of_tenants(),
+            None => limits.pool,
+        };
+        if is_full(&pool, self.queue.len(), self.bytes) {
             return Err(Full::Pool);
         }
         for one in holder.each() {

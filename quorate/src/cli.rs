@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Read(ReadArgs),
     /// Show what the ledger holds about a document version; decrypts nothing
     Inspect(InspectArgs),
+    /// Have a document's key never approved again; its history stays on the record
+    Erase(EraseArgs),
     /// The record of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -107,6 +109,11 @@ pub(crate) enum TenantCommand {
         /// The tenant's name
         tenant: String,
     },
+    /// Give the tenant's administration to a new key, made in this keyring; the old one is retired for ever
+    Rotate {
+        /// The tenant's name
+        tenant: String,
+    },
 }
 
 /// `quorate user …`
@@ -114,6 +121,23 @@ pub(crate) enum TenantCommand {
 pub(crate) enum UserCommand {
     /// Create a user of a tenant
     Create {
+        /// The tenant's name
+        tenant: String,
+        /// The user's name
+        user: String,
+    },
+    /// Give a user a new key, made in this keyring; the old one is retired for ever
+    Rotate {
+        /// The tenant's name
+        tenant: String,
+        /// The user's name
+        user: String,
+        /// Sign as the tenant's administrator, as when the user's key is lost
+        #[arg(long)]
+        by_admin: bool,
+    },
+    /// Take a user's key away: it reads and writes nothing from the next block on
+    Revoke {
         /// The tenant's name
         tenant: String,
         /// The user's name
@@ -138,6 +162,83 @@ pub(crate) enum DatasetCommand {
         #[arg(long, value_name = "USER")]
         reader: Vec<String>,
     },
+    /// Show a dataset and who has which role in it, now or as it was
+    Show {
+        /// TENANT/DATASET
+        dataset: String,
+        /// As it was after the block at this height [default: now]
+        #[arg(long, value_name = "N")]
+        height: Option<u64>,
+    },
+    /// Change how a dataset treats its documents from now on; by an owner
+    Configure(ConfigureArgs),
+    /// Let documents be written and read again
+    Activate(ActivityArgs),
+    /// Let no document be written or read
+    Deactivate(ActivityArgs),
+}
+
+/// `quorate dataset configure`
+#[derive(Debug, Args)]
+pub(crate) struct ConfigureArgs {
+    /// TENANT/DATASET
+    pub(crate) dataset: String,
+    /// Where encrypted objects are kept: small ones on the chain, or all outside
+    #[arg(long, value_enum)]
+    pub(crate) storage: Option<StorageArg>,
+    /// Whether roles are asked for; without, every user of the tenant is writer and reader
+    #[arg(long, value_enum)]
+    pub(crate) permissions: Option<SwitchArg>,
+    /// Let nobody change the configuration any more
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// The owner who signs [default: the tenant's only user in the keyring]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) signer: Option<String>,
+}
+
+/// Where encrypted objects are kept.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StorageArg {
+    /// Small objects on the chain
+    Chain,
+    /// No object on the chain
+    Outside,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SwitchArg {
+    /// On
+    On,
+    /// Off
+    Off,
+}
+
+/// `quorate dataset activate` and `deactivate`
+#[derive(Debug, Args)]
+pub(crate) struct ActivityArgs {
+    /// TENANT/DATASET
+    pub(crate) dataset: String,
+    /// Sign as this user, an owner of the dataset [default: the tenant's administrator]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) signer: Option<String>,
+}
+
+/// `quorate erase`
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// TENANT/DATASET/DOCUMENT
+    pub(crate) document: String,
+    /// Only this version; the others stay [default: the whole document, which then ends]
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<std::num::NonZeroU64>,
+    /// Do not ask: what is erased is never read again
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Sign as this user, an owner of the dataset [default: the tenant's administrator]
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) signer: Option<String>,
 }
 
 /// A role in a dataset.

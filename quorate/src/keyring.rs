@@ -1,7 +1,8 @@
 //! A person's signing keys, each in a sealed file of its own.
 //!
 //! `keys/admin.key` is an organisation's administrator, `keys/auditor.key` an auditor; `keys/tenants/NAME/admin.key` and
-//! `keys/tenants/NAME/users/NAME.key` are a tenant's. What seals them is the passphrase file.
+//! `keys/tenants/NAME/users/NAME.key` are a tenant's. A key that is to follow has `.next` in place of `.key`. What seals
+//! them is the passphrase file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,40 @@ impl Keyring {
         Ok(Arc::new(identity))
     }
 
+    /// The key that is to follow, as long as it has not: made at the first call, kept over a crash, and there until
+    /// [`Keyring::advance`].
+    pub fn next(&self, owner: &Owner) -> Outcome<Arc<Identity>> {
+        let path = self.path_of_next(owner);
+        if path.exists() {
+            return self.load(owner, &path);
+        }
+        if let Some(directory) = path.parent() {
+            private_directory(directory)?;
+        }
+        let passphrase = self.unseal()?;
+        let identity = Identity::create(owner.short(), &passphrase, &path).map_err(anyhow::Error::from)?;
+        Ok(Arc::new(identity))
+    }
+
+    /// Whether a key is to follow.
+    pub fn has_next(&self, owner: &Owner) -> bool {
+        self.path_of_next(owner).exists()
+    }
+
+    /// Puts the key that follows in the place of the one before, which is kept beside it as `.retired`: that the chain has
+    /// retired it is what endorsers say.
+    pub fn advance(&self, owner: &Owner) -> Outcome {
+        let path = self.path(owner);
+        if path.exists() {
+            fs::copy(&path, path.with_extension("retired"))?;
+        }
+        fs::rename(self.path_of_next(owner), &path)?;
+        if let Some(directory) = path.parent() {
+            fs::File::open(directory)?.sync_all()?;
+        }
+        Ok(())
+    }
+
     /// Whether there is a key.
     #[must_use]
     pub fn has(&self, owner: &Owner) -> bool {
@@ -101,7 +136,11 @@ impl Keyring {
                 advice(owner),
             ));
         }
-        let identity = Identity::load(&path, &self.unseal()?).map_err(|error| {
+        self.load(owner, &path)
+    }
+
+    fn load(&self, owner: &Owner, path: &Path) -> Outcome<Arc<Identity>> {
+        let identity = Identity::load(path, &self.unseal()?).map_err(|error| {
             Failure::error(
                 format!("the key of {owner} does not open: {error}"),
                 format!(
@@ -163,6 +202,10 @@ impl Keyring {
     fn tenant(&self, tenant: &str) -> PathBuf {
         // A name may consist of dots; the prefix keeps it from meaning a parent directory.
         self.keys.join("tenants").join(format!("t-{tenant}"))
+    }
+
+    fn path_of_next(&self, owner: &Owner) -> PathBuf {
+        self.path(owner).with_extension("next")
     }
 
     fn path(&self, owner: &Owner) -> PathBuf {

@@ -217,3 +217,88 @@ fn the_demonstration_holds() {
     // It leaves nothing behind.
     assert_eq!(fs::read_dir(person.work("")).unwrap().count(), 0);
 }
+
+#[test]
+fn keys_datasets_and_documents_have_an_end_from_the_command_line() {
+    let person = Person::new();
+    let small = b"fifty-two bytes, so that it may be on the chain.....";
+    fs::write(person.work("small"), small).unwrap();
+    let cluster = person.start("quorate dev");
+    for line in [
+        "quorate tenant create acme",
+        "quorate user create acme alice",
+        "quorate dataset create acme/trials --owner alice --writer alice --reader alice",
+        "quorate write acme/trials/small --as alice ./small",
+    ] {
+        person.ends(0, line);
+    }
+    let json = |line: &str| -> Value {
+        serde_json::from_slice(&person.ends(0, &format!("{line} --json")).stdout).unwrap()
+    };
+
+    // A new key reads and writes, the old one nothing; the tenant's administrator gives one when it is lost.
+    let home = person.0.path().join("home");
+    let key = home.join("keys/tenants/t-acme/users/alice.key");
+    let old = fs::read(&key).unwrap();
+    person.ends(0, "quorate user rotate acme alice");
+    let new = fs::read(&key).unwrap();
+    assert_ne!(old, new);
+    assert_eq!(fs::read(key.with_extension("retired")).unwrap(), old);
+    person.ends(0, "quorate read acme/trials/small --as alice -o copy");
+    assert_eq!(fs::read(person.work("copy")).unwrap(), small);
+    fs::write(&key, &old).unwrap();
+    person.ends(2, "quorate read acme/trials/small --as alice -o never");
+    person.ends(0, "quorate user rotate acme alice --by-admin");
+    person.ends(0, "quorate tenant rotate acme");
+    // As when the last attempt ended before the new key took its place.
+    let admin = home.join("keys/tenants/t-acme/admin.key");
+    fs::rename(&admin, admin.with_extension("next")).unwrap();
+    fs::rename(admin.with_extension("retired"), &admin).unwrap();
+    person.ends(2, "quorate tenant rotate acme");
+    person.ends(0, "quorate user create acme bob");
+
+    // Outside means outside, however small.
+    person.ends(
+        2,
+        "quorate dataset configure acme/trials --storage outside --as bob",
+    );
+    person.ends(
+        0,
+        "quorate dataset configure acme/trials --storage outside --fix --as alice",
+    );
+    person.ends(0, "quorate write acme/trials/small --as alice ./small");
+    assert_eq!(json("quorate inspect acme/trials/small")["on_chain"], false);
+    person.ends(0, "quorate read acme/trials/small --as alice -o outside");
+    assert_eq!(fs::read(person.work("outside")).unwrap(), small);
+    person.ends(
+        2,
+        "quorate dataset configure acme/trials --storage chain --as alice",
+    );
+    let shown = json("quorate dataset show acme/trials");
+    assert_eq!(shown["configuration"]["storage"], "outside");
+    assert_eq!(shown["configuration"]["fixed"], true);
+    let then = shown["height"].as_u64().unwrap();
+    person.ends(0, "quorate grant acme/trials reader bob");
+    let readers = |line: &str| json(line)["readers"].as_array().unwrap().len();
+    assert_eq!(readers("quorate dataset show acme/trials"), 2);
+    assert_eq!(
+        readers(&format!("quorate dataset show acme/trials --height {then}")),
+        1
+    );
+
+    // Nothing is read while the dataset is switched off, and what is erased never again.
+    let bob = "quorate read acme/trials/small --as bob -o";
+    person.ends(0, "quorate dataset deactivate acme/trials");
+    person.ends(2, &format!("{bob} off"));
+    person.ends(0, "quorate dataset activate acme/trials --as alice");
+    person.ends(0, &format!("{bob} on"));
+    person.ends(1, "quorate erase acme/trials/small");
+    person.ends(0, "quorate erase acme/trials/small --version 2 --yes");
+    person.ends(2, &format!("{bob} latest"));
+    person.ends(0, &format!("{bob} first --version 1"));
+    person.ends(0, "quorate erase acme/trials/small --yes");
+    person.ends(2, &format!("{bob} second --version 1"));
+    person.ends(0, "quorate user revoke acme bob");
+    person.ends(2, "quorate grant acme/trials reader bob");
+    cluster.interrupt();
+}

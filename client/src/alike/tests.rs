@@ -48,3 +48,21 @@ fn hidden_is_what_more_refuse_than_can_lie() {
     alike.take(party("south"), Err(Error::Forbidden(party("south"))));
     assert!(matches!(alike.too_few(), Error::Forbidden(_)));
 }
+
+#[test]
+fn who_does_not_answer_is_not_waited_for_again() {
+    let silent = || Err(Error::Request("no answer".into()));
+    let mut hanging = Alike::new("document", 1);
+    hanging.take(party("north"), given(b"true"));
+    for name in ["south", "east", "west"] {
+        hanging.take(party(name), silent());
+    }
+    assert!(!hanging.may_settle());
+    let mut behind = Alike::new("document", 1);
+    behind.take(party("north"), given(b"true"));
+    behind.take(party("south"), Err(Error::NotFound("it".into())));
+    for name in ["east", "west"] {
+        behind.take(party(name), silent());
+    }
+    assert!(behind.may_settle());
+}

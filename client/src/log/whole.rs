@@ -9,7 +9,7 @@ use golden_record::{Header, TxId};
 use proto::ledger::ListTransactionsRequest;
 use tonic::Code;
 
-use super::{Line, VerifiedLog, line};
+use super::{Line, PROOF_ATTEMPTS, PROOF_PAUSE, ProvenHeader, VerifiedLog, line};
 use crate::Client;
 use crate::checkpoint::Checkpoint;
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
@@ -113,7 +113,7 @@ impl Client {
             match status {
                 Ok(status) => {
                     compared += 1;
-                    size = size.max(status.proven_size);
+                    size = size.max(status.proven_size());
                 }
                 Err(Error::Lied(fault)) => faults.push(*fault),
                 // Whoever does not answer proves nothing.
@@ -129,16 +129,15 @@ impl Client {
 
     async fn verified_log_of(&self, endorser: &Endorser, demand: &Demand) -> Result<VerifiedLog, Error> {
         let lied = |what: String| Error::from(Fault::new(endorser.party(), "log", what, &[]));
-        let lines = self.lines_of(endorser, demand.size).await?;
-        let Some(newest) = lines.last() else {
-            return Err(Error::NotFound("entry in its log yet".into()));
-        };
-        let (_, proof) = self.prove_at(endorser, &newest.entry.transaction.tx_id()).await?;
-        let header = proof
-            .headers
-            .first()
-            .ok_or_else(|| lied("gave a proof without a header".into()))?
-            .clone();
+        let ProvenHeader { header, signatures } = self.newest_proven(endorser).await?;
+        if header.log_size < demand.size {
+            return Err(Error::Behind {
+                party: endorser.party(),
+                size: header.log_size,
+                proven: demand.size,
+            });
+        }
+        let lines = lines_of(endorser, header.log_size).await?;
         let earlier = check(&lines, &header, demand.earlier).map_err(lied)?;
         if let Err(earlier) = earlier {
             return Err(Error::Forked {
@@ -150,56 +149,69 @@ impl Client {
         Ok(VerifiedLog {
             lines,
             header,
-            signatures: proof.evidence.signatures.len(),
+            signatures,
             validators: self.0.genesis.validators().len(),
             compared: demand.compared,
             faults: Vec::new(),
         })
     }
 
-    /// All entries up to the size that the log has when the first page is given.
-    async fn lines_of(&self, endorser: &Endorser, at_least: u64) -> Result<Vec<Line>, Error> {
-        let mut lines: Vec<Line> = Vec::new();
-        let mut size = None;
-        loop {
-            let from = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-            let message = ListTransactionsRequest { from, limit: PAGE };
-            let page = whole(endorser.rpc().list_transactions(request(message))).await;
-            let page = page.map_err(|status| match status.code() {
-                Code::PermissionDenied => Error::Forbidden(endorser.party()),
-                _ => endorser.failed(&status),
-            })?;
-            let size = *size.get_or_insert(page.log_size);
-            if size < at_least {
-                return Err(Error::Behind {
-                    party: endorser.party(),
-                    size,
-                    proven: at_least,
-                });
+    /// The newest header that this endorser proves, once it proves the one that it claims, or does not in time.
+    async fn newest_proven(&self, endorser: &Endorser) -> Result<ProvenHeader, Error> {
+        let mut status = self.endorser_status(endorser).await?;
+        let claimed = status.header.log_size;
+        for _ in 1..PROOF_ATTEMPTS {
+            if status.proven_size() >= claimed {
+                break;
             }
-            let before = lines.len();
-            for entry in page.entries {
-                let line = line(endorser, entry)?;
-                let expected = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-                if line.index < size && line.index != expected {
-                    return Err(Error::Request(
-                        "this key sees only its tenant's part of the log; the whole is verified with an auditor's key"
-                            .into(),
-                    ));
-                }
-                if line.index < size {
-                    lines.push(line);
-                }
+            tokio::time::sleep(PROOF_PAUSE).await;
+            status = self.endorser_status(endorser).await?;
+        }
+        status
+            .proven
+            .ok_or_else(|| Error::NotFound("entry in its log yet".into()))
+    }
+}
+
+/// The first `size` entries. The size is proven: whoever could name any would have us keep whatever it invents.
+async fn lines_of(endorser: &Endorser, size: u64) -> Result<Vec<Line>, Error> {
+    let mut lines: Vec<Line> = Vec::new();
+    loop {
+        let from = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        if from >= size {
+            return Ok(lines);
+        }
+        let message = ListTransactionsRequest { from, limit: PAGE };
+        let page = whole(endorser.rpc().list_transactions(request(message))).await;
+        let page = page.map_err(|status| match status.code() {
+            Code::PermissionDenied => Error::Forbidden(endorser.party()),
+            _ => endorser.failed(&status),
+        })?;
+        let next = page.next;
+        for entry in page.entries {
+            let line = line(endorser, entry)?;
+            if line.index >= size {
+                break;
             }
-            if u64::try_from(lines.len()).unwrap_or(u64::MAX) >= size {
-                return Ok(lines);
+            if line.index != u64::try_from(lines.len()).unwrap_or(u64::MAX) {
+                return Err(partly_shown());
             }
-            if lines.len() == before {
-                let what = format!("gave {before} entries of a log of {size}");
-                return Err(Fault::new(endorser.party(), "log", what, &[]).into());
+            lines.push(line);
+        }
+        if u64::try_from(lines.len()).unwrap_or(u64::MAX) == from {
+            if next > from {
+                return Err(partly_shown());
             }
+            let what = format!("gave {from} entries of a log of {size}");
+            return Err(Fault::new(endorser.party(), "log", what, &[]).into());
         }
     }
+}
+
+fn partly_shown() -> Error {
+    Error::Request(
+        "this key sees only its tenant's part of the log; the whole is verified with an auditor's key".into(),
+    )
 }
 
 impl VerifiedLog {

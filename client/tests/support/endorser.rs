@@ -1,6 +1,7 @@
 //! A ledger endorser that shows the chain, and takes transactions, as a test tells it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use golden_record::{Entry, Header, Outcome, RejectionReason, Transaction};
@@ -30,6 +31,8 @@ pub enum Behaviour {
     Forges(u64),
     /// Shows an entry with another outcome in a page of the log.
     Rewrites(usize),
+    /// Gives an entry more however often it is asked, up to a thousand, and counts how often that was.
+    Endless(Arc<AtomicUsize>),
     /// Refuses every transaction.
     Refuses(Code, &'static str),
     /// Says of every transaction that this became of it, and passes it on to nobody.
@@ -172,6 +175,17 @@ impl LedgerService for Service {
             chain.entries[place].outcome = REJECTED;
         }
         let from = usize::try_from(request.get_ref().from).unwrap();
+        if let Behaviour::Endless(asked) = self.behaviour() {
+            if asked.fetch_add(1, Ordering::Relaxed) == 1_000 {
+                return Err(Status::internal("asked a thousand times"));
+            }
+            let entry = &chain.entries[from % chain.entries.len()];
+            return Ok(Response::new(ListTransactionsResponse {
+                entries: vec![line(from, entry)],
+                log_size: u64::MAX,
+                ..Default::default()
+            }));
+        }
         let lines = chain.entries.iter().enumerate().skip(from);
         Ok(Response::new(ListTransactionsResponse {
             entries: lines.map(|(place, entry)| line(place, entry)).collect(),

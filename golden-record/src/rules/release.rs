@@ -35,7 +35,7 @@ impl Step<'_> {
         ensure(matches, RejectionReason::ReleaseMismatch)?;
         let seat = self.seat(release, seats)?;
         ensure(seat.key_id == read.key_id, RejectionReason::CommitteeMismatch)?;
-        let key = keys::release(&release.approve_id, release.index.get());
+        let key = keys::release(&release.approve_id, &release.manifest_digest, release.index.get());
         let recorded = self.changes.get(&key).is_some() || exists(self.state, &key)?;
         ensure(!recorded, RejectionReason::DuplicateRelease)?;
         let signed = release.verify(&seat.identity).is_ok();

@@ -3,7 +3,7 @@
 use golden_record::Outcome::{Applied, Rejected};
 use golden_record::VerifiedTransaction;
 use golden_record::{Body, MAX_RELEASES, RejectionReason as Reason, TransactionError, TxId, queries};
-use threshold::committee::ParticipantIndex;
+use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::encoding::DecodeError;
 use threshold::ids::{ApproveId, ManifestDigest, WriteId};
 use threshold::statement::ReleaseStatement;
@@ -36,7 +36,7 @@ fn many_releases_of_many_reads_in_one_receipt() {
         (second.approve_id, 3, Some(index)),
     ] {
         assert_eq!(
-            queries::release(&world.state, &approve_id, node).unwrap(),
+            queries::release(&world.state, &approve_id, &first.manifest_digest, node).unwrap(),
             expected
         );
     }
@@ -70,7 +70,10 @@ fn e12_p1_a_release_of_a_read_that_was_not_approved_is_refused() {
         world.one("coordinator", record(&[good, unheard])),
         Rejected(Reason::UnknownApproval)
     );
-    assert_eq!(queries::release(&world.state, &good.approve_id, 1).unwrap(), None);
+    assert_eq!(
+        queries::release(&world.state, &good.approve_id, &good.manifest_digest, 1).unwrap(),
+        None
+    );
 }
 
 #[test]
@@ -125,6 +128,32 @@ fn a_release_is_by_a_seat_of_the_published_committee() {
         world.one("coordinator", record(&[other])),
         Rejected(Reason::CommitteeMismatch)
     );
+}
+
+#[test]
+fn p1_a_seat_of_an_earlier_committee_keeps_no_release_of_a_later_one_out() {
+    let mut world = World::ready(5);
+    let earlier = world.approved(1);
+    let manifest = committee("first").manifest;
+    let manifest = manifest
+        .next(manifest.threshold(), manifest.members().to_vec())
+        .unwrap();
+    let manifest_digest = manifest.digest();
+    let signatures = (1..=3).map(|seat| manifest.sign(&key(&format!("first node-{seat}"))));
+    let signatures = signatures.collect();
+    world.publish(&SignedManifest { manifest, signatures });
+    let later = ReleaseStatement {
+        manifest_digest,
+        ..earlier
+    }
+    .sign(&key("first node-1"));
+    for release in [earlier, later] {
+        assert_eq!(world.one("coordinator", record(&[release])), Applied);
+        assert_eq!(
+            world.one("coordinator", record(&[release])),
+            Rejected(Reason::DuplicateRelease)
+        );
+    }
 }
 
 #[test]

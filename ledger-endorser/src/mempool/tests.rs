@@ -81,7 +81,11 @@ fn held(world: &World, name: &str, tenant: Option<&str>, peer: Option<u8>) -> Pe
 
 #[test]
 fn p12_one_tenant_with_many_users_cannot_fill_the_pool() {
-    let (world, pool) = (World::new(NOW_MS), Mempool::new(LIMITS));
+    let world = World::new(NOW_MS);
+    let pool = Mempool::new(MempoolLimits {
+        pool: room(8, 1 << 20),
+        ..LIMITS
+    });
     let of_north: Vec<_> = ["a", "b", "c", "d"]
         .iter()
         .map(|user| held(&world, user, Some("north"), None))
@@ -101,6 +105,25 @@ fn p12_one_tenant_with_many_users_cannot_fill_the_pool() {
     pool.discard(&of_south.id());
     pool.discard(&of_north[0].id());
     assert_eq!(pool.insert(fourth.clone()), Ok(Inserted::New));
+}
+
+#[test]
+fn p12_tenants_together_leave_room_for_coordinators_and_admins() {
+    let world = World::new(NOW_MS);
+    let of = |tenant| held(&world, tenant, Some(tenant), None);
+    let one = of("a").bytes.len();
+    let in_bytes = MempoolLimits {
+        pool: room(100, 4 * one + 3),
+        ..LIMITS
+    };
+    for limits in [LIMITS, in_bytes] {
+        let pool = Mempool::new(limits);
+        for tenant in ["a", "b", "c"] {
+            assert_eq!(pool.insert(of(tenant)), Ok(Inserted::New));
+        }
+        assert_eq!(pool.insert(of("d")), Err(Full::Pool));
+        assert_eq!(pool.insert(held(&world, "e", None, None)), Ok(Inserted::New));
+    }
 }
 
 #[test]

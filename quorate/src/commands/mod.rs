@@ -136,6 +136,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Write(arguments) => documents::write(context, &arguments).await,
         Command::Read(arguments) => documents::read(context, &arguments).await,
         Command::Inspect(arguments) => documents::inspect(context, &arguments).await,
+        Command::Erase(arguments) => admin::erase(context, &arguments).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Node(command) => node::run(context, command).await,
         Command::Backup(command) => backup::run(context, command),
