@@ -2,7 +2,8 @@
 //!
 //! One rule: auditors, organisations' admins and coordinators see everything; a tenant's admin sees what concerns its
 //! tenant; a user sees what it has written itself, what concerns it, and what concerns the datasets in which it has a
-//! role now; everybody else sees nothing. Keys are those that the chain knows, proven in the TLS handshake.
+//! role now; a key that is retired sees the single transactions that it has signed, so that its holder learns how the
+//! one ended that retired it; everybody else sees nothing. Keys are those that the chain knows, proven in the TLS handshake.
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,19 @@ impl Access {
             Party::User { tenant, user } => Some(Self::User { tenant, user, key }),
             Party::Validator { .. } | Party::Retired => None,
         }))
+    }
+
+    /// Whether a key that is retired has signed this transaction.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn of_retired(
+        state: &dyn StateReader,
+        key: &[u8; 32],
+        transaction: &Transaction,
+    ) -> Result<bool, StateError> {
+        let author = &transaction.author;
+        Ok(author.as_bytes() == key && queries::party(state, author)? == Some(Party::Retired))
     }
 
     /// The tenant whose part of the log is all that it covers.

@@ -58,7 +58,20 @@ fn a_retired_key_sees_nothing() {
         },
     );
     commit(&ledger, &[revocation], NOW_MS);
-    assert_eq!(of(&ledger.store().snapshot().unwrap(), &world.reader), None);
+    let snapshot = ledger.store().snapshot().unwrap();
+    assert_eq!(of(&snapshot, &world.reader), None);
+    // But how its own last words ended.
+    let reader = world.reader.verifying_key().to_bytes();
+    let sees =
+        |key: &[u8; 32], transaction: &Transaction| Access::of_retired(&snapshot, key, transaction).unwrap();
+    assert!(sees(&reader, &world.request_read()));
+    assert!(!sees(&reader, &world.write_document("other", 1)));
+    let stranger = world.request_read_by("reader", &key("stranger"), NOW_MS + 1);
+    assert!(!sees(&key("stranger").verifying_key().to_bytes(), &stranger));
+    assert!(!sees(
+        &world.writer.verifying_key().to_bytes(),
+        &world.write_document("other", 1)
+    ));
 }
 
 #[test]

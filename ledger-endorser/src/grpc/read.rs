@@ -33,13 +33,18 @@ impl Endorser {
     /// A view for somebody who may see some of the log, unless it is too old to answer from: whoever asks whether
     /// something is on the chain must not hear of an old state that it is not.
     fn view(&self, peer: PeerKey) -> Result<(Snapshot, Access), Failure> {
+        let snapshot = self.fresh()?;
+        let access = Access::of(&snapshot, &peer.0)?.ok_or(Failure::Forbidden)?;
+        Ok((snapshot, access))
+    }
+
+    fn fresh(&self) -> Result<Snapshot, Failure> {
         let snapshot = self.ledger.store().snapshot()?;
         let age_ms = self.clock.now_ms().saturating_sub(snapshot.newest().time_ms);
         if age_ms > self.ledger.limits().stale_after_ms {
             return Err(Failure::Stale(age_ms));
         }
-        let access = Access::of(&snapshot, &peer.0)?.ok_or(Failure::Forbidden)?;
-        Ok((snapshot, access))
+        Ok(snapshot)
     }
 
     pub(super) fn transaction(
@@ -48,12 +53,22 @@ impl Endorser {
         request: &wire::GetTransactionRequest,
     ) -> Result<wire::GetTransactionResponse, Failure> {
         let id: TxId = field::id("tx_id", &request.tx_id)?;
-        let (snapshot, access) = self.view(peer)?;
+        let snapshot = self.fresh()?;
+        let access = Access::of(&snapshot, &peer.0)?;
+        let committed = Committed::find(&snapshot, id)?;
+        let sees = match (&access, &committed) {
+            (_, None) => false,
+            (Some(access), Some(found)) => {
+                access.covers_transaction(&snapshot, &found.entry().transaction)?
+            }
+            (None, Some(found)) => Access::of_retired(&snapshot, &peer.0, &found.entry().transaction)?,
+        };
         // Who may not see it is told the same as if it did not exist.
-        let committed = Committed::find(&snapshot, id)?.ok_or(Failure::NotFound("transaction"))?;
-        if !access.covers_transaction(&snapshot, &committed.entry().transaction)? {
-            return Err(Failure::NotFound("transaction"));
-        }
+        let committed = match (committed.filter(|_| sees), access) {
+            (Some(committed), _) => committed,
+            (None, Some(_)) => return Err(Failure::NotFound("transaction")),
+            (None, None) => return Err(Failure::Forbidden),
+        };
         let proof = if request.with_proof {
             prove(&snapshot, &committed)?.to_bytes()
         } else {
