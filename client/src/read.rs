@@ -13,9 +13,13 @@ use threshold::reencrypt::{ReaderKey, open};
 
 use crate::approvals::ApprovedRead;
 use crate::error::{Error, Fault};
+use crate::object::ObjectStore;
 use crate::receipts::ReadEvidence;
 use crate::release::Released;
 use crate::{Client, now_ms};
+
+#[cfg(test)]
+mod tests;
 
 /// How long a read request may wait for its block.
 const LIFETIME_MS: u64 = 30_000;
@@ -135,7 +139,7 @@ impl Client {
             },
             label,
         };
-        let encrypted = self.encrypted(&material, &document)?;
+        let encrypted = encrypted(&self.0.objects, &material, &document)?;
         Ok(Document {
             report,
             material,
@@ -183,20 +187,32 @@ impl Client {
             body,
         )
     }
+}
 
-    fn encrypted(
-        &self,
-        material: &Material,
-        document: &DocumentVersion,
-    ) -> Result<Box<dyn Read + Send>, Error> {
-        match (&material.location, &document.inline) {
-            (Location::OnChain, Some(inline)) => Ok(Box::new(Cursor::new(inline.clone()))),
-            (Location::OnChain, None) => Err(Error::Object("it should be on the chain and is not".into())),
-            (Location::Local { id }, _) => Ok(Box::new(self.0.objects.open(id)?)),
-            _ => Err(Error::Object(
-                "it is in a kind of place that this version does not know".into(),
-            )),
-        }
+/// The encrypted object, from where the material says that it is.
+fn encrypted(
+    objects: &ObjectStore,
+    material: &Material,
+    document: &DocumentVersion,
+) -> Result<Box<dyn Read + Send>, Error> {
+    match (&material.location, &document.inline) {
+        (Location::OnChain, Some(inline)) => Ok(Box::new(Cursor::new(inline.clone()))),
+        (Location::OnChain, None) => Err(Error::Object("it should be on the chain and is not".into())),
+        (Location::Local { id }, _) => Ok(Box::new(objects.open(id)?)),
+        _ => Err(Error::Object(
+            "it is in a kind of place that this version does not know".into(),
+        )),
+    }
+}
+
+/// The object is at fault, unless it could not be read at all.
+fn unreadable(error: envelope::Error) -> Error {
+    match error {
+        envelope::Error::Io(source) => Error::Io {
+            doing: "decrypting the document".into(),
+            source,
+        },
+        other => Error::Object(other.to_string()),
     }
 }
 
@@ -213,20 +229,15 @@ impl Document {
     /// # Errors
     /// [`Error::Object`] when the object is not the recorded one; [`Error::Io`].
     pub fn copy_to(self, out: &mut impl Write) -> Result<ReadReport, Error> {
-        let bad = |error: envelope::Error| Error::Object(error.to_string());
         let context = object_context(&self.report.label);
+        // Whoever may read the document knows the object's key, and could put one in its place that never ends.
+        let encrypted = self.encrypted.take(self.record.size.saturating_add(1));
         let mut decryptor =
-            Decryptor::new(self.encrypted, &self.material.object_key, &context).map_err(bad)?;
-        std::io::copy(&mut decryptor, out).map_err(|error| match envelope::Error::of(&error) {
-            Some(ours) => Error::Object(ours.to_string()),
-            None => Error::Io {
-                doing: "decrypting the document".into(),
-                source: error,
-            },
-        })?;
+            Decryptor::new(encrypted, &self.material.object_key, &context).map_err(unreadable)?;
+        std::io::copy(&mut decryptor, out).map_err(|error| unreadable(error.into()))?;
         let opened = decryptor
             .finish(Some(Checksum::from_bytes(self.record.checksum)))
-            .map_err(bad)?;
+            .map_err(unreadable)?;
         if opened.encrypted_bytes != self.record.size
             || opened.plaintext_bytes != self.material.metadata.size()
         {

@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_is_remembered_in_the_last_millisecond_that_it_is_valid() {
+        let mut memory = Memory::new(0);
+        memory.remember(&used(1, 1, 1, 5_000));
+        assert_eq!(memory.check(&used(1, 1, 1, 5_000), 5_000), Ok(Known::Repeat));
+        assert_eq!(memory.check(&used(1, 2, 2, 5_000), 5_000), Err(Conflict::Used));
+    }
+
+    #[test]
     fn c12_the_answers_to_one_approval_are_bounded() {
         let mut memory = Memory::new(0);
         let (read, another) = (used(1, 1, 1, 5_000), used(2, 1, 1, 5_000));

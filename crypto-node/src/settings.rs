@@ -9,6 +9,9 @@ use threshold::dkg::Seat;
 use threshold::name::Name;
 use threshold::signature::PublicKey;
 
+#[cfg(test)]
+mod tests;
+
 /// What the node runs by.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -415,6 +415,38 @@ async fn e10_a_wiped_endorser_gets_the_chain_from_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn e10_an_endorser_that_moves_with_its_keys_to_an_empty_machine_gets_the_chain_and_votes() {
+    let mut network = Network::started().await;
+    network.lay_foundation().await;
+    let read = network.world.request_read();
+    let before = network.request_read(0, &read).await.unwrap().entry;
+    network.stop(3).await;
+    network.move_away(3);
+    network.start(3).await;
+    let answer = network
+        .until("the read is there", async || {
+            network.request_read(3, &read).await.ok()
+        })
+        .await;
+    assert_eq!(answer.entry, before);
+    assert!(answer.approval.is_some());
+    // It votes when the chain is past all that it can have voted on before it moved; then one of the others may be away.
+    for _ in 0..16 {
+        let more = network.world.request_read();
+        network.request_read(1, &more).await.unwrap();
+    }
+    network.stop(0).await;
+    let after = network
+        .until("final by the moved one and two", async || {
+            let next = network.world.request_read();
+            network.request_read(3, &next).await.ok()
+        })
+        .await;
+    assert!(after.approval.is_some());
+    network.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn e7_an_endorser_cut_off_from_the_others_approves_nothing_and_says_how_old_it_is() {
     let mut network = Network::new().with_limits(|limits| {
         limits.submit_deadline_ms = 500;

@@ -12,6 +12,7 @@ mod common;
 mod network;
 
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use quorate_ledger_endorser as ledger_endorser;
 
@@ -43,6 +44,28 @@ impl Drop for Process {
         // It may be dead already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn p15_the_daemons_own_program_forbids_core_dumps_first() {
+    let network = Network::new();
+    let process = Process::start(&network, 0);
+    let core = || {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.0.id())).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max core file size"));
+        let words: Vec<String> = line
+            .unwrap()
+            .split_whitespace()
+            .skip(4)
+            .map(str::to_owned)
+            .collect();
+        words.join(" ")
+    };
+    let started = Instant::now();
+    while core() != "0 0 bytes" {
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", core());
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -66,6 +66,7 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
 
 /// What the phases gave.
 struct Measured {
+    warm_up: Reads,
     commits: Latencies,
     single: Reads,
     many: Reads,
@@ -78,7 +79,7 @@ struct Measured {
 impl Measured {
     async fn phases(cluster: &Cluster, load: &Load, arguments: &BenchArgs, say: Say<'_>) -> Outcome<Self> {
         say("warming up");
-        load.reads(arguments.readers, WARM_UP).await;
+        let warm_up = load.reads(arguments.readers, WARM_UP).await;
         say("bare transactions, one at a time");
         let commits = load.commits(SINGLE).await;
         say("reads, one at a time");
@@ -100,6 +101,7 @@ impl Measured {
         say("measuring memory");
         let memory = Memory::of(cluster)?;
         Ok(Self {
+            warm_up,
             commits,
             single,
             many,
@@ -109,8 +111,15 @@ impl Measured {
         })
     }
 
-    fn latencies(&self) -> [&Latencies; 4] {
-        [&self.commits, &self.single.whole, &self.many.whole, &self.filled]
+    /// Of the warm-up only the errors count.
+    fn latencies(&self) -> [&Latencies; 5] {
+        [
+            &self.warm_up.whole,
+            &self.commits,
+            &self.single.whole,
+            &self.many.whole,
+            &self.filled,
+        ]
     }
 
     fn errors(&self) -> usize {
@@ -119,6 +128,7 @@ impl Measured {
 
     fn figures(&self) -> Vec<(&'static str, Value)> {
         let Self {
+            warm_up,
             commits,
             single,
             many,
@@ -143,6 +153,7 @@ impl Measured {
             ("reads", json!(reads)),
             ("transactions_per_second", json!(filled.per_second())),
             ("errors", json!(self.errors())),
+            ("warm_up_errors", json!(warm_up.whole.errors())),
             ("first_error", json!(first_error)),
             ("crypto_node_rss_mb", json!(memory.node)),
             ("endorser_rss_mb", json!(memory.endorser)),
@@ -167,7 +178,7 @@ impl Measured {
     }
 }
 
-/// The largest of each kind of process, in units of 10^6 bytes.
+/// The most that any process of each kind has ever held since it started, in units of 10^6 bytes.
 struct Memory {
     node: f64,
     endorser: f64,
@@ -180,7 +191,7 @@ impl Memory {
         let largest = |seats: &[Seat]| -> Outcome<f64> {
             let sizes = seats
                 .iter()
-                .map(|seat| cluster.rss(&seat.name))
+                .map(|seat| cluster.peak_memory(&seat.name))
                 .collect::<Outcome<Vec<u64>>>()?;
             Ok(measure::megabytes(sizes.into_iter().max().unwrap_or(0)))
         };

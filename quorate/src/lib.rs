@@ -62,6 +62,9 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
+    // Every command may come to hold a key.
+    service::core_dumps::forbid()
+        .map_err(|error| Failure::from(error).while_doing("forbidding core dumps"))?;
     // A daemon brings its own logging and runtime.
     if let Command::Daemon(arguments) = &cli.command {
         return daemon::run(arguments);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
 
-use crate::{config, shutdown, telemetry};
+use crate::{config, core_dumps, shutdown, telemetry};
 
 /// What a daemon is called and told by.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ enum Command {
 impl Daemon {
     /// Runs a daemon from the command line of this process: `--config FILE`.
     ///
-    /// Loads the configuration, starts logging, and calls `run` with it on a runtime of its own and with a stop
+    /// Forbids core dumps, loads the configuration, starts logging, and calls `run` with it on a runtime of its own and with a stop
     /// future that completes at SIGTERM or SIGINT. The exit code is 0 after a clean end, 1 after an error, which
     /// is printed with its causes, 2 for a wrong command line.
     pub fn main<C, F, E>(self, run: impl FnOnce(C, Stop) -> F) -> ExitCode
@@ -67,6 +67,10 @@ impl Daemon {
         F: Future<Output = Result<(), E>>,
         E: std::fmt::Debug,
     {
+        if let Err(error) = core_dumps::forbid() {
+            eprintln!("{}: cannot forbid core dumps: {error}", self.name);
+            return ExitCode::FAILURE;
+        }
         let config = match config::load(path, self.env_prefix) {
             Ok(config) => config,
             Err(error) => {

@@ -9,6 +9,7 @@
 //! 4. both end, after a drain, when the stop signal comes.
 
 pub mod config;
+pub mod core_dumps;
 pub mod daemon;
 pub mod files;
 pub mod identity;

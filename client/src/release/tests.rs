@@ -206,7 +206,8 @@ fn a_statement_that_the_node_has_not_signed_is_refused() {
 #[test]
 fn a_statement_about_another_release_is_refused() {
     let index = ParticipantIndex::new(1).unwrap();
-    let changes: [fn(&mut ReleaseStatement); 5] = [
+    let changes: [fn(&mut ReleaseStatement); 6] = [
+        |statement| statement.index = ParticipantIndex::new(2).unwrap(),
         |statement| statement.approve_id = ApproveId([8; 32]),
         |statement| statement.write_id = threshold::ids::WriteId([8; 32]),
         |statement| statement.share_digest = [8; 32],
@@ -275,4 +276,86 @@ fn a_wrong_combination_is_named_and_not_used() {
         released.faults.first().map(|fault| fault.check),
         Some("combination")
     );
+}
+
+#[test]
+fn a_share_of_nobody_in_the_committee_is_refused() {
+    let mut scene = Scene::new();
+    // Of a larger committee for another key: seat 6 is nobody's here.
+    let mut rng = TestRng::new("larger");
+    let others = TestCommittee::generate(3, 7, &mut rng).unwrap();
+    let wrapped = wrap(
+        others.manifest().custody_key(),
+        scene.wrapped.label(),
+        &DataKey::from_bytes([9; 32]),
+        &mut rng,
+    )
+    .unwrap();
+    let context = Context::new(others.manifest(), &wrapped, APPROVE_ID, &scene.reader.public()).unwrap();
+    let index = ParticipantIndex::new(6).unwrap();
+    let stranger = reencrypt(others.share(index).unwrap(), &context, &mut rng).unwrap();
+    let statement = scene.state(&stranger, ParticipantIndex::new(1).unwrap());
+    scene.answer.shares.push(stranger.to_bytes());
+    scene.answer.statements.push(statement.to_bytes());
+    assert_eq!(scene.caught(), "statement");
+}
+
+#[test]
+fn p12_more_shares_or_statements_than_seats_are_not_looked_at() {
+    let most = usize::from(MAX_MEMBERS);
+    for many in [most, most + 1] {
+        let mut scene = Scene::new();
+        scene.answer.shares = vec![scene.answer.shares[0].clone(); many];
+        scene.answer.statements = vec![scene.answer.statements[0].clone(); many];
+        assert_eq!(scene.caught(), if many > most { "answer" } else { "statement" });
+    }
+}
+
+#[test]
+fn of_more_shares_than_needed_as_many_as_needed_are_used_and_any_combination_is_right() {
+    let mut scene = Scene::new();
+    scene.answer = scene.honest(&[1, 2, 3, 4]);
+    scene.answer.combined = scene.honest(&[2, 3, 4]).combined;
+    let released = scene.check().unwrap();
+    assert!(open(&scene.reader, &released.reencryption, &scene.wrapped).is_ok());
+    assert!(released.faults.is_empty(), "{:?}", released.faults);
+    assert_eq!((released.released_by.len(), released.used.len()), (3, 3));
+    for (share, statement) in &released.used {
+        assert_eq!(statement.share_digest, share.digest());
+    }
+}
+
+#[test]
+fn p9_what_the_coordinator_says_of_nodes_is_passed_on_as_hearsay_and_bounded() {
+    let mut scene = Scene::new();
+    let reported = |index: u32, kind: FaultKind| proto::coordinator::Fault {
+        index,
+        name: "node-2".into(),
+        kind: kind.into(),
+        detail: "because".into(),
+        evidence: vec![1, 2],
+    };
+    scene.answer.faults = vec![
+        reported(2, FaultKind::Unreachable),
+        reported(2, FaultKind::Refused),
+        reported(2, FaultKind::Invalid),
+        reported(2, FaultKind::Unspecified),
+        reported(70_000, FaultKind::Invalid),
+    ];
+    let released = scene.check().unwrap();
+    let checks: Vec<_> = released.faults.iter().map(|fault| fault.check).collect();
+    let all = [
+        "reported_unreachable",
+        "reported_refused",
+        "reported_invalid",
+        "reported",
+    ];
+    assert_eq!(checks, all);
+    let node = Party::CryptoNode(2, "node-2".parse().unwrap());
+    for fault in &released.faults {
+        assert_eq!((&fault.party, fault.evidence.as_slice()), (&node, &[1, 2][..]));
+        assert!(fault.what.contains("as the coordinator reports: because"));
+    }
+    scene.answer.faults = vec![reported(2, FaultKind::Invalid); 65];
+    assert_eq!(scene.check().unwrap().faults.len(), 64);
 }

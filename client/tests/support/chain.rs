@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ed25519_dalek::{Signer, SigningKey};
 use golden_record::merkle::{Frontier, Hash, NodeReader, inclusion_proof};
 use golden_record::{
-    Body, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits, Organisation, Outcome, StateError,
-    Transaction, TxId, finalize_message,
+    Body, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits, Organisation,
+    Outcome, StateError, Transaction, TxId, finalize_message,
 };
 use threshold::ids::BlockHash;
 use threshold::name::Name;
@@ -14,11 +14,12 @@ use threshold::signature::{PublicKey, Signature};
 
 use super::ORGANISATIONS;
 
-/// A log of one entry in each block, every block signed by all validators.
+/// A log of one entry in each block, every block signed by all validators; and documents, which no entry has written.
 #[derive(Clone)]
 pub struct Chain {
     pub genesis: Genesis,
     pub entries: Vec<Entry>,
+    pub documents: Vec<DocumentVersion>,
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -53,6 +54,7 @@ impl Chain {
         let mut chain = Self {
             genesis: genesis.unwrap(),
             entries: Vec::new(),
+            documents: Vec::new(),
         };
         for number in 0..entries {
             chain.append(number, Outcome::Applied);
@@ -75,6 +77,7 @@ impl Chain {
         Self {
             genesis: self.genesis.clone(),
             entries: self.entries[..size].to_vec(),
+            documents: self.documents.clone(),
         }
     }
 

@@ -39,6 +39,10 @@ pub enum Behaviour {
     Pretends(Outcome),
     /// Answers every submission with the entry of the first transaction.
     Mistakes,
+    /// Gives these bytes for every document.
+    Gives(Vec<u8>),
+    /// Refuses every question about a document so.
+    Keeps(Code),
     /// Answers nothing.
     Down,
 }
@@ -227,9 +231,29 @@ impl LedgerService for Service {
 
     async fn get_document(
         &self,
-        _: Request<GetDocumentRequest>,
+        request: Request<GetDocumentRequest>,
     ) -> Result<Response<GetDocumentResponse>, Status> {
-        Err(Status::unimplemented("no test reads"))
+        let asked = request.get_ref();
+        let document = match self.behaviour() {
+            Behaviour::Gives(document) => document,
+            Behaviour::Keeps(code) => return Err(refused(code, "kept")),
+            _ => {
+                let chain = self.shown()?;
+                let found = chain
+                    .documents
+                    .iter()
+                    .filter(|found| {
+                        found.tenant.as_str() == asked.tenant
+                            && found.dataset.as_str() == asked.dataset
+                            && found.document.to_string() == asked.document
+                            && (asked.version == 0 || found.version == asked.version)
+                    })
+                    .max_by_key(|found| found.version);
+                let found = found.ok_or_else(|| Status::not_found("no such document"))?;
+                found.to_bytes()
+            }
+        };
+        Ok(Response::new(GetDocumentResponse { document }))
     }
 
     async fn get_committee(

@@ -50,6 +50,13 @@ async fn an_approved_read_gets_a_share_and_a_statement_that_others_can_check() {
         .verify(&PublicKey::from_bytes(&world.identity.public_key()).unwrap())
         .unwrap();
     assert_eq!(statement.share_digest, released.share.digest());
+    assert_eq!(statement.manifest_digest, guard.manifest().digest());
+    assert_eq!((statement.index, statement.time_ms), (guard.index(), NOW_MS));
+    assert_eq!(statement.approve_id, ApproveId([1; 32]));
+    assert_eq!(
+        (statement.write_id, statement.q),
+        (wrapped.write_id(), reader.public())
+    );
     assert_eq!((statement.journal_position, statement.repeat), (0, false));
     let (_, head) = world.authority.journal.newest();
     assert_eq!(statement.journal_head, head);
@@ -58,14 +65,61 @@ async fn an_approved_read_gets_a_share_and_a_statement_that_others_can_check() {
     let again = world.authority.reencrypt(COORDINATOR, &request).await.unwrap();
     assert!(again.statement.repeat);
     assert_ne!(again.share, released.share, "c13: a retry takes fresh nonces");
-    let repeats: Vec<bool> = entries(&disk)
-        .iter()
-        .filter_map(|entry| match &entry.event {
-            Event::Release(release) => Some(release.repeat),
+    let releases: Vec<_> = entries(&disk)
+        .into_iter()
+        .filter_map(|entry| match entry.event {
+            Event::Release(release) => Some((release.repeat, release.coordinator)),
             _ => None,
         })
         .collect();
-    assert_eq!(repeats, [false, true]);
+    assert_eq!(releases, [(false, COORDINATOR), (true, COORDINATOR)]);
+}
+
+#[tokio::test]
+async fn p4_an_approval_is_remembered_for_as_long_as_a_clock_within_the_skew_takes_it() {
+    let world = World::new(FakeDisk::default(), Some(committee().guard(1)), NOW_MS);
+    let key = *world.authority.key().unwrap().manifest().custody_key();
+    let (wrapped, reader) = (wrapped(&key, "a"), reader());
+    let request = world.request(&wrapped, certificates(&wrapped, &reader, 1, NOW_MS));
+    let other = world.request(&wrapped, certificates(&wrapped, &self::reader(), 1, NOW_MS));
+    world.authority.reencrypt(COORDINATOR, &request).await.unwrap();
+    // A certificate lives 60 s, and clocks may be 5 s apart.
+    world.clock.store(NOW_MS + 64_000, Ordering::SeqCst);
+    let again = world.authority.reencrypt(COORDINATOR, &request).await.unwrap();
+    assert!(again.statement.repeat);
+    let refusal = world.authority.reencrypt(COORDINATOR, &other).await.unwrap_err();
+    assert_eq!(refusal.code(), "approval_used");
+}
+
+#[tokio::test]
+async fn p10_a_refusal_names_its_approval_and_its_asker_in_the_journal() {
+    let disk = FakeDisk::default();
+    let world = World::new(disk.clone(), Some(committee().guard(1)), NOW_MS);
+    let key = *world.authority.key().unwrap().manifest().custody_key();
+    let wrapped = wrapped(&key, "a");
+    let used = world.request(&wrapped, certificates(&wrapped, &reader(), 1, NOW_MS));
+    let other = world.request(&wrapped, certificates(&wrapped, &reader(), 1, NOW_MS));
+    world.authority.reencrypt(COORDINATOR, &used).await.unwrap();
+    let _ = world.authority.reencrypt(COORDINATOR, &other).await.unwrap_err();
+    world.authority.flush_refusals(true);
+    drop(world);
+    let refused = entries(&disk).into_iter().find_map(|entry| match entry.event {
+        Event::Refusals {
+            peer,
+            code,
+            approve_id,
+            count,
+            ..
+        } => Some((peer, code, approve_id, count)),
+        _ => None,
+    });
+    let expected = (
+        COORDINATOR,
+        "approval_used".to_owned(),
+        Some(ApproveId([1; 32])),
+        1,
+    );
+    assert_eq!(refused.unwrap(), expected);
 }
 
 #[tokio::test]

@@ -150,6 +150,75 @@ fn e5_an_expired_request_gets_no_certificate() {
     ));
 }
 
+/// A certificate counts in whole seconds: in the last one of the request there is none left to live.
+#[test]
+fn e5_a_request_in_its_last_second_gets_no_certificate() {
+    let world = World::new(NOW_MS);
+    let ledger = founded(&world);
+    let certifier = certifier(&world, 120);
+    let read = committed(
+        &ledger,
+        &world.request_read_by("reader", &world.reader, NOW_MS + 30_900),
+    );
+    assert!(matches!(
+        approve(&certifier, &ledger, &read, NOW_MS + 30_100),
+        Err(ApproveError::Expired)
+    ));
+    let certificate = approve(&certifier, &ledger, &read, NOW_MS + 29_999)
+        .unwrap()
+        .certificate;
+    assert!(accepted(&world, &certificate, NOW_MS + 30_000).is_ok());
+    assert_eq!(
+        accepted(&world, &certificate, NOW_MS + 31_000),
+        Err(CertificateFault::Expired)
+    );
+}
+
+#[test]
+fn a_configured_lifetime_that_is_no_life_is_the_shortest() {
+    let world = World::new(NOW_MS);
+    let ledger = founded(&world);
+    let read = committed(&ledger, &world.request_read());
+    let certificate = approve(&certifier(&world, 1), &ledger, &read, NOW_MS)
+        .unwrap()
+        .certificate;
+    assert!(accepted(&world, &certificate, NOW_MS + 5_000).is_ok());
+    assert_eq!(
+        accepted(&world, &certificate, NOW_MS + 6_000),
+        Err(CertificateFault::Expired)
+    );
+}
+
+#[test]
+fn d13_a_read_of_the_latest_version_is_certified_for_the_version_that_it_was() {
+    let world = World::new(NOW_MS);
+    let ledger = founded(&world);
+    let certifier = certifier(&world, 120);
+    let first = committed(&ledger, &world.request_read_of(0));
+    committed(&ledger, &world.write_document(crate::common::DOCUMENT, 2));
+    let second = committed(&ledger, &world.request_read_of(0));
+    let of = |read: &Committed| {
+        let approval = approve(&certifier, &ledger, read, NOW_MS).unwrap();
+        let limits = approval::Limits::default();
+        let checked = check_certificate(&approval.certificate, &trust(&world), NOW_MS, &limits);
+        let document = DocumentVersion::from_bytes(&approval.document).unwrap();
+        (checked.unwrap().1.label.version, document.version)
+    };
+    assert_eq!((of(&first), of(&second)), ((1, 1), (2, 2)));
+
+    // What was approved is gone; that there is a newer version does not matter.
+    let erase = Body::EraseDocument {
+        tenant: name("north"),
+        dataset: name("loans"),
+        document: crate::common::DOCUMENT.parse().unwrap(),
+        version: 1,
+    };
+    committed(&ledger, &world.sign(&world.writer, erase));
+    let refused = approve(&certifier, &ledger, &first, NOW_MS).unwrap_err();
+    assert!(matches!(refused, ApproveError::Withdrawn(_)), "{refused}");
+    assert_eq!(of(&second), (2, 2));
+}
+
 #[test]
 fn a_repeat_gets_the_same_certificate_while_it_has_half_its_life() {
     let world = World::new(NOW_MS);

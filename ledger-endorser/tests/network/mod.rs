@@ -45,6 +45,7 @@ struct Running {
 pub struct Network {
     pub world: World,
     folder: TempDir,
+    folders: Vec<PathBuf>,
     parts: Vec<PublicParts>,
     ports: Vec<[SocketAddr; 3]>,
     limits: Limits,
@@ -84,10 +85,11 @@ impl Network {
             .unwrap();
         let passphrase = Passphrase::from_file(&passphrase_file).unwrap();
         let now_ms = now_ms();
+        let folders: Vec<_> = ORGANISATIONS.map(|name| folder.path().join(name)).into();
         let parts: Vec<_> = ORGANISATIONS
             .iter()
-            .map(|organisation| {
-                let of = folder.path().join(organisation);
+            .zip(&folders)
+            .map(|(organisation, of)| {
                 create_keys(
                     &of.join("keys"),
                     &of.join("state"),
@@ -110,6 +112,7 @@ impl Network {
         Self {
             world,
             folder,
+            folders,
             parts,
             ports: free_ports(4),
             limits: Limits::default(),
@@ -136,7 +139,7 @@ impl Network {
     }
 
     fn folder_of(&self, index: usize) -> PathBuf {
-        self.folder.path().join(ORGANISATIONS[index])
+        self.folders[index].clone()
     }
 
     pub fn config(&self, index: usize) -> Config {
@@ -201,6 +204,16 @@ impl Network {
     /// Takes everything but the keys.
     pub fn wipe(&self, index: usize) {
         std::fs::remove_dir_all(self.folder_of(index).join("state")).unwrap();
+    }
+
+    /// To another machine: its keys are brought there, and nothing else; the others go on with its old address.
+    pub fn move_away(&mut self, index: usize) {
+        let (old, new) = (self.folder_of(index), self.folder.path().join("elsewhere"));
+        std::fs::create_dir(&new).unwrap();
+        std::fs::rename(old.join("keys"), new.join("keys")).unwrap();
+        std::fs::remove_dir_all(old).unwrap();
+        self.folders[index] = new;
+        self.ports[index] = free_ports(1)[0];
     }
 
     /// Asks again until there is an answer; fails when it takes too long.

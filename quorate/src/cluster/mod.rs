@@ -164,10 +164,12 @@ impl Cluster {
 
     /// Resident memory of one daemon, in bytes.
     pub fn rss(&self, name: &str) -> Outcome<u64> {
-        self.running
-            .get(name)
-            .ok_or_else(|| not_running(name))?
-            .resident()
+        process::memory(self.pid(name)?, process::Memory::Resident)
+    }
+
+    /// The most resident memory that one daemon has had since it started, in bytes.
+    pub fn peak_memory(&self, name: &str) -> Outcome<u64> {
+        process::memory(self.pid(name)?, process::Memory::Peak)
     }
 
     /// Processor time that one daemon has used since it started.

@@ -80,22 +80,35 @@ impl Process {
         self.child.wait()?;
         Ok(())
     }
+}
 
-    /// Its resident memory in bytes, from /proc.
-    pub(super) fn resident(&self) -> Outcome<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let kilobytes = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next())
-            .and_then(|number| number.parse::<u64>().ok());
-        kilobytes.map(|count| count * 1024).ok_or_else(|| {
-            Failure::error(
-                "the process's memory is not in /proc",
-                "this figure needs Linux; read the log of the daemon",
-            )
-        })
-    }
+/// Which figure of a process's memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Memory {
+    /// What it holds now.
+    Resident,
+    /// The most that it has ever held.
+    Peak,
+}
+
+/// Resident memory of a process in bytes, from /proc.
+pub(super) fn memory(id: u32, which: Memory) -> Outcome<u64> {
+    let field = match which {
+        Memory::Resident => "VmRSS:",
+        Memory::Peak => "VmHWM:",
+    };
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse::<u64>().ok());
+    kilobytes.map(|count| count * 1024).ok_or_else(|| {
+        Failure::error(
+            "the process's memory is not in /proc",
+            "this figure needs Linux; read the log of the daemon",
+        )
+    })
 }
 
 /// Processor time that a process has used, from /proc.

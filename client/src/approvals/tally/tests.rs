@@ -4,7 +4,7 @@ use approval::{Authority, TrustedOrganisation};
 use ed25519_dalek::SigningKey;
 use golden_record::Entry;
 use proto::ledger::LogEntry;
-use threshold::ids::{ApproveId, ChainId};
+use threshold::ids::{ApproveId, ChainId, WriteId};
 use threshold::reencrypt::ReaderKey;
 use threshold::secret::DataKey;
 use threshold::testing::{TestCommittee, TestRng, label};
@@ -223,35 +223,76 @@ fn a_certificate_for_another_request_reader_or_document_is_its_endorsers_fault()
 #[test]
 fn d14_a_certificate_of_another_block_spoils_nothing() {
     let scene = Scene::new();
-    let mut fields = scene.fields();
-    fields.height += 1;
-    let mut tally = scene.tally();
-    tally.take(scene.name(0), scene.answer(0, &fields));
-    for organisation in 1..4 {
-        assert!(tally.verdict(NOW_MS).is_none());
-        tally.take(
-            scene.name(organisation),
-            scene.answer(organisation, &scene.fields()),
-        );
+    let lies: [fn(&mut ApprovalFields); 2] = [
+        |fields| fields.height += 1,
+        |fields| fields.block_hash = BlockHash([3; 32]),
+    ];
+    for lie in lies {
+        let mut fields = scene.fields();
+        lie(&mut fields);
+        let mut tally = scene.tally();
+        tally.take(scene.name(0), scene.answer(0, &fields));
+        for organisation in 1..4 {
+            assert!(tally.verdict(NOW_MS).is_none());
+            tally.take(
+                scene.name(organisation),
+                scene.answer(organisation, &scene.fields()),
+            );
+        }
+        let read = tally.verdict(NOW_MS).unwrap().unwrap();
+        assert_eq!(read.approved.height(), HEIGHT);
+        assert_eq!(read.approved.fields().block_hash, scene.fields().block_hash);
+        assert_eq!(read.certificates.len(), 3);
     }
-    let read = tally.verdict(NOW_MS).unwrap().unwrap();
-    assert_eq!(read.approved.height(), HEIGHT);
-    assert_eq!(read.certificates.len(), 3);
 }
 
 #[test]
-fn an_endorser_that_gives_another_place_in_the_log_does_not_count() {
+fn an_endorser_that_gives_another_place_in_the_log_or_outcome_does_not_count() {
     let scene = Scene::new();
-    let mut lie = scene.answer(0, &scene.fields());
-    lie.entry.as_mut().unwrap().index = 1_000;
-    let mut tally = scene.tally();
-    tally.take(scene.name(0), lie);
-    for organisation in 1..4 {
-        assert!(tally.verdict(NOW_MS).is_none());
-        let honest = scene.answer(organisation, &scene.fields());
-        tally.take(scene.name(organisation), honest);
+    let other_outcome = scene.entry(Outcome::Approved {
+        version: 1,
+        write_id: WriteId([0; 32]),
+        key_id: scene.key_id,
+    });
+    let lies: [&dyn Fn(&mut LogEntry); 4] = [
+        &|entry| entry.index = 1_000,
+        &|entry| entry.height += 1,
+        &|entry| entry.time_ms += 1,
+        &|entry| entry.entry.clone_from(&other_outcome.entry),
+    ];
+    let honest = recorded_of(&scene);
+    for lie in lies {
+        let mut answer = scene.answer(0, &scene.fields());
+        lie(answer.entry.as_mut().unwrap());
+        let mut tally = scene.tally();
+        tally.take(scene.name(0), answer);
+        for organisation in 1..4 {
+            assert!(tally.verdict(NOW_MS).is_none());
+            let honest = scene.answer(organisation, &scene.fields());
+            tally.take(scene.name(organisation), honest);
+        }
+        let found = tally.verdict(NOW_MS).unwrap().unwrap().recorded;
+        assert_eq!(
+            (found.index, found.height, found.time_ms, found.entry.outcome),
+            (honest.index, honest.height, honest.time_ms, honest.entry.outcome)
+        );
     }
-    assert_eq!(tally.verdict(NOW_MS).unwrap().unwrap().recorded.index, 3);
+}
+
+/// What an honest endorser reports of the request.
+fn recorded_of(scene: &Scene) -> Recorded {
+    let party = Party::Endorser(scene.name(1).clone());
+    recorded(&party, &scene.request, Some(scene.approved())).unwrap()
+}
+
+#[test]
+fn a_read_request_that_is_recorded_as_something_else_is_its_endorsers_fault() {
+    let scene = Scene::new();
+    let lie = RequestReadResponse {
+        entry: Some(scene.entry(Outcome::Applied)),
+        approval: None,
+    };
+    scene.survives(lie, "outcome");
 }
 
 #[test]
@@ -364,4 +405,153 @@ fn an_expired_certificate_is_refused() {
         );
         assert!(tally.verdict(NOW_MS + 600_000).is_none());
     }
+}
+
+#[test]
+fn one_that_says_that_there_is_no_wrapped_key_may_lie_and_two_do_not() {
+    let scene = Scene::new();
+    let permitted = || RequestReadResponse {
+        entry: Some(scene.entry(Outcome::Permitted { version: 1 })),
+        approval: None,
+    };
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), permitted());
+    assert!(tally.verdict(NOW_MS).is_none());
+    tally.take(scene.name(1), permitted());
+    assert!(matches!(tally.verdict(NOW_MS), Some(Err(Error::Object(_)))));
+}
+
+#[test]
+fn p9_when_too_few_approve_everybody_is_named_with_what_it_said() {
+    let scene = Scene::new();
+    let without = |outcome| RequestReadResponse {
+        entry: Some(scene.entry(outcome)),
+        approval: None,
+    };
+    let approval = scene.answer(2, &scene.fields());
+    let certificate = approval.approval.clone().unwrap().certificate;
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), without(Outcome::Denied(DenialReason::NotAReader)));
+    tally.take(scene.name(1), without(Outcome::Permitted { version: 1 }));
+    tally.take(scene.name(2), approval);
+    let away = Party::Endorser(scene.name(3).clone());
+    tally.unavailable(away, &Error::Request("away".into()));
+    assert!(tally.verdict(NOW_MS).is_none());
+    let Error::TooFew { faults, .. } = tally.too_few() else {
+        panic!("too few")
+    };
+    let said: Vec<_> = faults
+        .iter()
+        .map(|fault| (fault.party.clone(), fault.check, fault.evidence.as_slice()))
+        .collect();
+    let party = |organisation| Party::Endorser(scene.name(organisation).clone());
+    let expected = [
+        (party(0), "denied", &b""[..]),
+        (party(1), "outcome", b""),
+        (party(2), "approval", &certificate),
+        (party(3), "no_answer", b""),
+    ];
+    assert_eq!(said, expected);
+}
+
+/// Organisations that satisfy the policy can approve what they like: but not in the name of this request.
+#[test]
+fn d13_not_even_all_endorsers_approve_another_request_reader_or_document() {
+    let scene = Scene::new();
+    let other = ReaderKey::generate(&mut TestRng::new("other"));
+    let lies: [&dyn Fn(&mut ApprovalFields); 2] =
+        [&|fields| fields.approve_id = ApproveId([8; 32]), &|fields| {
+            fields.q = other.public()
+        }];
+    for lie in lies {
+        let mut fields = scene.fields();
+        lie(&mut fields);
+        let mut tally = scene.tally();
+        for organisation in 0..4 {
+            tally.take(scene.name(organisation), scene.answer(organisation, &fields));
+            assert!(tally.verdict(NOW_MS).is_none(), "approved");
+        }
+        let Error::TooFew { faults, .. } = tally.too_few() else {
+            panic!("too few")
+        };
+        assert_eq!(faults.len(), 4);
+        assert!(faults.iter().all(|fault| fault.check == "certificate"));
+    }
+}
+
+/// The same scene with another version of the document in every answer.
+fn second_version(scene: &Scene) -> (ApprovalFields, DocumentVersion, Outcome) {
+    let mut rng = TestRng::new("tally");
+    let committee = TestCommittee::generate(2, 3, &mut rng).unwrap();
+    let label = label("contract", 2).unwrap();
+    let key = committee.manifest().custody_key();
+    let wrapped = wrap(key, &label, &DataKey::from_bytes([9; 32]), &mut rng).unwrap();
+    let outcome = Outcome::Approved {
+        version: 2,
+        write_id: wrapped.write_id(),
+        key_id: scene.key_id,
+    };
+    let fields = ApprovalFields {
+        write_id: wrapped.write_id(),
+        label: label.clone(),
+        ..scene.fields()
+    };
+    (fields, document(&label, wrapped), outcome)
+}
+
+#[test]
+fn d13_another_version_than_the_one_asked_for_is_not_taken_from_whoever_gives_it() {
+    let mut scene = Scene::new();
+    let (fields, document, outcome) = second_version(&scene);
+    let answer = |scene: &Scene, organisation: usize| {
+        let mut answer = scene.answer(organisation, &fields);
+        answer.entry = Some(scene.entry(outcome));
+        answer.approval.as_mut().unwrap().document = document.to_bytes();
+        answer
+    };
+    let mut tally = scene.tally();
+    for organisation in 0..4 {
+        tally.take(scene.name(organisation), answer(&scene, organisation));
+        assert!(tally.verdict(NOW_MS).is_none(), "took version 2");
+    }
+    let Error::TooFew { faults, .. } = tally.too_few() else {
+        panic!("too few")
+    };
+    assert_eq!(faults.len(), 4);
+    assert!(faults.iter().all(|fault| fault.check == "outcome"));
+
+    // Whoever asks for the latest is given the version that it was.
+    scene.label.version = 0;
+    let mut tally = scene.tally();
+    for organisation in 0..3 {
+        tally.take(scene.name(organisation), answer(&scene, organisation));
+    }
+    let read = tally.verdict(NOW_MS).unwrap().unwrap();
+    assert_eq!(read.document.version, 2);
+}
+
+/// Once there is reason to look at each by itself, a document with another key than the certified one is its giver's fault.
+#[test]
+fn c6_whoever_gives_another_key_than_the_certified_is_named() {
+    let scene = Scene::new();
+    let mut tally = scene.tally();
+    for organisation in 0..3 {
+        let mut lie = scene.answer(organisation, &scene.fields());
+        lie.entry.as_mut().unwrap().height = HEIGHT + 1;
+        tally.take(scene.name(organisation), lie);
+    }
+    assert!(tally.verdict(NOW_MS).is_none());
+    let mut lie = scene.answer(3, &scene.fields());
+    let mut document = scene.document.clone();
+    document.wrapped_key = second_version(&scene).1.wrapped_key;
+    lie.approval.as_mut().unwrap().document = document.to_bytes();
+    tally.take(scene.name(3), lie);
+    assert!(tally.verdict(NOW_MS).is_none());
+    let Error::TooFew { faults, .. } = tally.too_few() else {
+        panic!("too few")
+    };
+    let of_the_last = faults
+        .iter()
+        .find(|fault| fault.party == Party::Endorser(scene.name(3).clone()));
+    assert_eq!(of_the_last.unwrap().check, "certificate");
 }

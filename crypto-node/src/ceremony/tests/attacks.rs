@@ -77,6 +77,88 @@ fn a5_commitments_that_differ_by_receiver_name_the_dealer() {
     assert!(committee.all_are(Phase::Active), "p7: a new ceremony must work");
 }
 
+/// The liar is two dealers at once: members 1 and 2 get another polynomial than 4 and 5, and to each half it vouches for what
+/// that half has seen.
+fn play_two_dealers(committee: &mut Simulation) {
+    let (mut ceremony, mut other) = (None, None);
+    let mut commitments = BTreeMap::new();
+    committee.tamper = Some(Box::new(move |from, to, message| {
+        if let Body::Propose {
+            ceremony: proposed, ..
+        } = &message.body
+        {
+            ceremony = Some(proposed.clone());
+        }
+        let Body::Round(round) = &message.body else {
+            return message;
+        };
+        let kind = round.unpack().unwrap().kind();
+        if kind == Kind::Round1 && from.get() != LIAR {
+            commitments.insert(from, round.clone());
+        }
+        if from.get() != LIAR || to.get() > 2 || kind == Kind::Round2 {
+            return message;
+        }
+        let ceremony = ceremony.as_ref().unwrap();
+        let other = other
+            .get_or_insert_with(|| Round::pack(&part1(ceremony, &key(LIAR), &mut OsRng).unwrap().1))
+            .clone();
+        let shown = if kind == Kind::Round1 {
+            other
+        } else {
+            let seen = commitments.values().chain([&other]);
+            let seen = seen.map(|round| round.unpack().unwrap()).collect();
+            let round1 = Round1::collect(ceremony, seen).unwrap();
+            Round::pack(&round1.report(ceremony, &key(LIAR)).unwrap())
+        };
+        Message::new(message.ceremony, from, Body::Round(shown), &key(LIAR))
+    }));
+}
+
+#[test]
+fn a6_a_dealer_that_shows_each_half_a_key_of_its_own_is_named_and_neither_has_one() {
+    let mut committee = Simulation::new(5, 13);
+    play_two_dealers(&mut committee);
+    committee.run(1, 3);
+    assert_named_with_evidence(&mut committee);
+    assert!(committee.members.iter().all(|member| member.active.is_none()));
+    assert!(
+        committee
+            .members
+            .iter()
+            .all(|member| member.disk.shares.is_empty())
+    );
+    committee.tamper = None;
+    committee.run(1, 3);
+    committee.common_key();
+}
+
+#[test]
+fn a6_two_halves_that_do_not_hear_each_others_reports_have_no_key() {
+    let mut committee = Simulation::new(5, 17);
+    play_two_dealers(&mut committee);
+    committee.lost = Some(Box::new(|from, to, message| {
+        let half = |member: u16| member > LIAR;
+        let between = from.get() != LIAR && to.get() != LIAR && half(from.get()) != half(to.get());
+        let is_report =
+            matches!(&message.body, Body::Round(round) if round.unpack().unwrap().kind() == Kind::Equality);
+        between && is_report
+    }));
+    committee.run(1, 3);
+    // Without the word of every member nobody deals a share, to whichever half it belongs.
+    assert!(committee.members.iter().all(|member| member.active.is_none()));
+    assert!(
+        committee
+            .members
+            .iter()
+            .all(|member| member.disk.shares.is_empty())
+    );
+    for member in [1, 2, 4, 5] {
+        let record = committee.machine(member).record().unwrap();
+        assert_ne!(record.phase, Phase::Active);
+    }
+}
+
 /// A share from another polynomial than the one that everybody agreed on, properly signed.
 fn wrong_shares(ceremony: &Ceremony, commitments: &BTreeMap<u16, Round>) -> Vec<SignedMessage> {
     let (secret, own) = part1(ceremony, &key(LIAR), &mut OsRng).unwrap();

@@ -38,7 +38,7 @@ pub(crate) struct Disk {
     newest: Option<CeremonyId>,
     doubt: Option<CeremonyId>,
     records: BTreeMap<CeremonyId, Vec<u8>>,
-    shares: BTreeMap<CeremonyId, Vec<u8>>,
+    pub(crate) shares: BTreeMap<CeremonyId, Vec<u8>>,
 }
 
 pub(crate) struct Member {

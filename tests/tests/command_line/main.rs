@@ -1,4 +1,4 @@
-//! The README's commands, literally, and the demonstration.
+//! The README's commands, literally, and the demonstration; and what a person gets to see of objects that are not right.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,105 +7,15 @@
     missing_docs
 )]
 
+mod objects;
+mod person;
+
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// Somebody with a home, a folder to work in, and `quorate` on the path.
-struct Person(TempDir);
-
-impl Person {
-    fn new() -> Self {
-        let place = TempDir::new().unwrap();
-        for folder in ["home", "work", "bin"] {
-            fs::create_dir(place.path().join(folder)).unwrap();
-        }
-        symlink(
-            env!("CARGO_BIN_EXE_quorate-under-test"),
-            place.path().join("bin/quorate"),
-        )
-        .unwrap();
-        Self(place)
-    }
-
-    fn work(&self, file: &str) -> PathBuf {
-        self.0.path().join("work").join(file)
-    }
-
-    /// A line for the shell.
-    fn shell(&self, line: &str) -> Command {
-        let mut command = Command::new("sh");
-        let path = format!(
-            "{}:{}",
-            self.0.path().join("bin").display(),
-            std::env::var("PATH").unwrap()
-        );
-        command
-            .args(["-c", line])
-            .current_dir(self.0.path().join("work"))
-            .env("PATH", path)
-            .env("QUORATE_HOME", self.0.path().join("home"));
-        command
-    }
-
-    fn run(&self, line: &str) -> Output {
-        self.shell(line).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// Runs what must end with this status.
-    fn ends(&self, status: i32, line: &str) -> Output {
-        let output = self.run(line);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(status), "{line}\n{errors}");
-        output
-    }
-
-    /// Starts a line that keeps running, and waits for its first words.
-    fn start(&self, line: &str) -> Running {
-        let mut child = self
-            .shell(&format!("exec {line}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        output.read_line(&mut first).unwrap();
-        assert!(first.starts_with("the cluster runs"), "{first}");
-        // Read on, so that it never writes to a closed pipe.
-        std::thread::spawn(move || output.lines().for_each(drop));
-        Running(child)
-    }
-}
-
-/// A cluster that a person started.
-struct Running(Child);
-
-impl Running {
-    /// As Ctrl-C does.
-    fn interrupt(mut self) {
-        let status = Command::new("sh")
-            .args(["-c", &format!("kill -INT {}", self.0.id())])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already, unless the test has failed.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::person::Person;
 
 /// A line of the README, with the status that it must end with.
 struct Line {
