@@ -267,12 +267,7 @@ impl Client {
                     given.push(answer);
                 }
                 Err(error @ (Error::NotFound(_) | Error::Forbidden(_))) => refusal = Some(error),
-                Err(error) => faults.push(Fault::new(
-                    endorser.party(),
-                    "permissions",
-                    error.to_string(),
-                    &[],
-                )),
+                Err(error) => faults.push(Fault::instead_of_an_answer(endorser.party(), error)),
             }
             let alike =
                 |one: &&Permissions| given.iter().filter(|other| other == one).count() > self.tolerated();

@@ -66,10 +66,7 @@ impl<T> Alike<T> {
         }
         let mut faults = Vec::new();
         for (party, error) in self.errors {
-            match error {
-                Error::Lied(fault) => faults.push(*fault),
-                error => faults.push(Fault::new(party, "no_answer", error.to_string(), &[])),
-            }
+            faults.push(Fault::instead_of_an_answer(party, error));
         }
         for (party, bytes, _) in self.given {
             let what = format!("gave a {} that too few others gave", self.what);

@@ -52,7 +52,7 @@ impl Client {
         while let Some((endorser, answer)) = asked.next().await {
             match answer {
                 Ok(answer) => tally.take(&endorser.organisation, answer),
-                Err(error) => tally.unavailable(endorser.party(), &error),
+                Err(error) => tally.unavailable(endorser.party(), error),
             }
             if let Some(verdict) = tally.verdict(now_ms()) {
                 return verdict;
@@ -76,6 +76,9 @@ async fn ask<'a>(
             Ok(answer) => return (endorser, Ok(answer)),
             Err(status) if status.code() == Code::PermissionDenied && attempt < CATCH_UP_ATTEMPTS => {
                 tokio::time::sleep(CATCH_UP_PAUSE).await;
+            }
+            Err(status) if status.code() == Code::PermissionDenied => {
+                return (endorser, Err(Error::Forbidden(endorser.party())));
             }
             Err(status) => return (endorser, Err(endorser.failed(&status))),
         }

@@ -216,6 +216,15 @@ impl Fault {
             evidence: evidence.to_vec(),
         }
     }
+
+    /// Of a party that gave nothing to go by: its lie, or what it said or failed with instead.
+    pub(crate) fn instead_of_an_answer(party: Party, error: Error) -> Self {
+        match error {
+            Error::Lied(fault) => *fault,
+            Error::Unavailable { reason, .. } => Self::new(party, "no_answer", reason, &[]),
+            error => Self::new(party, "no_answer", error.to_string(), &[]),
+        }
+    }
 }
 
 fn list(faults: &[Fault]) -> String {

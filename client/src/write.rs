@@ -204,7 +204,7 @@ impl Client {
                 Ok(found) => versions.push(found.version),
                 // What is not shown to this key is, for this key, not there.
                 Err(Error::NotFound(_) | Error::Forbidden(_)) => versions.push(0),
-                Err(error) => faults.push(Fault::new(endorser.party(), "no_answer", error.to_string(), &[])),
+                Err(error) => faults.push(Fault::instead_of_an_answer(endorser.party(), error)),
             }
         }
         versions.sort_unstable_by(|a, b| b.cmp(a));

@@ -39,7 +39,7 @@ pub(super) struct Tally<'a> {
     /// Endorsers that say that there is nothing to approve, because the document has no wrapped key.
     permissions: Vec<Name>,
     faults: Vec<Fault>,
-    unavailable: Vec<Fault>,
+    unavailable: Vec<(Party, Error)>,
     /// Some certificates did not hold together, so all are looked at one by one from then on.
     suspicious: bool,
 }
@@ -106,9 +106,8 @@ impl<'a> Tally<'a> {
     }
 
     /// An endorser that gave no answer.
-    pub(super) fn unavailable(&mut self, party: Party, error: &Error) {
-        self.unavailable
-            .push(Fault::new(party, "no_answer", error.to_string(), &[]));
+    pub(super) fn unavailable(&mut self, party: Party, error: Error) {
+        self.unavailable.push((party, error));
     }
 
     /// The end of it, if there is one already.
@@ -130,8 +129,15 @@ impl<'a> Tally<'a> {
         self.satisfied(now_ms).map(Ok)
     }
 
-    /// The error when nobody is left to answer.
+    /// The error when nobody is left to answer: that the author may not ask, when more say so than can lie; else who said
+    /// what.
     pub(super) fn too_few(mut self) -> Error {
+        let forbids = |(_, error): &&(Party, Error)| matches!(error, Error::Forbidden(_));
+        if self.unavailable.iter().filter(forbids).count() > self.tolerated
+            && let Some(place) = self.unavailable.iter().position(|one| forbids(&one))
+        {
+            return self.unavailable.swap_remove(place).1;
+        }
         for (name, reason) in &self.denials {
             let what = format!("denied the read: {reason}");
             self.faults
@@ -147,7 +153,9 @@ impl<'a> Tally<'a> {
             self.faults
                 .push(Fault::new(Party::Endorser(name), "approval", what, &certificate));
         }
-        self.faults.append(&mut self.unavailable);
+        let silent = self.unavailable.drain(..);
+        let silent = silent.map(|(party, error)| Fault::instead_of_an_answer(party, error));
+        self.faults.extend(silent);
         let needed = format!(
             "the policy {} is not satisfied by those that approved",
             self.bundle.policy()

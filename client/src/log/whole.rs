@@ -231,11 +231,7 @@ fn failed(last: Option<(&Endorser, Error)>, mut faults: Vec<Fault>) -> Error {
         (None, 1) => faults.swap_remove(0).into(),
         (Some((_, error)), 0) => error,
         (last, _) => {
-            faults.extend(
-                last.map(|(endorser, error)| {
-                    Fault::new(endorser.party(), "no_answer", error.to_string(), &[])
-                }),
-            );
+            faults.extend(last.map(|(endorser, error)| Fault::instead_of_an_answer(endorser.party(), error)));
             Error::TooFew {
                 needed: "one endorser with a log that holds".into(),
                 faults,

@@ -108,10 +108,9 @@ impl Answers {
             return self.failed.pop().map_or_else(nobody, |(_, error)| error);
         }
         let refused = self.refused.into_iter().map(|(party, _, error)| (party, error));
-        let said = refused.chain(self.failed).map(|(party, error)| match error {
-            Error::Lied(fault) => *fault,
-            error => Fault::new(party, "no_answer", error.to_string(), &[]),
-        });
+        let said = refused
+            .chain(self.failed)
+            .map(|(party, error)| Fault::instead_of_an_answer(party, error));
         let rejected = self.rejected.iter().map(ToString::to_string).collect::<Vec<_>>();
         let needed = match rejected.as_slice() {
             [] => "an endorser that takes the transaction".to_owned(),

@@ -147,8 +147,7 @@ fn keys_datasets_and_documents_have_an_end_from_the_command_line() {
     };
 
     // A new key reads and writes, the old one nothing; the tenant's administrator gives one when it is lost.
-    let home = person.0.path().join("home");
-    let key = home.join("keys/tenants/t-acme/users/alice.key");
+    let key = person.home("keys/tenants/t-acme/users/alice.key");
     let old = fs::read(&key).unwrap();
     person.ends(0, "quorate user rotate acme alice");
     let new = fs::read(&key).unwrap();
@@ -161,7 +160,7 @@ fn keys_datasets_and_documents_have_an_end_from_the_command_line() {
     person.ends(0, "quorate user rotate acme alice --by-admin");
     person.ends(0, "quorate tenant rotate acme");
     // As when the last attempt ended before the new key took its place.
-    let admin = home.join("keys/tenants/t-acme/admin.key");
+    let admin = person.home("keys/tenants/t-acme/admin.key");
     fs::rename(&admin, admin.with_extension("next")).unwrap();
     fs::rename(admin.with_extension("retired"), &admin).unwrap();
     person.ends(2, "quorate tenant rotate acme");

@@ -435,7 +435,7 @@ fn p9_when_too_few_approve_everybody_is_named_with_what_it_said() {
     tally.take(scene.name(1), without(Outcome::Permitted { version: 1 }));
     tally.take(scene.name(2), approval);
     let away = Party::Endorser(scene.name(3).clone());
-    tally.unavailable(away, &Error::Request("away".into()));
+    tally.unavailable(away, Error::Request("away".into()));
     assert!(tally.verdict(NOW_MS).is_none());
     let Error::TooFew { faults, .. } = tally.too_few() else {
         panic!("too few")
@@ -554,4 +554,22 @@ fn c6_whoever_gives_another_key_than_the_certified_is_named() {
         .iter()
         .find(|fault| fault.party == Party::Endorser(scene.name(3).clone()));
     assert_eq!(of_the_last.unwrap().check, "certificate");
+}
+
+#[test]
+fn a_read_is_forbidden_when_more_say_so_than_can_lie() {
+    let scene = Scene::new();
+    for (forbidding, expected) in [(1, "too_few_answers"), (2, "forbidden")] {
+        let mut tally = scene.tally();
+        for number in 0..4 {
+            let party = Party::Endorser(format!("endorser-{number}").parse().unwrap());
+            let error = if number < forbidding {
+                Error::Forbidden(party.clone())
+            } else {
+                Error::Request("no answer".into())
+            };
+            tally.unavailable(party, error);
+        }
+        assert_eq!(tally.too_few().code(), expected);
+    }
 }
