@@ -75,6 +75,8 @@ pub struct EndorserStatus {
     pub newest_is_proven: bool,
     /// How many entries the log has at least: as many as in the newest block that 2f+1 validators have signed.
     pub proven_size: u64,
+    /// That block's header; none before the first block after the genesis.
+    pub proven_header: Option<Header>,
 }
 
 impl VerifiedLog {
@@ -143,7 +145,7 @@ impl Client {
         let newest_is_proven = proven
             .as_ref()
             .map_or(header.height == 0, |proven| *proven == header);
-        let proven_size = proven.map_or(0, |proven| proven.log_size);
+        let proven_size = proven.as_ref().map_or(0, |proven| proven.log_size);
         let GetStatusResponse {
             peers_connected,
             pending,
@@ -155,6 +157,7 @@ impl Client {
             pending,
             newest_is_proven,
             proven_size,
+            proven_header: proven,
         })
     }
 
@@ -227,7 +230,7 @@ async fn proof(endorser: &Endorser, tx_id: &TxId) -> Result<proto::ledger::GetTr
     }
 }
 
-fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
+pub(crate) fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
     let decoded: Entry = field::parse("entry", &entry.entry).map_err(|error| {
         Fault::new(
             endorser.party(),

@@ -90,6 +90,8 @@ pub struct Limits {
     pub stale_after_ms: u64,
     /// Memory for the pages of the store.
     pub store_cache_bytes: usize,
+    /// Memory for the search index.
+    pub index_cache_bytes: u64,
 }
 
 impl Default for Limits {
@@ -113,6 +115,7 @@ impl Default for Limits {
             clock_skew_ms: 5_000,
             stale_after_ms: 30_000,
             store_cache_bytes: 32 << 20,
+            index_cache_bytes: 16 << 20,
         }
     }
 }
