@@ -566,6 +566,16 @@ pub(crate) struct NodeArgs {
 pub(crate) enum BenchCommand {
     /// Complete authorised reads on a cluster of processes on this machine
     Reads(BenchArgs),
+    /// Searches, proofs, receipts, a restart, memory and disk of an endorser with a long chain, which is generated
+    Ledger(BenchLedgerArgs),
+}
+
+/// `quorate bench ledger`
+#[derive(Debug, Args)]
+pub(crate) struct BenchLedgerArgs {
+    /// How many reads are on the chain
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20..=100_000_000))]
+    pub(crate) reads: u64,
 }
 
 /// `quorate bench reads`
