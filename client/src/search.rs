@@ -13,7 +13,7 @@ use proto::limits;
 use tonic::Code;
 
 use crate::Client;
-use crate::connection::{Endorser, request, whole};
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, refusal_code, request, whole};
 use crate::cosigned::{hashes, too_few};
 use crate::error::{Error, Fault, Party};
 use crate::log::{Line, line};
@@ -123,11 +123,22 @@ impl Client {
         filter: &Filter,
         message: &SearchTransactionsRequest,
     ) -> Result<Page, Error> {
-        let answer = whole(endorser.rpc().search_transactions(request(message.clone()))).await;
-        let answer = answer.map_err(|status| match status.code() {
-            Code::PermissionDenied => Error::Forbidden(endorser.party()),
-            _ => endorser.failed(&status),
-        })?;
+        let mut attempt = 0;
+        let answer = loop {
+            attempt += 1;
+            let answer = whole(endorser.rpc().search_transactions(request(message.clone()))).await;
+            match answer {
+                Ok(answer) => break answer,
+                // An export of many pages is paced by the endorsers.
+                Err(status) if refusal_code(&status) == "over_rate" && attempt < CATCH_UP_ATTEMPTS => {
+                    tokio::time::sleep(CATCH_UP_PAUSE).await;
+                }
+                Err(status) if status.code() == Code::PermissionDenied => {
+                    return Err(Error::Forbidden(endorser.party()));
+                }
+                Err(status) => return Err(endorser.failed(&status)),
+            }
+        };
         self.checked(endorser, filter, message, answer)
             .map_err(|what| Fault::new(endorser.party(), "search", what, &[]).into())
     }

@@ -56,6 +56,8 @@ pub struct Endorser {
     clock: Clock,
     peers: Peers,
     rate: RateLimit,
+    /// Searches: each may cost as much as many other requests.
+    searches: RateLimit,
 }
 
 impl std::fmt::Debug for Endorser {
@@ -80,6 +82,7 @@ impl Endorser {
     ) -> Self {
         let limits = ledger.limits();
         let rate = RateLimit::new(limits.requests_per_second, limits.request_burst, RATED_KEYS);
+        let searches = RateLimit::new(limits.searches_per_second, limits.search_burst, RATED_KEYS);
         Self {
             organisation,
             ledger,
@@ -89,6 +92,7 @@ impl Endorser {
             clock,
             peers,
             rate,
+            searches,
         }
     }
 
@@ -315,6 +319,7 @@ impl LedgerService for Endorser {
     ) -> Result<Response<wire::SearchTransactionsResponse>, Status> {
         let answer = async {
             let peer = self.peer(&request)?;
+            self.searches.check(&peer.0, Instant::now())?;
             self.search(peer, request.get_ref()).await
         };
         self.answer(answer.await)

@@ -19,7 +19,6 @@ use std::{
 };
 
 use threshold::ids::ChainId;
-use tokio::sync::watch;
 
 pub(crate) use follow::author;
 pub use follow::follow;
@@ -47,7 +46,7 @@ pub enum IndexError {
     /// Its directory cannot be used.
     #[error("the directory of the search index: {0}")]
     Io(#[from] std::io::Error),
-    /// It could not be opened, and nothing has changed since.
+    /// It could not be opened, and is tried again.
     #[error("there is no search index")]
     None,
 }
@@ -58,7 +57,14 @@ pub struct SearchIndex {
     chain_id: ChainId,
     cache_bytes: u64,
     postings: Mutex<Option<Arc<Postings>>>,
-    covered: watch::Sender<u64>,
+}
+
+/// The index as it is at one time: what it covers stays so, even when it is thrown away meanwhile.
+#[derive(Clone)]
+pub struct View {
+    index: Arc<SearchIndex>,
+    postings: Option<Arc<Postings>>,
+    covered: u64,
 }
 
 impl std::fmt::Debug for SearchIndex {
@@ -69,37 +75,19 @@ impl std::fmt::Debug for SearchIndex {
     }
 }
 
-impl SearchIndex {
-    /// The index in `directory`, as far as it is usable; else an empty one, when that is possible. Blocks.
-    #[must_use]
-    pub fn open(directory: &Path, chain_id: ChainId, cache_bytes: u64) -> Self {
-        let index = Self {
-            directory: directory.to_owned(),
-            chain_id,
-            cache_bytes,
-            postings: Mutex::default(),
-            covered: watch::Sender::new(0),
-        };
-        match index.newest() {
-            Ok((covered, postings)) => {
-                *index.postings() = Some(Arc::new(postings));
-                index.covered.send_replace(covered);
-            }
-            Err(error) => index.begin_again(&error),
-        }
-        index
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("covered", &self.covered)
+            .finish_non_exhaustive()
     }
+}
 
+impl View {
     /// How many entries of the log are in it: those before this index.
     #[must_use]
     pub fn covered(&self) -> u64 {
-        *self.covered.borrow()
-    }
-
-    /// Follows [`SearchIndex::covered`].
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.covered.subscribe()
+        self.covered
     }
 
     /// The entries in `range` that have all of these terms, of which there is at least one: the first `most` of them, by
@@ -114,33 +102,76 @@ impl SearchIndex {
         most: usize,
         steps: &mut usize,
     ) -> Result<Candidates, IndexError> {
-        self.with(|postings| postings.candidates(terms, range.clone(), most, steps))
+        let postings = self.postings.as_ref().ok_or(IndexError::None)?;
+        postings::caught(|| postings.candidates(terms, range, most, steps))
+            .inspect_err(|error| self.index.discard(postings, error))
+    }
+}
+
+impl SearchIndex {
+    /// The index in `directory`, as far as it is usable; else an empty one, when that is possible. Blocks.
+    #[must_use]
+    pub fn open(directory: &Path, chain_id: ChainId, cache_bytes: u64) -> Self {
+        let index = Self {
+            directory: directory.to_owned(),
+            chain_id,
+            cache_bytes,
+            postings: Mutex::default(),
+        };
+        match index.newest() {
+            Ok(postings) => *index.postings() = Some(Arc::new(postings)),
+            Err(error) => index.begin_again(&mut index.postings(), &error),
+        }
+        index
+    }
+
+    /// The index as it is now.
+    #[must_use]
+    pub fn view(self: &Arc<Self>) -> View {
+        let postings = self.postings().clone();
+        View {
+            index: Arc::clone(self),
+            covered: postings.as_ref().map_or(0, |postings| postings.covered()),
+            postings,
+        }
+    }
+
+    /// How many entries of the log are in it now.
+    fn covered(&self) -> u64 {
+        self.postings().as_ref().map_or(0, |postings| postings.covered())
     }
 
     /// Adds what follows what is covered: the terms of each of so many further entries.
     fn add(&self, terms: &[Vec<Term>]) -> Result<(), IndexError> {
-        let first = self.covered();
-        let covered = self.with(|postings| postings.add(first, terms))?;
-        self.covered.send_replace(covered);
-        Ok(())
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&Postings) -> Result<T, IndexError>) -> Result<T, IndexError> {
         let postings = self.postings().clone().ok_or(IndexError::None)?;
-        postings::caught(|| work(&postings)).inspect_err(|error| {
-            drop(postings);
-            self.begin_again(error);
-        })
+        postings::caught(|| postings.add(terms)).inspect_err(|error| self.discard(&postings, error))
     }
 
-    /// Throws it away, for a reason.
-    fn begin_again(&self, reason: &IndexError) {
-        tracing::warn!(%reason, "the search index is made again from the chain");
+    /// Throws away what has failed, unless somebody has done so already.
+    fn discard(&self, failed: &Arc<Postings>, reason: &IndexError) {
         let mut postings = self.postings();
-        self.covered.send_replace(0);
+        if postings.as_ref().is_some_and(|now| Arc::ptr_eq(now, failed)) {
+            self.begin_again(&mut postings, reason);
+        }
+    }
+
+    /// Throws away whatever there is, for a reason.
+    fn reset(&self, reason: &IndexError) {
+        self.begin_again(&mut self.postings(), reason);
+    }
+
+    fn is_open(&self) -> bool {
+        self.postings().is_some()
+    }
+
+    fn begin_again(&self, postings: &mut Option<Arc<Postings>>, reason: &IndexError) {
+        tracing::warn!(%reason, "the search index is made again from the chain");
         // What found its files damaged may not be able to close them either.
         let old = postings.take();
-        let _ = postings::caught(|| Ok(drop(old)));
+        let _ = postings::caught(|| {
+            drop(old);
+            Ok(())
+        });
         match self.afresh() {
             Ok(new) => *postings = Some(Arc::new(new)),
             Err(error) => tracing::error!(%error, "there is no search index now"),
@@ -148,10 +179,8 @@ impl SearchIndex {
     }
 
     /// What was used last.
-    fn newest(&self) -> Result<(u64, Postings), IndexError> {
-        let generation = self.generations()?.pop().unwrap_or(0);
-        let postings = self.open_generation(generation)?;
-        Ok((postings.covered()?, postings))
+    fn newest(&self) -> Result<Postings, IndexError> {
+        self.open_generation(self.generations()?.pop().unwrap_or(0))
     }
 
     /// An empty one, in a directory of its own: an old one may still write into its own for a while.

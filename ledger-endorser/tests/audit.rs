@@ -18,7 +18,6 @@ use proto::ledger::{
     GetCheckpointRequest, GetConsistencyProofRequest, ListTransactionsRequest, SearchTransactionsRequest,
     SearchTransactionsResponse,
 };
-use quorate_ledger_endorser as ledger_endorser;
 use threshold::encoding::Canonical;
 use tonic::{Code, Status};
 

@@ -229,6 +229,9 @@ pub(crate) enum AuditCommand {
     Watch(AuditWatchArgs),
     /// Keep a verifiable copy of the whole log in a directory, line by line; every run reads all of it again
     Mirror(AuditMirrorArgs),
+    /// Compare crypto nodes' journals with the chain: exit status 2 when a release, an approval or a statement is without
+    /// its counterpart
+    Reconcile(AuditReconcileArgs),
     /// Print the newest checkpoint of the log, signed by a quorum of the endorsers (C2SP tlog-checkpoint)
     Checkpoint,
     /// Print one transaction with its proof, verified
@@ -337,6 +340,14 @@ pub(crate) struct AuditMirrorArgs {
     /// The pinned roots, for --check [default: roots.json in $QUORATE_HOME or ~/.quorate]
     #[arg(long, value_name = "FILE", requires = "check")]
     pub(crate) roots: Option<PathBuf>,
+}
+
+/// `quorate audit reconcile`
+#[derive(Debug, Args)]
+pub(crate) struct AuditReconcileArgs {
+    /// Copies of the journals: the file `journal` in the data directory of each crypto node
+    #[arg(required = true, value_name = "JOURNAL")]
+    pub(crate) journals: Vec<PathBuf>,
 }
 
 /// `quorate audit receipt`

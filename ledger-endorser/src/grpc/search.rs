@@ -20,14 +20,14 @@ use super::{
 };
 use crate::{
     access::Access,
-    index::{self, Candidates, Term},
+    index::{self, Candidates, Term, View},
     status::Failure,
     store::{LogLine, Snapshot, StoreError},
 };
 
 const DEFAULT_FOUND: usize = 20;
 /// Lookups in the index for one answer.
-const STEPS: usize = 20_000;
+const STEPS: usize = 10_000;
 /// Entries that are read and compared for one answer.
 const EXAMINED: usize = 1_000;
 
@@ -49,6 +49,7 @@ struct Ground {
     /// The newest block that is proven.
     header: Header,
     evidence: Vec<u8>,
+    index: View,
     /// The end of what is searched: proven, and in the index.
     end: u64,
 }
@@ -61,27 +62,9 @@ impl Endorser {
     ) -> Result<wire::SearchTransactionsResponse, Failure> {
         let question = Question::parse(request)?;
         let ground = self.settled(peer).await?;
-        let terms = question.terms(&ground.access)?;
-        let (lines, next) = self.search_page(&ground, &question, &terms)?;
-        let size = ground.header.log_size;
-        let mut found = Vec::with_capacity(lines.len());
-        for entry in with_times(&ground.snapshot, lines)? {
-            let path = inclusion_proof(&LogNodes(&ground.snapshot), entry.index, size);
-            found.push(wire::FoundTransaction {
-                path: path
-                    .map_err(broken)?
-                    .iter()
-                    .map(|hash: &Hash| hash.to_vec())
-                    .collect(),
-                entry: Some(entry),
-            });
-        }
-        Ok(wire::SearchTransactionsResponse {
-            found,
-            next,
-            header: ground.header.to_bytes(),
-            evidence: ground.evidence,
-        })
+        // A search may take a while, and approvals shall not wait for it.
+        let answer = tokio::task::spawn_blocking(move || ground.answer(&question));
+        answer.await.unwrap_or(Err(Failure::Stopping))
     }
 
     /// What can be searched, when that is all that is final now, or after a while whatever it is: the proof of a block,
@@ -107,60 +90,15 @@ impl Endorser {
             None => (snapshot.header(0)?, Vec::new()),
         };
         let header = header.ok_or(StoreError::Damaged("a header is missing"))?;
-        let end = header.log_size.min(self.index.covered());
+        let index = self.index.view();
         Ok(Ground {
+            end: header.log_size.min(index.covered()),
             snapshot,
             access,
             header,
             evidence,
-            end,
+            index,
         })
-    }
-
-    /// The lines of a page, and where the next one begins.
-    fn search_page(
-        &self,
-        ground: &Ground,
-        question: &Question,
-        terms: &[Term],
-    ) -> Result<(Vec<LogLine>, u64), Failure> {
-        let range = ground.in_time(&question.filter)?;
-        let mut at = question.from.max(range.start);
-        let (mut steps, mut examined, mut room) = (STEPS, 0, PAGE_BYTES);
-        let mut lines: Vec<LogLine> = Vec::new();
-        while at < range.end && lines.len() < question.limit {
-            if examined >= EXAMINED || steps < terms.len() {
-                return Ok((lines, at));
-            }
-            let most = question.limit - lines.len();
-            let candidates = if terms.is_empty() {
-                every(at, range.end, most)
-            } else {
-                self.index.candidates(terms, at..range.end, most, &mut steps)?
-            };
-            for index in candidates.indices {
-                examined += 1;
-                let Some(line) = ground.matching(index, &question.filter)? else {
-                    continue;
-                };
-                if !lines.is_empty() && line.entry.len() > room {
-                    return Ok((lines, index));
-                }
-                room = room.saturating_sub(line.entry.len());
-                lines.push(line);
-            }
-            at = candidates.next;
-        }
-        if at < range.end {
-            return Ok((lines, at));
-        }
-        // Block times never decrease: after the end of the time that is asked for there is nothing to find.
-        let end = if range.end < ground.end {
-            ground.header.log_size
-        } else {
-            ground.end
-        };
-        Ok((lines, end.max(question.from)))
     }
 }
 
@@ -243,6 +181,67 @@ where
 }
 
 impl Ground {
+    fn answer(self, question: &Question) -> Result<wire::SearchTransactionsResponse, Failure> {
+        let terms = question.terms(&self.access)?;
+        let (lines, next) = self.page(question, &terms)?;
+        let size = self.header.log_size;
+        let mut found = Vec::with_capacity(lines.len());
+        for entry in with_times(&self.snapshot, lines)? {
+            let path = inclusion_proof(&LogNodes(&self.snapshot), entry.index, size).map_err(broken)?;
+            found.push(wire::FoundTransaction {
+                path: path.iter().map(|hash: &Hash| hash.to_vec()).collect(),
+                entry: Some(entry),
+            });
+        }
+        Ok(wire::SearchTransactionsResponse {
+            found,
+            next,
+            header: self.header.to_bytes(),
+            evidence: self.evidence,
+        })
+    }
+
+    /// The lines of a page, and where the next one begins.
+    fn page(&self, question: &Question, terms: &[Term]) -> Result<(Vec<LogLine>, u64), Failure> {
+        let range = self.in_time(&question.filter)?;
+        let mut at = question.from.max(range.start);
+        let (mut steps, mut examined, mut room) = (STEPS, 0, PAGE_BYTES);
+        let mut lines: Vec<LogLine> = Vec::new();
+        while at < range.end && lines.len() < question.limit {
+            if examined >= EXAMINED || steps < terms.len() {
+                return Ok((lines, at));
+            }
+            let most = question.limit - lines.len();
+            let candidates = if terms.is_empty() {
+                every(at, range.end, most)
+            } else {
+                self.index.candidates(terms, at..range.end, most, &mut steps)?
+            };
+            for index in candidates.indices {
+                examined += 1;
+                let Some(line) = self.matching(index, &question.filter)? else {
+                    continue;
+                };
+                if !lines.is_empty() && line.entry.len() > room {
+                    return Ok((lines, index));
+                }
+                room = room.saturating_sub(line.entry.len());
+                lines.push(line);
+            }
+            at = candidates.next;
+        }
+        if at < range.end {
+            return Ok((lines, at));
+        }
+        // Block times never decrease: after the end of the time that is asked for there is nothing to find.
+        let end = if range.end < self.end {
+            self.header.log_size
+        } else {
+            self.end
+        };
+        Ok((lines, end.max(question.from)))
+    }
+
     /// The line at an index of the log, if it is what is looked for and may be seen: what an index says is not believed.
     fn matching(&self, index: u64, filter: &Filter) -> Result<Option<LogLine>, Failure> {
         let line = self

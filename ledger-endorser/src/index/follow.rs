@@ -64,11 +64,14 @@ pub(super) fn advance(
     ledger: &Ledger,
     block: Option<&Block>,
 ) -> Result<bool, FollowError> {
+    if !index.is_open() {
+        index.reset(&IndexError::None);
+    }
     let snapshot = ledger.store().snapshot()?;
     let (covered, log_size) = (index.covered(), snapshot.newest().log_size);
     if covered > log_size {
         // The store was lost and comes again from the peers.
-        index.begin_again(&IndexError::Damaged("it goes further than the chain"));
+        index.reset(&IndexError::Damaged("it goes further than the chain"));
         return Ok(true);
     }
     let terms = match block {

@@ -14,6 +14,7 @@ use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use sled::{Batch, Db};
@@ -39,7 +40,11 @@ pub struct Candidates {
 }
 
 /// The open database.
-pub(super) struct Postings(Db);
+pub(super) struct Postings {
+    db: Db,
+    /// As in the database: whoever looks at both sees what is covered.
+    covered: AtomicU64,
+}
 
 /// sled panics on some damage of its files.
 pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
@@ -62,23 +67,27 @@ impl Postings {
                 .mode(sled::Mode::LowSpace)
                 .open()?)
         })?;
-        let postings = Self(db);
+        let mut postings = Self {
+            db,
+            covered: AtomicU64::new(0),
+        };
         caught(|| postings.check(chain_id))?;
+        postings.covered = AtomicU64::new(caught(|| postings.stored_covered())?);
         Ok(postings)
     }
 
     fn check(&self, chain_id: &ChainId) -> Result<(), IndexError> {
-        let Some(layout) = self.0.get(LAYOUT)? else {
-            if !self.0.is_empty() {
+        let Some(layout) = self.db.get(LAYOUT)? else {
+            if !self.db.is_empty() {
                 return Err(IndexError::Foreign);
             }
             let mut batch = Batch::default();
             batch.insert(LAYOUT, &LAYOUT_1.to_be_bytes());
             batch.insert(CHAIN, chain_id.as_bytes().as_slice());
             batch.insert(COVERED, &0u64.to_be_bytes());
-            return Ok(self.0.apply_batch(batch)?);
+            return Ok(self.db.apply_batch(batch)?);
         };
-        let chain = self.0.get(CHAIN)?;
+        let chain = self.db.get(CHAIN)?;
         if layout == LAYOUT_1.to_be_bytes() && chain.is_some_and(|chain| chain == chain_id.as_bytes()) {
             Ok(())
         } else {
@@ -87,18 +96,22 @@ impl Postings {
     }
 
     /// How many entries are in it.
-    pub(super) fn covered(&self) -> Result<u64, IndexError> {
-        let covered = caught(|| Ok(self.0.get(COVERED)?))?;
+    pub(super) fn covered(&self) -> u64 {
+        self.covered.load(Ordering::Acquire)
+    }
+
+    fn stored_covered(&self) -> Result<u64, IndexError> {
+        let covered = self.db.get(COVERED)?;
         let bytes = covered.and_then(|bytes| bytes.as_ref().try_into().ok());
         bytes
             .map(u64::from_be_bytes)
             .ok_or(IndexError::Damaged("how far it goes is not in it"))
     }
 
-    /// Adds the terms of the entries from `first` on, which is how many are in it; says how many are then.
-    pub(super) fn add(&self, first: u64, entries: &[Vec<Term>]) -> Result<u64, IndexError> {
+    /// Adds the terms of the entries that follow those in it. One caller at a time.
+    pub(super) fn add(&self, entries: &[Vec<Term>]) -> Result<(), IndexError> {
         let mut chunks: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        let mut covered = first;
+        let mut covered = self.covered();
         for terms in entries {
             let [.., place] = covered.to_be_bytes();
             for term in terms {
@@ -106,7 +119,7 @@ impl Postings {
                 match chunks.get_mut(&key) {
                     Some(places) => places.push(place),
                     None => {
-                        let mut places = self.0.get(&key)?.map(|old| old.to_vec()).unwrap_or_default();
+                        let mut places = self.db.get(&key)?.map(|old| old.to_vec()).unwrap_or_default();
                         places.push(place);
                         chunks.insert(key, places);
                     }
@@ -119,11 +132,12 @@ impl Postings {
             batch.insert(key, places);
         }
         batch.insert(COVERED, &covered.to_be_bytes());
-        self.0.apply_batch(batch)?;
-        Ok(covered)
+        self.db.apply_batch(batch)?;
+        self.covered.store(covered, Ordering::Release);
+        Ok(())
     }
 
-    /// See [`SearchIndex::candidates`](super::SearchIndex::candidates).
+    /// See [`View::candidates`](super::View::candidates).
     pub(super) fn candidates(
         &self,
         terms: &[Term],
@@ -178,7 +192,7 @@ impl Postings {
         for term in terms {
             *steps = steps.saturating_sub(1);
             let (first, last) = (term.key(chunk), term.key(u64::MAX));
-            let Some((key, places)) = self.0.range(first..=last).next().transpose()? else {
+            let Some((key, places)) = self.db.range(first..=last).next().transpose()? else {
                 return Ok(Common::NotBefore(None));
             };
             let at = term

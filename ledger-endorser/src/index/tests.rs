@@ -12,8 +12,8 @@ use crate::{
 
 const CACHE: u64 = 1 << 20;
 
-fn open(directory: &Path, world: &World) -> SearchIndex {
-    SearchIndex::open(directory, world.genesis.chain_id(), CACHE)
+fn open(directory: &Path, world: &World) -> Arc<SearchIndex> {
+    Arc::new(SearchIndex::open(directory, world.genesis.chain_id(), CACHE))
 }
 
 fn catch_up(index: &SearchIndex, ledger: &Ledger) {
@@ -86,8 +86,9 @@ fn scan(ledger: &Ledger, filter: &Filter) -> Vec<u64> {
         .collect()
 }
 
-fn look_up(index: &SearchIndex, filter: &Filter) -> Result<Vec<u64>, IndexError> {
+fn look_up(index: &Arc<SearchIndex>, filter: &Filter) -> Result<Vec<u64>, IndexError> {
     let terms = Term::of_filter(filter);
+    let index = index.view();
     let all = 0..index.covered();
     if terms.is_empty() {
         return Ok(all.collect());
@@ -175,6 +176,24 @@ fn an_index_is_kept_and_one_of_another_chain_or_too_far_is_made_again() {
     drop(index);
     let stranger = World::new(NOW_MS + 1);
     assert_eq!(open(folder.path(), &stranger).covered(), 0);
+}
+
+#[test]
+fn a_view_that_is_held_while_the_index_is_made_again_hides_nothing() {
+    let world = World::new(NOW_MS);
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger(&world);
+    let index = open(folder.path(), &world);
+    catch_up(&index, &ledger);
+    let before = index.view();
+    index.reset(&IndexError::Damaged("the test says so"));
+    let terms = Term::of_filter(&filters()[1]);
+    let all = 0..before.covered();
+    assert!(all.end > 0 && index.view().covered() == 0);
+    // It still has all that it covers, or says that it has not.
+    if let Ok(found) = before.candidates(&terms, all, usize::MAX, &mut usize::MAX.clone()) {
+        assert_eq!(found.indices, scan(&ledger, &filters()[1]));
+    }
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -293,6 +312,7 @@ fn a_lookup_over_many_chunks_is_that_of_the_sets() {
                 let (mut at, mut found, mut pages) = (range.start, Vec::new(), 0);
                 while at < range.end {
                     let page = index
+                        .view()
                         .candidates(&terms, at..range.end, most, &mut lookups.clone())
                         .unwrap();
                     assert!(page.next > at && page.indices.len() <= most);

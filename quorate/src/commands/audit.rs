@@ -1,6 +1,7 @@
 //! The log, verified before it is printed.
 
 mod mirror;
+mod reconcile;
 mod search;
 mod time;
 mod watch;
@@ -25,6 +26,7 @@ pub(super) async fn run(context: &Context, command: AuditCommand) -> Outcome {
         AuditCommand::Export(arguments) => search::export(context, &arguments).await,
         AuditCommand::Watch(arguments) => watch::run(context, &arguments).await,
         AuditCommand::Mirror(arguments) => mirror::run(context, &arguments).await,
+        AuditCommand::Reconcile(arguments) => reconcile::run(context, &arguments).await,
         AuditCommand::Checkpoint => checkpoint(context).await,
         AuditCommand::Get { tx_id } => get(context, &tx_id).await,
         AuditCommand::Receipt(arguments) => receipts::recorded(context, &arguments).await,

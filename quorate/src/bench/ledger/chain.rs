@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::{Signer, SigningKey};
 use golden_record::{
-    Block, Body, Configuration, Entry, FinalityEvidence, Outcome, Role, Transaction, TxId,
-    VerifiedTransaction, finalize_message,
+    Block, Body, Configuration, Entry, FinalityEvidence, Outcome, Transaction, TxId, VerifiedTransaction,
+    finalize_message,
 };
 use ledger_endorser::Limits;
 use ledger_endorser::ledger::Ledger;
