@@ -240,7 +240,7 @@ fn an_auditor_searches_exports_watches_and_mirrors() {
 
     // The journals of all five, and of two of them: the one that a byte was changed in is not believed.
     let journals: Vec<String> = (1..=5)
-        .map(|node| person.home.path().join(format!("dev/node-{node}/data/journal")))
+        .map(|node| person.home.path().join(format!("dev/crypto-{node}/data/journal")))
         .map(|path| path.display().to_string())
         .collect();
     assert_eq!(

@@ -148,7 +148,13 @@ impl Place {
         Ok(fs::write(self.config(), toml::to_string(&config)?)?)
     }
 
+    /// Starts the endorser, as one that has not voted yet: the engine knows nothing of the generated blocks, and would not
+    /// go on from votes of its own before them.
     fn start(&self) -> Outcome<Process> {
+        let consensus = self.directory.join("consensus");
+        if consensus.exists() {
+            fs::remove_dir_all(&consensus)?;
+        }
         let program = std::env::current_exe()?;
         Process::start(
             &program,
