@@ -65,6 +65,7 @@ async fn e1_an_endorser_that_signs_another_root_or_for_another_is_not_counted() 
         for lie in [
             Behaviour::Signs(forked(&world.chain())),
             Behaviour::SignsWith((place + 2) % 4),
+            Behaviour::Relays((place + 2) % 4),
         ] {
             world.behave(place, lie);
             let error = world.client().await.signed_checkpoint().await.unwrap_err();

@@ -309,7 +309,7 @@ async fn a_search_is_bounded_and_goes_on_where_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_index_that_is_lost_or_damaged_is_made_again() {
+async fn a_search_index_that_is_wrong_is_not_believed_and_one_that_is_lost_or_damaged_is_made_again() {
     let mut network = recorded().await;
     let auditor = network.world.auditor.clone();
     let denied = SearchTransactionsRequest {
@@ -318,9 +318,14 @@ async fn a_search_index_that_is_lost_or_damaged_is_made_again() {
     };
     assert_eq!(indices(&network, &auditor, &denied).await.unwrap(), [10, 11]);
     let directory = network.config(0).directory.join("search");
-    for damage in [true, false] {
+    for round in 0..3 {
         network.stop(0).await;
-        if damage {
+        if round == 0 {
+            // The index says of entry 3, too, that it was denied, and in good form.
+            let postings = sled::open(directory.join("0")).unwrap();
+            let key = [b"\x06denied\0".as_slice(), &[0; 8]].concat();
+            assert_eq!(postings.insert(&key, &[3, 10, 11]).unwrap().unwrap(), [10, 11]);
+        } else if round == 1 {
             let db = directory.join("0/db");
             let mut bytes = std::fs::read(&db).unwrap();
             for byte in bytes.iter_mut().step_by(7) {

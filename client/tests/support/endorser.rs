@@ -39,6 +39,8 @@ pub enum Behaviour {
     Mistakes,
     /// Signs checkpoints with the key of the organisation in that place, as if it were its own.
     SignsWith(usize),
+    /// Gives the checkpoint that the organisation in that place has signed.
+    Relays(usize),
     /// Signs checkpoints of a chain of its own.
     Signs(Chain),
     /// Gives proofs of consistency with a hash of its own.
@@ -49,6 +51,12 @@ pub enum Behaviour {
     Adds(usize),
     /// Gives entries with another's path.
     Mislays,
+    /// Finds the first thing twice.
+    Repeats,
+    /// Finds more than was asked for.
+    Floods,
+    /// Shows votes that are none.
+    Votes,
     /// Has found nothing yet, as if its index were empty.
     Indexes,
     /// Answers nothing.
@@ -237,7 +245,10 @@ impl LedgerService for Service {
             Behaviour::SignsWith(other) => other,
             _ => own,
         };
-        let signed = chain.cut(size).checkpoint(&self.0.organisation, signer);
+        let signed = match self.behaviour() {
+            Behaviour::Relays(other) => chain.cut(size).checkpoint(ORGANISATIONS[other], other),
+            _ => chain.cut(size).checkpoint(&self.0.organisation, signer),
+        };
         Ok(Response::new(GetCheckpointResponse {
             checkpoint: signed.to_text(),
         }))
@@ -267,7 +278,14 @@ impl LedgerService for Service {
     ) -> Result<Response<SearchTransactionsResponse>, Status> {
         let chain = self.shown()?;
         let request = request.get_ref();
-        let (header, limit) = (chain.header(), usize::try_from(request.limit).unwrap());
+        let (mut header, mut limit) = (chain.header(), usize::try_from(request.limit).unwrap());
+        let mut evidence = chain.evidence(&header);
+        match self.behaviour() {
+            Behaviour::Forges(size) => header = longer(&header, size),
+            Behaviour::Votes => evidence.signatures[0].1.0[0] ^= 1,
+            Behaviour::Floods => limit = usize::MAX,
+            _ => {}
+        }
         let matches = |place: usize, entry: &Entry| match self.behaviour() {
             Behaviour::LeavesOut(hidden) if place == hidden => false,
             Behaviour::Adds(added) if place == added => true,
@@ -296,6 +314,7 @@ impl LedgerService for Service {
                 let path = found[0].path.clone();
                 found.iter_mut().for_each(|found| found.path = path.clone());
             }
+            Behaviour::Repeats => found.insert(0, found[0].clone()),
             Behaviour::Indexes => (next, found) = (request.from, Vec::new()),
             _ => {}
         }
@@ -303,7 +322,7 @@ impl LedgerService for Service {
             found,
             next,
             header: header.to_bytes(),
-            evidence: chain.evidence(&header).to_bytes(),
+            evidence: evidence.to_bytes(),
         }))
     }
 

@@ -1,6 +1,6 @@
 //! Following the chain, and raising an alarm.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use client::{Client, Error, VerifiedCheckpoint};
@@ -173,7 +173,7 @@ async fn keep_fork(context: &Context, directory: &Path, client: &Client, header:
     }
 }
 
-fn write(path: &PathBuf, text: &str) -> Outcome {
+fn write(path: &Path, text: &str) -> Outcome {
     write_atomically(path, text.as_bytes(), Secrecy::Public)
         .map_err(|error| Failure::from(error).while_doing(&format!("writing {}", path.display())))
 }
