@@ -6,6 +6,7 @@ use golden_record::{DenialReason, Header, RejectionReason, TxId};
 use threshold::name::Name;
 
 use crate::checkpoint::Checkpoint;
+use crate::mirror::Damage;
 
 /// Why a call of the client did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,33 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A mirror of the log is not what was copied.
+    #[error("the mirror is damaged: {0}")]
+    Damaged(Box<Damage>),
+    /// A mirror has more of the log than is proven now.
+    #[error(
+        "the mirror has {mirrored} lines, and the endorsers prove a log of {size}: they are behind, or the log was cut"
+    )]
+    MirrorAhead {
+        /// How many lines it has.
+        mirrored: u64,
+        /// How long the log is.
+        size: u64,
+    },
+    /// The log that a quorum has signed does not continue the one that was mirrored, which a quorum has signed too.
+    #[error(
+        "the endorsers have signed the root {} over {} entries, which does not continue the mirror, with the root {} over {}: the chain has forked or was rewritten",
+        hex::encode(.signed.root),
+        .signed.size,
+        hex::encode(.mirrored.root),
+        .mirrored.size
+    )]
+    MirrorForked {
+        /// What is in the mirror.
+        mirrored: Checkpoint,
+        /// What is signed now.
+        signed: Checkpoint,
+    },
     /// Too few peers gave an answer that holds; each fault found on the way is listed.
     #[error("too few valid answers: {needed}{}", list(.faults))]
     TooFew {
@@ -126,6 +154,8 @@ impl Error {
                 | Self::Forbidden(_)
                 | Self::Lied(_)
                 | Self::Forked { .. }
+                | Self::Damaged(_)
+                | Self::MirrorForked { .. }
                 | Self::Object(_)
         )
     }
@@ -142,6 +172,9 @@ impl Error {
             Self::Forked { .. } => "log_forked",
             Self::Behind { .. } => "log_behind",
             Self::Checkpoint { .. } => "bad_checkpoint",
+            Self::Damaged(_) => "mirror_damaged",
+            Self::MirrorAhead { .. } => "mirror_ahead",
+            Self::MirrorForked { .. } => "log_forked",
             Self::TooFew { .. } => "too_few_answers",
             Self::Unavailable { .. } => "unavailable",
             Self::Request(_) => "bad_request",

@@ -11,7 +11,9 @@
 //! - every share, by its proof; every release statement, by its node's signature; the combination, by doing it again;
 //! - the encrypted object, chunk by chunk, and by the checksum on the chain;
 //! - the log, by its Merkle root and the signatures of 2f+1 validators, as one no shorter than any endorser proves, and as
-//!   a continuation of what was verified before ([`Checkpoints`]).
+//!   a continuation of what was verified before ([`Checkpoints`]);
+//! - what a search finds, by its inclusion in a log that is proven so, compared among more endorsers than may lie;
+//! - a checkpoint, by the signatures of a quorum of the endorsers, and a proof that it continues the one before.
 //!
 //! What does not hold is an [`Error`] or, where a read succeeds in spite of it, a [`Fault`] in the report, and
 //! names who is to blame.
@@ -22,13 +24,16 @@ mod approvals;
 mod checkpoint;
 mod committee;
 mod connection;
+mod cosigned;
 mod error;
 mod log;
+mod mirror;
 mod object;
 mod profile;
 mod read;
 mod receipts;
 mod release;
+mod search;
 mod status;
 mod submit;
 mod write;
@@ -43,13 +48,16 @@ use tokio::sync::RwLock;
 
 pub use crate::checkpoint::{Checkpoint, Checkpoints};
 pub use crate::committee::Committee;
+pub use crate::cosigned::VerifiedCheckpoint;
 pub use crate::error::{Error, Fault, Party};
 pub use crate::log::{EndorserStatus, Line, Proven, VerifiedLog};
+pub use crate::mirror::{Contents, Damage, Mirror, Mirrored};
 pub use crate::profile::{
     ApprovalProfile, DaemonProfile, EndorserProfile, NodeProfile, OrganisationProfile, Profile,
 };
 pub use crate::read::{Document, ReadReport, ReadRequest};
 pub use crate::receipts::ReadEvidence;
+pub use crate::search::Found;
 pub use crate::status::{CoordinatorStatus, NodeHealth};
 pub use crate::submit::Recorded;
 pub use crate::write::{WriteReport, WriteRequest};

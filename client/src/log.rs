@@ -152,7 +152,7 @@ impl Client {
             None
         } else {
             Some(
-                self.proven(&status)
+                self.proven(&status.proven_header, &status.evidence)
                     .map_err(|what| lied(&what, &status.evidence))?,
             )
         };
@@ -174,12 +174,11 @@ impl Client {
         })
     }
 
-    /// The newest header that the status proves.
-    fn proven(&self, status: &GetStatusResponse) -> Result<ProvenHeader, String> {
-        let evidence: FinalityEvidence =
-            field::parse("evidence", &status.evidence).map_err(|error| format!("gave a bad {error}"))?;
-        let header: Header =
-            field::parse("header", &status.proven_header).map_err(|error| format!("gave a bad {error}"))?;
+    /// A header that an endorser gives with its evidence.
+    pub(crate) fn proven(&self, header: &[u8], evidence: &[u8]) -> Result<ProvenHeader, String> {
+        let bad = |error: field::FieldError| format!("gave a bad {error}");
+        let evidence: FinalityEvidence = field::parse("evidence", evidence).map_err(bad)?;
+        let header: Header = field::parse("header", header).map_err(bad)?;
         evidence
             .verify(&self.0.genesis)
             .map_err(|error| format!("gave evidence that does not hold: {error}"))?;
@@ -246,7 +245,7 @@ async fn proof(endorser: &Endorser, tx_id: &TxId) -> Result<proto::ledger::GetTr
     }
 }
 
-fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
+pub(crate) fn line(endorser: &Endorser, entry: LogEntry) -> Result<Line, Error> {
     let decoded: Entry = field::parse("entry", &entry.entry).map_err(|error| {
         Fault::new(
             endorser.party(),

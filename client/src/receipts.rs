@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use approval::Limits;
-use golden_record::{Body, Entry, EntryProof, Outcome, TxId};
+use golden_record::{Body, Checkpoint, Entry, EntryProof, Outcome, TxId};
 use proto::field;
 use receipt::{PinnedApproval, PinnedRoots, Receipt};
 use threshold::committee::SignedManifest;
@@ -100,10 +100,18 @@ impl Client {
         // Written by this client a moment ago.
         let proof: EntryProof =
             field::parse("proof", &proof).map_err(|error| Error::Request(error.to_string()))?;
+        // The votes in the proof show the same, so that a receipt without it is worth no less.
+        let checkpoint = match proof.headers.first() {
+            Some(header) => {
+                let checkpoint = Checkpoint::of(header);
+                self.cosigned(&checkpoint, &mut Vec::new()).await.ok()
+            }
+            None => None,
+        };
         Ok(Receipt {
             entry: line.entry,
             proof,
-            checkpoint: None,
+            checkpoint,
             wrapped_key: None,
             certificates: Vec::new(),
             committee: None,

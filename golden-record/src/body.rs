@@ -1,5 +1,6 @@
 //! What a transaction asks for.
 
+mod about;
 mod change;
 mod encoding;
 mod link;
@@ -233,6 +234,27 @@ pub enum Body {
 }
 
 impl Body {
+    /// The names of all kinds.
+    pub const KINDS: &'static [&'static str] = &[
+        "publish_committee",
+        "create_tenant",
+        "create_user",
+        "create_dataset",
+        "grant",
+        "revoke",
+        "set_dataset_active",
+        "write_document",
+        "request_read",
+        "record_releases",
+        "rotate_user_key",
+        "revoke_user",
+        "rotate_tenant_admin",
+        "configure_dataset",
+        "erase_document",
+        "put_link",
+        "govern",
+    ];
+
     /// The name of its kind, stable, snake case.
     pub fn kind(&self) -> &'static str {
         match self {

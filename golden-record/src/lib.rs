@@ -17,6 +17,7 @@ mod codec;
 mod entry;
 mod evidence;
 mod execute;
+mod filter;
 mod genesis;
 mod history;
 pub mod keys;
@@ -48,6 +49,7 @@ pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
 pub use execute::{
     BlockError, Dropped, ExecuteError, Executed, TimeError, VerifiedBlock, check_time, execute, verify_block,
 };
+pub use filter::{Filter, Kind, UnknownWord, Verdict, Within};
 pub use genesis::{Genesis, GenesisError, Limits, Organisation};
 pub use history::StateAt;
 pub use note::{MAX_NOTE, MAX_NOTE_SIGNATURES, Note, NoteError, NoteKey, NoteSignature};

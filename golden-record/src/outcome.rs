@@ -163,6 +163,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The names of all kinds.
+    pub const KINDS: &'static [&'static str] = &[
+        "applied",
+        "approved",
+        "denied",
+        "rejected",
+        "pending",
+        "permitted",
+    ];
+
     /// `applied`, `approved`, `denied`, `rejected`, `pending` or `permitted`.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -8,10 +8,8 @@
 #[cfg(test)]
 mod tests;
 
-use golden_record::{Body, Party, Role, StateError, StateReader, Transaction, queries};
+use golden_record::{Party, Role, StateError, StateReader, Transaction, queries};
 use threshold::{name::Name, signature::PublicKey};
-
-use crate::store::tenant_of;
 
 /// What a peer may see.
 #[expect(clippy::large_enum_variant, reason = "one lives as long as a request")]
@@ -104,7 +102,7 @@ impl Access {
         transaction: &Transaction,
     ) -> Result<bool, StateError> {
         let body = &transaction.body;
-        match (self, tenant_of(body)) {
+        match (self, body.tenant()) {
             (Self::All, _) => Ok(true),
             (Self::User { key, .. }, _) if transaction.author == *key => Ok(true),
             (_, None) => Ok(false),
@@ -115,48 +113,12 @@ impl Access {
                 },
                 Some(tenant),
             ) => {
-                let is_about_it = own == tenant && user_of(body) == Some(user);
-                match dataset_of(body) {
+                let is_about_it = own == tenant && body.user() == Some(user);
+                match body.dataset() {
                     Some(dataset) if !is_about_it => self.covers(state, tenant, dataset),
                     _ => Ok(is_about_it),
                 }
             }
         }
-    }
-}
-
-/// The user that a transaction is about.
-fn user_of(body: &Body) -> Option<&Name> {
-    match body {
-        Body::CreateUser { user, .. }
-        | Body::Grant { user, .. }
-        | Body::Revoke { user, .. }
-        | Body::RequestRead { user, .. }
-        | Body::RotateUserKey { user, .. }
-        | Body::RevokeUser { user, .. } => Some(user),
-        _ => None,
-    }
-}
-
-/// The dataset that a transaction concerns, if it is one.
-fn dataset_of(body: &Body) -> Option<&Name> {
-    match body {
-        Body::CreateDataset { dataset, .. }
-        | Body::Grant { dataset, .. }
-        | Body::Revoke { dataset, .. }
-        | Body::SetDatasetActive { dataset, .. }
-        | Body::WriteDocument { dataset, .. }
-        | Body::RequestRead { dataset, .. }
-        | Body::ConfigureDataset { dataset, .. }
-        | Body::EraseDocument { dataset, .. }
-        | Body::PutLink { dataset, .. } => Some(dataset),
-        Body::CreateTenant { .. }
-        | Body::CreateUser { .. }
-        | Body::PublishCommittee { .. }
-        | Body::RecordReleases { .. }
-        | Body::RotateUserKey { .. }
-        | Body::RevokeUser { .. }
-        | Body::RotateTenantAdmin { .. }
-        | Body::Govern { .. } => None,
     }
 }

@@ -58,6 +58,10 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that one client key may make at once after a rest.
     pub request_burst: u32,
+    /// Searches a second of one client key, on average; they count as requests, too.
+    pub searches_per_second: u32,
+    /// Searches that one client key may make at once after a rest.
+    pub search_burst: u32,
     /// How long a submission waits to become final, when the client sets no shorter deadline.
     pub submit_deadline_ms: u64,
     /// Transactions waiting for a block.
@@ -90,6 +94,8 @@ pub struct Limits {
     pub stale_after_ms: u64,
     /// Memory for the pages of the store.
     pub store_cache_bytes: usize,
+    /// Memory for the search index.
+    pub index_cache_bytes: u64,
 }
 
 impl Default for Limits {
@@ -98,6 +104,8 @@ impl Default for Limits {
             connections: 1_024,
             requests_per_second: 2_000,
             request_burst: 4_000,
+            searches_per_second: 100,
+            search_burst: 200,
             submit_deadline_ms: 10_000,
             mempool_transactions: 10_000,
             mempool_bytes: 32 << 20,
@@ -113,6 +121,7 @@ impl Default for Limits {
             clock_skew_ms: 5_000,
             stale_after_ms: 30_000,
             store_cache_bytes: 32 << 20,
+            index_cache_bytes: 16 << 20,
         }
     }
 }

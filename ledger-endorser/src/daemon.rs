@@ -28,11 +28,13 @@ use crate::{
     Config,
     application::Replica,
     approve::Certifier,
+    checkpoint::CheckpointSigner,
     clock::Clock,
     config::MAX_CERTIFICATE_LIFETIME_S,
     gossip::{self, Outbox},
-    grpc::Endorser,
+    grpc::{Endorser, Signers},
     inbox::Inbox,
+    index::{self, SearchIndex},
     intake::Intake,
     ledger::{self, Ledger},
     metrics::Metrics,
@@ -74,6 +76,7 @@ pub async fn run_with_clock(
         keys,
         validators,
         store,
+        index,
     } = tokio::task::spawn_blocking(move || Loaded::from_config(&loading)).await??;
     let listener_limits = ListenerLimits {
         connections: config.limits.connections,
@@ -114,20 +117,33 @@ pub async fn run_with_clock(
 
     let readiness = Readiness::new();
     readiness.unmet(FINAL_BLOCK, "starting");
-    let tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, inbox);
+    let mut tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, inbox);
+    let index = Arc::new(index);
+    tasks.run(index::follow(Arc::clone(&index), Arc::clone(&ledger)));
     let stopped = tasks.stopped();
     tokio::spawn(operations.serve(registry, readiness, stopped));
 
-    let certifier = Certifier::new(
-        keys.authority,
-        genesis.installation().clone(),
-        genesis.chain_id(),
-        config.certificate_lifetime_seconds,
-        config.policy_version,
-    );
+    let signers = Signers {
+        checkpoints: CheckpointSigner::new(organisation.clone(), &keys.validator),
+        certificates: Certifier::new(
+            keys.authority,
+            genesis.installation().clone(),
+            genesis.chain_id(),
+            config.certificate_lifetime_seconds,
+            config.policy_version,
+        ),
+    };
     let connected = Arc::clone(&engine);
     let peers = Arc::new(move || connected.peers().len());
-    let endorser = Endorser::new(organisation, Arc::clone(&ledger), intake, certifier, clock, peers);
+    let endorser = Endorser::new(
+        organisation,
+        Arc::clone(&ledger),
+        intake,
+        signers,
+        index,
+        clock,
+        peers,
+    );
     service::notify::ready();
     let result = serve(endorser, listener, &engine, stop).await;
     service::notify::stopping();
@@ -180,6 +196,7 @@ struct Loaded {
     keys: Keys,
     validators: Vec<Validator>,
     store: Store,
+    index: SearchIndex,
 }
 
 impl Loaded {
@@ -201,12 +218,15 @@ impl Loaded {
         let path = config.directory.join("ledger.redb");
         let store = Store::open(&path, &genesis, config.limits.store_cache_bytes)
             .with_context(|| format!("store {}", path.display()))?;
+        let search = config.directory.join("search");
+        let index = SearchIndex::open(&search, genesis.chain_id(), config.limits.index_cache_bytes);
         Ok(Self {
             organisation,
             genesis,
             keys,
             validators,
             store,
+            index,
         })
     }
 }

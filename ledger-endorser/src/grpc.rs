@@ -1,6 +1,8 @@
 //! What clients, auditors and the coordinator see of an endorser.
 
+mod proof;
 mod read;
+mod search;
 
 use std::{
     sync::Arc,
@@ -15,7 +17,9 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     approve::{self, Certifier},
+    checkpoint::CheckpointSigner,
     clock::Clock,
+    index::SearchIndex,
     intake::{Intake, Taken},
     ledger::Ledger,
     status::Failure,
@@ -33,15 +37,27 @@ const READ_SPREAD: Duration = Duration::from_millis(150);
 /// How many fellow endorsers are connected now.
 pub type Peers = Arc<dyn Fn() -> usize + Send + Sync>;
 
+/// What an organisation signs besides votes.
+#[derive(Debug)]
+pub struct Signers {
+    /// Approval certificates.
+    pub certificates: Certifier,
+    /// Checkpoints of the log.
+    pub checkpoints: CheckpointSigner,
+}
+
 /// The service.
 pub struct Endorser {
     organisation: Name,
     ledger: Arc<Ledger>,
     intake: Arc<Intake>,
-    certifier: Certifier,
+    signers: Signers,
+    index: Arc<SearchIndex>,
     clock: Clock,
     peers: Peers,
     rate: RateLimit,
+    /// Searches: each may cost as much as many other requests.
+    searches: RateLimit,
 }
 
 impl std::fmt::Debug for Endorser {
@@ -59,20 +75,24 @@ impl Endorser {
         organisation: Name,
         ledger: Arc<Ledger>,
         intake: Arc<Intake>,
-        certifier: Certifier,
+        signers: Signers,
+        index: Arc<SearchIndex>,
         clock: Clock,
         peers: Peers,
     ) -> Self {
         let limits = ledger.limits();
         let rate = RateLimit::new(limits.requests_per_second, limits.request_burst, RATED_KEYS);
+        let searches = RateLimit::new(limits.searches_per_second, limits.search_burst, RATED_KEYS);
         Self {
             organisation,
             ledger,
             intake,
-            certifier,
+            signers,
+            index,
             clock,
             peers,
             rate,
+            searches,
         }
     }
 
@@ -156,7 +176,7 @@ impl Endorser {
         let approval = match committed.entry().outcome {
             Outcome::Approved { .. } => {
                 let snapshot = self.ledger.store().snapshot()?;
-                let approval = self.certifier.approve(&snapshot, &committed, now_ms)?;
+                let approval = self.signers.certificates.approve(&snapshot, &committed, now_ms)?;
                 if approval.fresh {
                     self.ledger.metrics().certificates.inc();
                 }
@@ -281,5 +301,37 @@ impl LedgerService for Endorser {
         request: Request<wire::GetStatusRequest>,
     ) -> Result<Response<wire::GetStatusResponse>, Status> {
         self.answer(self.peer(&request).and_then(|_| self.status()))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<wire::GetCheckpointRequest>,
+    ) -> Result<Response<wire::GetCheckpointResponse>, Status> {
+        self.answer(
+            self.peer(&request)
+                .and_then(|_| self.checkpoint(request.get_ref())),
+        )
+    }
+
+    async fn search_transactions(
+        &self,
+        request: Request<wire::SearchTransactionsRequest>,
+    ) -> Result<Response<wire::SearchTransactionsResponse>, Status> {
+        let answer = async {
+            let peer = self.peer(&request)?;
+            self.searches.check(&peer.0, Instant::now())?;
+            self.search(peer, request.get_ref()).await
+        };
+        self.answer(answer.await)
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<wire::GetConsistencyProofRequest>,
+    ) -> Result<Response<wire::GetConsistencyProofResponse>, Status> {
+        self.answer(
+            self.peer(&request)
+                .and_then(|_| self.consistency(request.get_ref())),
+        )
     }
 }

@@ -24,6 +24,7 @@ use golden_record::{
 };
 
 use pending::{PendingBlock, PendingBlocks};
+use tokio::sync::broadcast;
 
 /// Why the ledger could not do something. Who is at fault is said with each.
 #[derive(Debug, thiserror::Error)]
@@ -127,9 +128,14 @@ pub struct Ledger {
     pending: PendingBlocks,
     /// Held while final blocks are applied: an engine that starts again may give some a second time.
     applying: Mutex<()>,
+    /// Whoever follows the chain gets each final block.
+    blocks: broadcast::Sender<Arc<Block>>,
     metrics: Metrics,
     limits: Limits,
 }
+
+/// Blocks that whoever follows the chain may be behind before it has to look into the store.
+const FOLLOWED: usize = 64;
 
 impl Ledger {
     /// A replica over its store.
@@ -143,6 +149,7 @@ impl Ledger {
             waiters: Waiters::default(),
             pending: PendingBlocks::default(),
             applying: Mutex::default(),
+            blocks: broadcast::Sender::new(FOLLOWED),
             metrics,
             limits,
         };
@@ -184,6 +191,12 @@ impl Ledger {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The blocks that become final from now on, when they are durable.
+    #[must_use]
+    pub fn final_blocks(&self) -> broadcast::Receiver<Arc<Block>> {
+        self.blocks.subscribe()
     }
 
     /// Where a block stands that follows the last of `ancestry`, which begins at most one above the durable block.
@@ -369,6 +382,8 @@ impl Ledger {
                     self.waiters.wake(&committed);
                 }
             }
+            // Nobody need follow.
+            let _ = self.blocks.send(Arc::clone(&block.block));
         }
         let tip = self.store.tip();
         self.pending.retain_above(tip.header.height);

@@ -4,7 +4,10 @@ use golden_record::{AdmissionError, StateError, TransactionError};
 use service::rate_limit::OverRate;
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::{approve::ApproveError, intake::Refused, mempool::Full, store::StoreError};
+use crate::{
+    approve::ApproveError, checkpoint::SignError, index::IndexError, intake::Refused, mempool::Full,
+    store::StoreError,
+};
 
 /// The metadata key that carries a refusal's code beside the status.
 pub const REFUSAL_CODE: &str = "refusal-code";
@@ -57,6 +60,12 @@ pub enum Failure {
     /// The evidence is not there yet.
     #[error("no finality evidence at or after this entry yet; ask again")]
     NoEvidence,
+    /// The search index gave no answer; it is made again in the background.
+    #[error("the search index is being made again; ask later, or another endorser")]
+    Index(#[from] IndexError),
+    /// A checkpoint could not be signed.
+    #[error("the checkpoint could not be signed")]
+    Checkpoint(#[from] SignError),
     /// The store failed.
     #[error("the endorser's store failed")]
     Store(#[from] StoreError),
@@ -85,7 +94,8 @@ impl Failure {
             Self::Approve(ApproveError::Withdrawn(reason)) => reason.code(),
             Self::Stale(_) => "stale",
             Self::NoEvidence => "no_evidence_yet",
-            Self::Approve(_) | Self::Store(_) | Self::State(_) => "endorser_failed",
+            Self::Index(_) => "no_index_yet",
+            Self::Approve(_) | Self::Checkpoint(_) | Self::Store(_) | Self::State(_) => "endorser_failed",
         }
     }
 
@@ -107,10 +117,13 @@ impl Failure {
             Self::Refused(Refused::Full(Full::Pool | Full::Peer))
             | Self::Stale(_)
             | Self::Stopping
+            | Self::Index(_)
             | Self::NoEvidence => Code::Unavailable,
-            Self::Approve(_) | Self::Store(_) | Self::State(_) | Self::Refused(Refused::Store(_)) => {
-                Code::Internal
-            }
+            Self::Approve(_)
+            | Self::Checkpoint(_)
+            | Self::Store(_)
+            | Self::State(_)
+            | Self::Refused(Refused::Store(_)) => Code::Internal,
         }
     }
 

@@ -33,6 +33,10 @@ pub const FINALITY_EVIDENCE: usize = 16 * 1024;
 pub const GENESIS: usize = 256 * 1024;
 /// The proof of a log entry: an inclusion path, headers and finality evidence.
 pub const ENTRY_PROOF: usize = 1024 * 1024;
+/// A signed checkpoint of the log: one signature for each endorser.
+pub const CHECKPOINT: usize = 32 * 1024;
+/// A page of what was found, in entries.
+pub const FOUND: usize = 100;
 /// A signed message of a key ceremony.
 pub const CEREMONY_MESSAGE: usize = 128 * 1024;
 

@@ -4,6 +4,7 @@
 //! their disks, certificates checked, the coordinator, the crypto nodes' checks and journals, every share and statement
 //! verified, the data key opened, the content decrypted and compared.
 
+mod ledger;
 mod load;
 mod measure;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::ledger::run as ledger;
 use self::load::{Load, Reads};
 use self::measure::{Latencies, cores};
 use crate::cli::BenchArgs;

@@ -322,6 +322,19 @@ pub(crate) struct InspectArgs {
 pub(crate) enum AuditCommand {
     /// Print the log, verified on the way
     Log(AuditLogArgs),
+    /// Find transactions, each proven to be in the log
+    Search(AuditSearchArgs),
+    /// Write what matches as table, json, csv or ndjson
+    Export(AuditExportArgs),
+    /// Follow the chain: exit status 2 as soon as it forks, is rewritten or falls silent
+    Watch(AuditWatchArgs),
+    /// Keep a verifiable copy of the whole log in a directory, line by line; every run reads all of it again
+    Mirror(AuditMirrorArgs),
+    /// Compare crypto nodes' journals with the chain: exit status 2 when a release, an approval or a statement is without
+    /// its counterpart
+    Reconcile(AuditReconcileArgs),
+    /// Print the newest checkpoint of the log, signed by a quorum of the endorsers (C2SP tlog-checkpoint)
+    Checkpoint,
     /// Print one transaction with its proof, verified
     Get {
         /// The transaction's id
@@ -333,6 +346,109 @@ pub(crate) enum AuditCommand {
     Roots(AuditRootsArgs),
     /// Verify a read receipt offline: exit status 0 valid, 2 invalid, 1 one cannot tell
     Verify(AuditVerifyArgs),
+}
+
+/// What is looked for; whatever is not said restricts nothing
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// A part of the log: TENANT, TENANT/DATASET or TENANT/DATASET/DOCUMENT
+    #[arg(value_name = "WHERE")]
+    pub(crate) within: Option<String>,
+    /// What names this user of the tenant, and what this user has signed
+    #[arg(long, requires = "within")]
+    pub(crate) user: Option<String>,
+    /// The kind of transaction: request_read, write_document, grant and so on
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// What became of it: applied, approved, denied, rejected, pending, permitted, or the code of a reason
+    #[arg(long)]
+    pub(crate) verdict: Option<String>,
+    /// From this time on: 2026-11-21, 2026-11-21T08:00:00Z, or 36h, 7d ago
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+/// `quorate audit search`
+#[derive(Debug, Args)]
+pub(crate) struct AuditSearchArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// At most so many transactions
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// From this entry of the log on
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub(crate) from: u64,
+}
+
+/// How an export is written
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// For people
+    Table,
+    /// One array of objects
+    Json,
+    /// RFC 4180, with a headline
+    Csv,
+    /// One object in each line
+    Ndjson,
+}
+
+/// `quorate audit export`
+#[derive(Debug, Args)]
+pub(crate) struct AuditExportArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// How it is written
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub(crate) format: ExportFormat,
+    /// Where to write it [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `quorate audit watch`
+#[derive(Debug, Args)]
+pub(crate) struct AuditWatchArgs {
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) interval: u64,
+    /// Seconds without a new block, or without any answer that holds, before the chain counts as silent
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) silent: u64,
+    /// Look once and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where the checkpoints are kept that each look must continue [default: watch, beside the profile]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `quorate audit mirror`
+#[derive(Debug, Args)]
+pub(crate) struct AuditMirrorArgs {
+    /// The directory of the copy
+    pub(crate) dir: PathBuf,
+    /// Only read again what is there, offline, against the roots
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The pinned roots, for --check [default: roots.json in $QUORATE_HOME or ~/.quorate]
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub(crate) roots: Option<PathBuf>,
+}
+
+/// `quorate audit reconcile`
+#[derive(Debug, Args)]
+pub(crate) struct AuditReconcileArgs {
+    /// Copies of the journals: the file `journal` in the data directory of each crypto node
+    #[arg(required = true, value_name = "JOURNAL")]
+    pub(crate) journals: Vec<PathBuf>,
 }
 
 /// `quorate audit receipt`
@@ -562,6 +678,16 @@ pub(crate) struct NodeArgs {
 pub(crate) enum BenchCommand {
     /// Complete authorised reads on a cluster of processes on this machine
     Reads(BenchArgs),
+    /// Searches, proofs, receipts, a restart, memory and disk of an endorser with a long chain, which is generated
+    Ledger(BenchLedgerArgs),
+}
+
+/// `quorate bench ledger`
+#[derive(Debug, Args)]
+pub(crate) struct BenchLedgerArgs {
+    /// How many reads are on the chain
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20..=100_000_000))]
+    pub(crate) reads: u64,
 }
 
 /// `quorate bench reads`

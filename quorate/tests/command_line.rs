@@ -169,6 +169,160 @@ fn a_whole_story_survives_kill_9() {
     );
 }
 
+/// The lines of an export, by their index.
+fn indices(values: &serde_json::Value) -> Vec<u64> {
+    let lines = values.as_array().unwrap();
+    lines.iter().map(|line| line["index"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn an_auditor_searches_exports_watches_and_mirrors() {
+    let person = Person::new();
+    let file = person.home.path().join("q3");
+    fs::write(&file, "figures").unwrap();
+    let cluster = person.dev();
+    person.ends(0, "tenant create acme");
+    for user in ["alice", "bob"] {
+        person.ends(0, &format!("user create acme {user}"));
+    }
+    person.ends(
+        0,
+        "dataset create acme/reports --owner alice --writer alice --reader alice",
+    );
+    person.ends(0, &format!("write acme/reports/q3 {} --as alice", file.display()));
+    person.ends(0, "read acme/reports/q3 --as alice --purpose =1+1");
+    person.ends(2, "read acme/reports/q3 --as bob");
+
+    // The same is found however it is asked for, and all of it is in the log.
+    let denied = person.json(
+        0,
+        "audit search acme/reports/q3 --user bob --verdict denied --since 1h",
+    );
+    assert_eq!(denied[0]["reason"], "not_a_reader");
+    assert_eq!(denied.as_array().unwrap().len(), 1);
+    let document = person.json(0, "audit search acme/reports/q3");
+    assert_eq!(document.as_array().unwrap().len(), 3);
+    assert_eq!(document[1]["purpose"], "=1+1");
+    // Alice has written, and has read.
+    let alice = person.json(0, "audit search acme/reports --user alice");
+    assert_eq!(alice.as_array().unwrap().len(), 2);
+    let first = person.json(0, "audit search acme/reports/q3 --limit 1");
+    assert_eq!(indices(&first), indices(&document)[..1]);
+    assert_eq!(
+        person.json(0, "audit search acme --until 1h"),
+        serde_json::json!([])
+    );
+    person.ends(1, "audit search acme --verdict perhaps");
+    person.ends(1, "audit search --user alice");
+    let id = denied[0]["tx_id"].as_str().unwrap();
+    assert_eq!(person.json(0, &format!("audit get {id}"))["verified"], true);
+
+    let ndjson = person.ends(0, "audit export acme --format ndjson");
+    let lines: Vec<serde_json::Value> = ndjson
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let json: serde_json::Value =
+        serde_json::from_str(&person.ends(0, "audit export acme --format json")).unwrap();
+    assert_eq!(json.as_array().unwrap(), &lines);
+    let csv = person.ends(0, "audit export acme --format csv");
+    assert_eq!(csv.matches("\r\n").count(), lines.len() + 1);
+    assert!(csv.contains("\"'=1+1\""));
+    let table = person.ends(0, "audit export acme --format table");
+    assert!(table.contains("denied: not_a_reader"));
+    let path = person.home.path().join("export.csv");
+    person.ends(
+        0,
+        &format!("audit export acme --format csv -o {}", path.display()),
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), csv);
+    person.ends(1, &format!("audit export acme -o {}", path.display()));
+
+    // The journals of all five, and of two of them: the one that a byte was changed in is not believed.
+    let journals: Vec<String> = (1..=5)
+        .map(|node| person.home.path().join(format!("dev/crypto-{node}/data/journal")))
+        .map(|path| path.display().to_string())
+        .collect();
+    assert_eq!(
+        person.json(0, &format!("audit reconcile {}", journals.join(" "))),
+        serde_json::json!([])
+    );
+    let forged = person.home.path().join("journal");
+    let mut bytes = fs::read(&journals[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&forged, bytes).unwrap();
+    person.ends(2, &format!("audit reconcile {}", forged.display()));
+
+    let checkpoint = person.json(0, "audit checkpoint");
+    assert!(checkpoint["signatures"].as_u64().unwrap() >= 3);
+    let seen = person.json(0, "audit watch --once");
+    assert!(seen["log_size"].as_u64() >= checkpoint["log_size"].as_u64());
+    let note = person.home.path().join("watch/newest.note");
+    assert!(fs::read_to_string(note).unwrap().starts_with("quorate/"));
+
+    let mirror = person.home.path().join("mirror");
+    let mirrored = person.json(0, &format!("audit mirror {}", mirror.display()));
+    assert_eq!(mirrored["before"], 0);
+    person.ends(2, "read acme/reports/q3 --as bob");
+    let again = person.json(0, &format!("audit mirror {}", mirror.display()));
+    assert_eq!(again["before"], mirrored["size"]);
+    assert!(again["size"].as_u64() > again["before"].as_u64());
+    let roots = person.home.path().join("pinned.json");
+    person.ends(0, &format!("audit roots -o {}", roots.display()));
+    let check = format!(
+        "audit mirror {} --check --roots {}",
+        mirror.display(),
+        roots.display()
+    );
+    drop(cluster);
+    assert!(wait_until_unreachable(&person));
+
+    // With nothing running: the mirror holds, and says where it does not; a chain that nobody shows is silent.
+    assert_eq!(person.json(0, &check)["size"], again["size"]);
+    let lines = mirror.join("lines/0000000000.txt");
+    let whole = fs::read(&lines).unwrap();
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    fs::write(&lines, changed).unwrap();
+    let index = whole[..whole.len() / 2]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count();
+    let output = person.run(&check);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(
+        words.contains(&format!("line {} (entry {index})", index + 1)),
+        "{words}"
+    );
+    person.ends(1, "audit watch --once");
+    let silent = person.run("audit watch --silent 0 --interval 1");
+    assert_eq!(silent.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&silent.stderr).contains("ALARM"));
+}
+
+#[test]
+fn a_long_chain_is_generated_and_measured() {
+    let figures = Person::new().json(0, "bench ledger --reads 60");
+    assert_eq!(figures["reads"], 60);
+    for name in [
+        "search_p50_ms",
+        "inclusion_p50_ms",
+        "inclusion_bytes",
+        "receipt_bytes",
+        "receipt_verify_p50_ms",
+        "restart_seconds",
+        "endorser_rss_mb",
+        "disk_bytes_per_read",
+    ] {
+        assert!(figures[name].as_f64().unwrap() > 0.0, "{name}: {figures}");
+    }
+    // Whatever the machine: 16 kB, and 2 kB.
+    assert!(figures["receipt_bytes"].as_u64().unwrap() < 16_000);
+    assert!(figures["inclusion_bytes"].as_u64().unwrap() < 2_000);
+}
+
 /// Every daemon ends when the process that started it is killed.
 fn wait_until_unreachable(person: &Person) -> bool {
     let layout = fs::read_to_string(person.home.path().join("dev/cluster.toml")).unwrap();

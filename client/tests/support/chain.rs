@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use ed25519_dalek::{Signer, SigningKey};
-use golden_record::merkle::{Frontier, Hash, NodeReader, inclusion_proof};
+use golden_record::merkle::{Frontier, Hash, NodeReader, consistency_proof, inclusion_proof};
 use golden_record::{
-    Body, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits, Organisation,
-    Outcome, StateError, Transaction, TxId, finalize_message,
+    Body, Checkpoint, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits,
+    Organisation, Outcome, SignedCheckpoint, StateError, Transaction, TxId, finalize_message,
 };
 use threshold::ids::BlockHash;
 use threshold::name::Name;
@@ -138,6 +138,26 @@ impl Chain {
             evidence: self.evidence(&header),
             headers: vec![header],
         }
+    }
+
+    /// The checkpoint of the newest block, signed for an organisation with the key of the one at `signer`.
+    pub fn checkpoint(&self, organisation: &str, signer: usize) -> SignedCheckpoint {
+        let mut signed = SignedCheckpoint::unsigned(Checkpoint::of(&self.header())).unwrap();
+        let seed = u8::try_from(signer + 1).unwrap();
+        signed
+            .sign(&Name::new(organisation).unwrap(), &key(seed))
+            .unwrap();
+        signed
+    }
+
+    /// The proof that the log of `new` entries extends that of `old`.
+    pub fn consistency(&self, old: u64, new: u64) -> Vec<Hash> {
+        consistency_proof(&self.tree().1, old, new).unwrap()
+    }
+
+    /// The path of an entry in the whole log.
+    pub fn inclusion(&self, place: usize) -> Vec<Hash> {
+        inclusion_proof(&self.tree().1, place.try_into().unwrap(), self.size()).unwrap()
     }
 
     fn tree(&self) -> (Frontier, Nodes) {

@@ -14,6 +14,7 @@ use threshold::ids::ApproveId;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 
+use super::ORGANISATIONS;
 use super::chain::Chain;
 
 /// What an endorser does.
@@ -43,11 +44,34 @@ pub enum Behaviour {
     Gives(Vec<u8>),
     /// Refuses every question about a document so.
     Keeps(Code),
+    /// Signs checkpoints with the key of the organisation in that place, as if it were its own.
+    SignsWith(usize),
+    /// Gives the checkpoint that the organisation in that place has signed.
+    Relays(usize),
+    /// Signs checkpoints of a chain of its own.
+    Signs(Chain),
+    /// Gives proofs of consistency with a hash of its own.
+    Twists,
+    /// Leaves an entry out of what is found.
+    LeavesOut(usize),
+    /// Gives an entry that does not match.
+    Adds(usize),
+    /// Gives entries with another's path.
+    Mislays,
+    /// Finds the first thing twice.
+    Repeats,
+    /// Finds more than was asked for.
+    Floods,
+    /// Shows votes that are none.
+    Votes,
+    /// Has found nothing yet, as if its index were empty.
+    Indexes,
     /// Answers nothing.
     Down,
 }
 
 struct State {
+    organisation: String,
     chain: Arc<Mutex<Chain>>,
     behaviour: Mutex<Behaviour>,
 }
@@ -63,6 +87,7 @@ impl FakeEndorser {
     pub async fn start(name: &str, chain: &Arc<Mutex<Chain>>) -> Self {
         let identity = Identity::ephemeral(name).unwrap();
         let state = Arc::new(State {
+            organisation: name.into(),
             chain: Arc::clone(chain),
             behaviour: Mutex::default(),
         });
@@ -212,6 +237,110 @@ impl LedgerService for Service {
             evidence: chain.evidence(&newest).to_bytes(),
             proven_header: proven.to_bytes(),
             ..Default::default()
+        }))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<GetCheckpointRequest>,
+    ) -> Result<Response<GetCheckpointResponse>, Status> {
+        let chain = match self.behaviour() {
+            Behaviour::Signs(other) => other,
+            _ => self.shown()?,
+        };
+        let size = match usize::try_from(request.get_ref().log_size).unwrap() {
+            0 => chain.entries.len(),
+            size => size,
+        };
+        if size > chain.entries.len() {
+            return Err(Status::not_found("no such block"));
+        }
+        let own = ORGANISATIONS
+            .iter()
+            .position(|name| *name == self.0.organisation)
+            .unwrap();
+        let signer = match self.behaviour() {
+            Behaviour::SignsWith(other) => other,
+            _ => own,
+        };
+        let signed = match self.behaviour() {
+            Behaviour::Relays(other) => chain.cut(size).checkpoint(ORGANISATIONS[other], other),
+            _ => chain.cut(size).checkpoint(&self.0.organisation, signer),
+        };
+        Ok(Response::new(GetCheckpointResponse {
+            checkpoint: signed.to_text(),
+        }))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<GetConsistencyProofRequest>,
+    ) -> Result<Response<GetConsistencyProofResponse>, Status> {
+        let chain = self.shown()?;
+        let GetConsistencyProofRequest { old_size, new_size } = *request.get_ref();
+        if new_size > chain.size() {
+            return Err(Status::not_found("no entry that far"));
+        }
+        let mut path = chain.consistency(old_size, new_size);
+        if let (Behaviour::Twists, Some(hash)) = (self.behaviour(), path.first_mut()) {
+            hash[0] ^= 1;
+        }
+        Ok(Response::new(GetConsistencyProofResponse {
+            path: path.iter().map(|hash| hash.to_vec()).collect(),
+        }))
+    }
+
+    async fn search_transactions(
+        &self,
+        request: Request<SearchTransactionsRequest>,
+    ) -> Result<Response<SearchTransactionsResponse>, Status> {
+        let chain = self.shown()?;
+        let request = request.get_ref();
+        let (mut header, mut limit) = (chain.header(), usize::try_from(request.limit).unwrap());
+        let mut evidence = chain.evidence(&header);
+        match self.behaviour() {
+            Behaviour::Forges(size) => header = longer(&header, size),
+            Behaviour::Votes => evidence.signatures[0].1.0[0] ^= 1,
+            Behaviour::Floods => limit = usize::MAX,
+            _ => {}
+        }
+        let matches = |place: usize, entry: &Entry| match self.behaviour() {
+            Behaviour::LeavesOut(hidden) if place == hidden => false,
+            Behaviour::Adds(added) if place == added => true,
+            _ => {
+                let verdict = &request.verdict;
+                (verdict.is_empty() || entry.outcome.kind() == verdict)
+                    && request.since_ms <= u64::try_from(place).unwrap() + 1
+            }
+        };
+        let from = usize::try_from(request.from).unwrap();
+        let all = chain.entries.iter().enumerate().skip(from);
+        let mut found: Vec<_> = all
+            .filter(|(place, entry)| matches(*place, entry))
+            .map(|(place, entry)| FoundTransaction {
+                entry: Some(line(place, entry)),
+                path: chain.inclusion(place).iter().map(|hash| hash.to_vec()).collect(),
+            })
+            .collect();
+        let mut next = chain.size();
+        if found.len() > limit {
+            next = found[limit].entry.as_ref().unwrap().index;
+            found.truncate(limit);
+        }
+        match self.behaviour() {
+            Behaviour::Mislays => {
+                let path = found[0].path.clone();
+                found.iter_mut().for_each(|found| found.path = path.clone());
+            }
+            Behaviour::Repeats => found.insert(0, found[0].clone()),
+            Behaviour::Indexes => (next, found) = (request.from, Vec::new()),
+            _ => {}
+        }
+        Ok(Response::new(SearchTransactionsResponse {
+            found,
+            next,
+            header: header.to_bytes(),
+            evidence: evidence.to_bytes(),
         }))
     }
 

@@ -240,6 +240,27 @@ impl LedgerService for Service {
         Err(Status::unimplemented("not a coordinator's business"))
     }
 
+    async fn get_checkpoint(
+        &self,
+        _: Request<GetCheckpointRequest>,
+    ) -> Result<Response<GetCheckpointResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        _: Request<GetConsistencyProofRequest>,
+    ) -> Result<Response<GetConsistencyProofResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
+    async fn search_transactions(
+        &self,
+        _: Request<SearchTransactionsRequest>,
+    ) -> Result<Response<SearchTransactionsResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
     async fn get_permissions(
         &self,
         _: Request<GetPermissionsRequest>,

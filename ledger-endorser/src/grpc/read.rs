@@ -27,12 +27,12 @@ use crate::{
 const DEFAULT_PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 /// The entries of a page; the limit on the wire leaves room for what is around each.
-const PAGE_BYTES: usize = proto::limits::LEDGER_PAGE / 4 * 3;
+pub(super) const PAGE_BYTES: usize = proto::limits::LEDGER_PAGE / 4 * 3;
 
 impl Endorser {
     /// A view for somebody who may see some of the log, unless it is too old to answer from: whoever asks whether
     /// something is on the chain must not hear of an old state that it is not.
-    fn view(&self, peer: PeerKey) -> Result<(Snapshot, Access), Failure> {
+    pub(super) fn view(&self, peer: PeerKey) -> Result<(Snapshot, Access), Failure> {
         let snapshot = self.fresh()?;
         let access = Access::of(&snapshot, &peer.0)?.ok_or(Failure::Forbidden)?;
         Ok((snapshot, access))
@@ -242,7 +242,7 @@ fn covered(snapshot: &Snapshot, access: &Access, lines: Vec<LogLine>) -> Result<
 }
 
 /// The lines with the times of their blocks, which follow each other.
-fn with_times(snapshot: &Snapshot, lines: Vec<LogLine>) -> Result<Vec<LogEntry>, StoreError> {
+pub(super) fn with_times(snapshot: &Snapshot, lines: Vec<LogLine>) -> Result<Vec<LogEntry>, StoreError> {
     let mut newest: Option<Header> = None;
     let mut entries = Vec::with_capacity(lines.len());
     for line in lines {

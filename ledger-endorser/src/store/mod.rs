@@ -18,9 +18,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use golden_record::{Block, Body, Changes, Entry, FinalityEvidence, Genesis, Header, TxId};
+use golden_record::{Block, Changes, Entry, FinalityEvidence, Genesis, Header, TxId};
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
-use threshold::{encoding::Canonical, ids::BlockHash, name::Name};
+use threshold::{encoding::Canonical, ids::BlockHash};
 use tokio::sync::watch;
 
 pub use error::StoreError;
@@ -302,36 +302,9 @@ impl<'w> Tables<'w> {
         let line = [height.to_be_bytes().as_slice(), &entry.to_bytes()].concat();
         self.entries.insert(index, line.as_slice())?;
         self.transactions.insert(id.as_bytes(), index)?;
-        if let Some(tenant) = tenant_of(&entry.transaction.body) {
+        if let Some(tenant) = entry.transaction.body.tenant() {
             self.tenants.insert((tenant.as_str(), index), ())?;
         }
         Ok(())
-    }
-}
-
-/// The tenant that a transaction concerns; none for those about the installation, and for receipts, which
-/// may be about several.
-#[must_use]
-pub fn tenant_of(body: &Body) -> Option<&Name> {
-    match body {
-        Body::CreateTenant { tenant, .. }
-        | Body::CreateUser { tenant, .. }
-        | Body::CreateDataset { tenant, .. }
-        | Body::Grant { tenant, .. }
-        | Body::Revoke { tenant, .. }
-        | Body::SetDatasetActive { tenant, .. }
-        | Body::WriteDocument { tenant, .. }
-        | Body::RequestRead { tenant, .. }
-        | Body::RotateUserKey { tenant, .. }
-        | Body::RevokeUser { tenant, .. }
-        | Body::RotateTenantAdmin { tenant, .. }
-        | Body::ConfigureDataset { tenant, .. }
-        | Body::EraseDocument { tenant, .. }
-        | Body::PutLink { tenant, .. }
-        | Body::Govern {
-            change: golden_record::Change::ReplaceTenantAdmin { tenant, .. },
-            ..
-        } => Some(tenant),
-        Body::PublishCommittee { .. } | Body::RecordReleases { .. } | Body::Govern { .. } => None,
     }
 }

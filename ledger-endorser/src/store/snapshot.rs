@@ -63,6 +63,24 @@ impl Snapshot {
             .transpose()
     }
 
+    /// The header of the block with which the log has `log_size` entries; nothing when it never had, or when that is in
+    /// the middle of a block. Of a size that several blocks have, that of the first: the others are empty.
+    ///
+    /// # Errors
+    /// When the store fails or is damaged.
+    pub fn header_with(&self, log_size: u64) -> Result<Option<Header>, StoreError> {
+        let Some(last) = log_size.checked_sub(1) else {
+            return self.header(0);
+        };
+        let Some(line) = self.line(last)? else {
+            return Ok(None);
+        };
+        let header = self
+            .header(line.height)?
+            .ok_or(StoreError::Damaged("a header is missing"))?;
+        Ok((header.log_size == log_size).then_some(header))
+    }
+
     /// The lowest height from `height` on that has its own finality evidence, with its canonical bytes.
     ///
     /// # Errors

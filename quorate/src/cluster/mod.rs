@@ -7,7 +7,7 @@
 mod ceremony;
 mod layout;
 pub(crate) mod operator;
-mod ports;
+pub(crate) mod ports;
 pub(crate) mod process;
 mod provision;
 mod readiness;

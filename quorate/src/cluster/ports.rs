@@ -12,7 +12,7 @@ const FIRST: u16 = 20_000;
 const LAST: u16 = 31_999;
 
 /// `count` free ports of 127.0.0.1, from a random place on, so that two clusters seldom want the same.
-pub(super) fn free(count: usize) -> Outcome<Vec<SocketAddr>> {
+pub(crate) fn free(count: usize) -> Outcome<Vec<SocketAddr>> {
     let span = u32::from(LAST - FIRST) + 1;
     let start = OsRng.next_u32() % span;
     let mut held = Vec::with_capacity(count);

@@ -18,14 +18,14 @@ const TAIL: u64 = 1_500;
 
 /// A running daemon. Dropping it closes its standard input, at which it ends, and waits no longer than it must.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts `program daemon KIND --config FILE --exit-with-parent`, with its words going to `log`.
-    pub(super) fn start(program: &Path, kind: DaemonKind, config: &Path, log: &Path) -> Outcome<Self> {
+    pub(crate) fn start(program: &Path, kind: DaemonKind, config: &Path, log: &Path) -> Outcome<Self> {
         let words = OpenOptions::new().create(true).append(true).open(log)?;
         let child = Command::new(program)
             .args(["daemon", kind.as_str(), "--exit-with-parent", "--config"])
@@ -52,17 +52,17 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
     /// The end of its log, for an error message.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         tail(&self.log).unwrap_or_default()
     }
 
     /// Asks it to stop, by closing its standard input, and waits for it to drain.
-    pub(super) async fn stop(mut self) -> Outcome {
+    pub(crate) async fn stop(mut self) -> Outcome {
         drop(self.child.stdin.take());
         let deadline = Instant::now() + DRAIN;
         while Instant::now() < deadline {
@@ -84,7 +84,7 @@ impl Process {
 
 /// Which figure of a process's memory.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Memory {
+pub(crate) enum Memory {
     /// What it holds now.
     Resident,
     /// The most that it has ever held.
@@ -92,7 +92,7 @@ pub(super) enum Memory {
 }
 
 /// Resident memory of a process in bytes, from /proc.
-pub(super) fn memory(id: u32, which: Memory) -> Outcome<u64> {
+pub(crate) fn memory(id: u32, which: Memory) -> Outcome<u64> {
     let field = match which {
         Memory::Resident => "VmRSS:",
         Memory::Peak => "VmHWM:",

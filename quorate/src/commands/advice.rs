@@ -35,7 +35,13 @@ fn next(error: &Error) -> String {
             "believe neither history: ask the organisations' operators which validators have signed both, and keep the checkpoint and this message as evidence"
                 .into()
         }
-        Error::Behind { .. } => {
+        Error::Damaged(_) => {
+            "find out who could write there; keep the directory as evidence, and make a new mirror in another one".into()
+        }
+        Error::MirrorForked { .. } => {
+            "believe neither history: the mirror and the endorsers' new checkpoint together are evidence; ask the organisations' operators".into()
+        }
+        Error::Behind { .. } | Error::MirrorAhead { .. } => {
             "wait for the endorser to catch up and try again; if it never does, tell its operator".into()
         }
         Error::Checkpoint { .. } => {

@@ -1,6 +1,15 @@
 //! The log, verified before it is printed.
 
-use client::VerifiedLog;
+mod mirror;
+mod reconcile;
+mod search;
+mod time;
+mod watch;
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use client::{Checkpoints, Client, VerifiedLog};
 use golden_record::TxId;
 use serde_json::{Value, json};
 
@@ -13,6 +22,12 @@ use crate::output::{Output, timestamp};
 pub(super) async fn run(context: &Context, command: AuditCommand) -> Outcome {
     match command {
         AuditCommand::Log(arguments) => log(context, &arguments).await,
+        AuditCommand::Search(arguments) => search::search(context, &arguments).await,
+        AuditCommand::Export(arguments) => search::export(context, &arguments).await,
+        AuditCommand::Watch(arguments) => watch::run(context, &arguments).await,
+        AuditCommand::Mirror(arguments) => mirror::run(context, &arguments).await,
+        AuditCommand::Reconcile(arguments) => reconcile::run(context, &arguments).await,
+        AuditCommand::Checkpoint => checkpoint(context).await,
         AuditCommand::Get { tx_id } => get(context, &tx_id).await,
         AuditCommand::Receipt(arguments) => receipts::recorded(context, &arguments).await,
         AuditCommand::Roots(arguments) => receipts::roots(context, &arguments).await,
@@ -45,6 +60,48 @@ async fn get(context: &Context, tx_id: &str) -> Outcome {
         "verified: the entry is in the log, by its Merkle path to a block that 2f+1 validators have signed",
     );
     Ok(())
+}
+
+async fn checkpoint(context: &Context) -> Outcome {
+    let checkpoint = context.client(None).await?.signed_checkpoint().await?;
+    let text = checkpoint.signed.to_text();
+    let value = json!({
+        "checkpoint": text,
+        "log_size": checkpoint.header.log_size,
+        "root": hex::encode(checkpoint.header.log_root),
+        "signatures": checkpoint.signatures,
+    });
+    context.output.result(&value, text.trim_end())?;
+    context.output.message(&format!(
+        "verified: {} of {} endorsers have signed it, and it continues what was verified here before",
+        checkpoint.signatures, checkpoint.endorsers
+    ));
+    warn(context, &checkpoint.faults);
+    Ok(())
+}
+
+/// A client as for every look, with checkpoints of its own.
+async fn connect_with(context: &Context, directory: &Path) -> Result<Client, client::Error> {
+    let failed = |failure: crate::failure::Failure| client::Error::Request(failure.message);
+    let profile = context.profile().map_err(failed)?;
+    let identity = context.looker(None).map_err(failed)?;
+    Client::connect_with(profile, identity, Checkpoints::in_directory(directory)).await
+}
+
+/// Says so when too few endorsers have been compared: of 3f+1, f may lie.
+fn compared_with(context: &Context, client: &Client, compared: usize) {
+    let endorsers = client.genesis().organisations().len();
+    if compared <= endorsers.saturating_sub(1) / 3 {
+        context.output.message(&format!(
+            "warning: only {compared} of {endorsers} endorsers answered, so that something may be left out; run it again when \
+             more of them can be reached"
+        ));
+    }
+}
+
+fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The log as a table.

@@ -16,6 +16,12 @@ pub(crate) struct LogLine {
     author: String,
     kind: &'static str,
     outcome: Outcome,
+    tenant: Option<String>,
+    dataset: Option<String>,
+    document: Option<String>,
+    version: Option<u64>,
+    user: Option<String>,
+    purpose: Option<String>,
     /// Who did what to what.
     pub(crate) what: String,
     /// A read request or a receipt.
@@ -34,6 +40,15 @@ impl LogLine {
             author: transaction.author.to_string(),
             kind: body.kind(),
             outcome: line.entry.outcome,
+            tenant: body.tenant().map(ToString::to_string),
+            dataset: body.dataset().map(ToString::to_string),
+            document: body.document().map(ToString::to_string),
+            version: version(body, &line.entry.outcome),
+            user: body.user().map(ToString::to_string),
+            purpose: match body {
+                Body::RequestRead { purpose, .. } => Some(purpose.clone()),
+                _ => None,
+            },
             what: describe(body),
             is_about_reads: matches!(body, Body::RequestRead { .. } | Body::RecordReleases { .. }),
         }
@@ -64,9 +79,16 @@ impl LogLine {
             "index": self.index,
             "height": self.height,
             "time_ms": self.time_ms,
+            "time": timestamp(self.time_ms),
             "tx_id": self.tx_id,
             "author": self.author,
             "kind": self.kind,
+            "tenant": self.tenant,
+            "dataset": self.dataset,
+            "document": self.document,
+            "version": self.version,
+            "user": self.user,
+            "purpose": self.purpose,
             "what": self.what,
             "outcome": self.outcome.kind(),
             "reason": self.outcome.reason(),
@@ -78,6 +100,20 @@ impl LogLine {
             Some(reason) => format!("{}: {reason}", self.outcome.kind()),
             None => self.outcome.kind().to_owned(),
         }
+    }
+}
+
+/// The version of a document that a verdict is about; else the one that is named, where 0 is the latest or all.
+fn version(body: &Body, outcome: &Outcome) -> Option<u64> {
+    match (outcome, body) {
+        (Outcome::Approved { version, .. } | Outcome::Permitted { version }, _)
+        | (
+            _,
+            Body::RequestRead { version, .. }
+            | Body::WriteDocument { version, .. }
+            | Body::EraseDocument { version, .. },
+        ) => Some(*version),
+        _ => None,
     }
 }
 

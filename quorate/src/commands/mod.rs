@@ -78,6 +78,11 @@ impl Context {
     /// whom it concerns. With none, a key of the moment does for what is public.
     pub(crate) async fn client(&self, tenant: Option<&Name>) -> Outcome<Client> {
         let profile = self.profile()?;
+        self.connect(profile, self.looker(tenant)?).await
+    }
+
+    /// The key of the keyring that may see most.
+    fn looker(&self, tenant: Option<&Name>) -> Outcome<Arc<Identity>> {
         let keyring = self.keyring();
         let mut owners = vec![Owner::Auditor, Owner::Admin];
         if let Some(tenant) = tenant {
@@ -89,11 +94,12 @@ impl Context {
                     .map(|user| Owner::User(tenant.to_string(), user)),
             );
         }
-        let identity = match owners.iter().find(|owner| keyring.has(owner)) {
-            Some(owner) => keyring.open(owner)?,
-            None => Arc::new(Identity::ephemeral("quorate").map_err(anyhow::Error::from)?),
-        };
-        self.connect(profile, identity).await
+        match owners.iter().find(|owner| keyring.has(owner)) {
+            Some(owner) => keyring.open(owner),
+            None => Ok(Arc::new(
+                Identity::ephemeral("quorate").map_err(anyhow::Error::from)?,
+            )),
+        }
     }
 
     /// The named user, or the tenant's only one in the keyring.
@@ -141,6 +147,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Node(command) => node::run(context, command).await,
         Command::Backup(command) => backup::run(context, command),
         Command::Bench(BenchCommand::Reads(arguments)) => bench::run(context.output, &arguments).await,
+        Command::Bench(BenchCommand::Ledger(arguments)) => bench::ledger(context.output, &arguments).await,
         Command::Daemon(arguments) => crate::daemon::run(&arguments),
     }
 }

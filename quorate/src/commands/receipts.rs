@@ -94,17 +94,7 @@ pub(super) async fn roots(context: &Context, arguments: &AuditRootsArgs) -> Outc
 
 /// Touches no network and no profile.
 pub(super) fn verify(context: &Context, arguments: &AuditVerifyArgs) -> Outcome {
-    let path = roots_path(context, arguments.roots.as_ref());
-    let roots = read(&path, MAX_ROOTS).map_err(|failure| Failure {
-        next: "export them with `quorate audit roots`, or say where they are with --roots".into(),
-        ..failure
-    })?;
-    let roots = PinnedRoots::from_json(&roots).map_err(|error| {
-        Failure::error(
-            format!("{}: {error}", path.display()),
-            "export the roots again with `quorate audit roots`",
-        )
-    })?;
+    let roots = pinned(context, arguments.roots.as_ref())?;
     let bytes = read(&arguments.file, MAX_RECEIPT)?;
     match receipt::verify(&bytes, &roots) {
         Ok((_, report)) => {
@@ -120,6 +110,21 @@ pub(super) fn verify(context: &Context, arguments: &AuditVerifyArgs) -> Outcome 
             Err(failure)
         }
     }
+}
+
+/// The pinned roots of a file.
+pub(super) fn pinned(context: &Context, named: Option<&PathBuf>) -> Outcome<PinnedRoots> {
+    let path = roots_path(context, named);
+    let roots = read(&path, MAX_ROOTS).map_err(|failure| Failure {
+        next: "export them with `quorate audit roots`, or say where they are with --roots".into(),
+        ..failure
+    })?;
+    PinnedRoots::from_json(&roots).map_err(|error| {
+        Failure::error(
+            format!("{}: {error}", path.display()),
+            "export the roots again with `quorate audit roots`",
+        )
+    })
 }
 
 fn ending(why: &NotValid) -> (&'static str, Failure) {

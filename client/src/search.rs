@@ -1,0 +1,198 @@
+//! Searches of the log: every transaction that is found is proven, and none is left out unless more endorsers than may lie
+//! leave it out alike.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use golden_record::merkle::verify_inclusion;
+use golden_record::{Filter, Header};
+use proto::field;
+use proto::ledger::{FoundTransaction, SearchTransactionsRequest, SearchTransactionsResponse};
+use proto::limits;
+use threshold::encoding::Canonical;
+use tonic::Code;
+
+use crate::Client;
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, refusal_code, request, whole};
+use crate::cosigned::{hashes, too_few};
+use crate::error::{Error, Fault, Party};
+use crate::log::{Line, line};
+
+/// What was found. That each line is in the log, and what it says, is proven; its height and time are the endorsers'
+/// word, and [`Client::prove`] proves them.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The transactions that match, oldest first.
+    pub lines: Vec<Line>,
+    /// Everything before this index was looked at.
+    pub searched_to: u64,
+    /// Whether that is all that is proven to be in the log.
+    pub complete: bool,
+    /// The newest header that is proven, in whose log the lines are.
+    pub header: Header,
+    /// How many endorsers were compared at least. With no more than may lie, something may be missing.
+    pub compared: usize,
+    /// Endorsers that lied on the way.
+    pub faults: Vec<Fault>,
+}
+
+/// One endorser's answer, verified.
+#[derive(Debug, Clone)]
+struct Page {
+    party: Party,
+    lines: Vec<Line>,
+    next: u64,
+    header: Header,
+}
+
+impl Client {
+    /// The first `most` transactions from index `from` on that match, in the log as it is proven now. A caller who sees only
+    /// a part of the log searches that part.
+    ///
+    /// # Errors
+    /// [`Error::Forked`] when the log does not continue the one that was verified before; [`Error::Behind`];
+    /// [`Error::Forbidden`]; [`Error::TooFew`] when no endorser gives an answer that holds.
+    pub async fn search(&self, filter: &Filter, from: u64, most: usize) -> Result<Found, Error> {
+        if let (Some(tenant), Some((of, _))) = (filter.within.tenant(), &filter.user)
+            && tenant != of
+        {
+            return Err(Error::Request(format!(
+                "a user of {of} and a part of the log of {tenant} have nothing in common"
+            )));
+        }
+        let mut found = self.search_page(filter, from, most).await?;
+        let until = found.header.log_size;
+        while found.lines.len() < most && found.searched_to < until {
+            let at = found.searched_to;
+            let more = self.search_page(filter, at, most - found.lines.len()).await?;
+            if more.searched_to == at {
+                return Err(Error::Request(
+                    "the endorsers are still making their search index; try again a little later".into(),
+                ));
+            }
+            found = Found {
+                lines: [found.lines, more.lines].concat(),
+                compared: found.compared.min(more.compared),
+                faults: [found.faults, more.faults].concat(),
+                ..more
+            };
+        }
+        found.complete = found.searched_to >= until;
+        Ok(found)
+    }
+
+    async fn search_page(&self, filter: &Filter, from: u64, most: usize) -> Result<Found, Error> {
+        let message = &message(filter, from, most);
+        let mut asked: FuturesUnordered<_> = self
+            .0
+            .endorsers
+            .iter()
+            .map(|endorser| async move { (endorser, self.search_at(endorser, filter, message).await) })
+            .collect();
+        let tolerated = self.tolerated();
+        let enough = asked.len().saturating_sub(tolerated).max(tolerated + 1);
+        let (mut pages, mut faults, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut newest: Option<(&Endorser, Header)> = None;
+        while pages.len() < enough
+            && let Some((endorser, page)) = asked.next().await
+        {
+            match page {
+                Ok(page) => {
+                    if newest
+                        .as_ref()
+                        .is_none_or(|(_, known)| page.header.height > known.height)
+                    {
+                        newest = Some((endorser, page.header.clone()));
+                    }
+                    pages.push(page);
+                }
+                Err(Error::Lied(fault)) => faults.push(*fault),
+                Err(error) => failed.push((endorser.party(), error)),
+            }
+        }
+        let Some((given_by, header)) = newest else {
+            return Err(none_answered(failed, faults));
+        };
+        self.require_continuation(given_by, &header, &mut faults).await?;
+        Ok(joined(pages, filter, (from, most), header, tolerated, faults))
+    }
+
+    async fn search_at(
+        &self,
+        endorser: &Endorser,
+        filter: &Filter,
+        message: &SearchTransactionsRequest,
+    ) -> Result<Page, Error> {
+        let mut attempt = 0;
+        let answer = loop {
+            attempt += 1;
+            let answer = whole(endorser.rpc().search_transactions(request(message.clone()))).await;
+            match answer {
+                Ok(answer) => break answer,
+                // An export of many pages is paced by the endorsers.
+                Err(status) if refusal_code(&status) == "over_rate" && attempt < CATCH_UP_ATTEMPTS => {
+                    tokio::time::sleep(CATCH_UP_PAUSE).await;
+                }
+                Err(status) if status.code() == Code::PermissionDenied => {
+                    return Err(Error::Forbidden(endorser.party()));
+                }
+                Err(status) => return Err(endorser.failed(&status)),
+            }
+        };
+        self.checked(endorser, filter, message, answer)
+            .map_err(|what| Fault::new(endorser.party(), "search", what, &[]).into())
+    }
+
+    /// An endorser's answer, when it holds.
+    fn checked(
+        &self,
+        endorser: &Endorser,
+        filter: &Filter,
+        message: &SearchTransactionsRequest,
+        answer: SearchTransactionsResponse,
+    ) -> Result<Page, String> {
+        let header = self.header(&answer.header, &answer.evidence)?;
+        let mut lines: Vec<Line> = Vec::new();
+        if answer.found.len() > usize::try_from(message.limit).unwrap_or(usize::MAX) {
+            return Err("gave more than was asked for".into());
+        }
+        for found in answer.found {
+            let line = included(endorser, found, &header)?;
+            let after = lines
+                .last()
+                .map_or(message.from, |last| last.index.saturating_add(1));
+            if line.index < after || line.index >= answer.next {
+                return Err(
+                    "gave transactions that are not in order, or outside of what it has searched".into(),
+                );
+            }
+            if !filter.matches_but_for_the_user(&line.entry, line.time_ms) {
+                return Err(format!("gave entry {}, which does not match", line.index));
+            }
+            lines.push(line);
+        }
+        if answer.next < message.from {
+            return Err("searched backwards".into());
+        }
+        Ok(Page {
+            party: endorser.party(),
+            lines,
+            next: answer.next.min(header.log_size.max(message.from)),
+            header,
+        })
+    }
+
+    /// A header of this chain that 2f+1 validators have voted for, or the one that the genesis gives.
+    fn header(&self, header: &[u8], evidence: &[u8]) -> Result<Header, String> {
+        if !evidence.is_empty() {
+            return self.proven(header, evidence).map(|proven| proven.header);
+        }
+        let first = self.0.genesis.block().0.header().clone();
+        if header == first.to_bytes() {
+            Ok(first)
+        } else {
+            Err("gave a header without evidence".into())
+        }
+    }
+}
