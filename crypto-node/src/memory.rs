@@ -206,6 +206,10 @@ mod tests {
         memory.remember(&used(1, 1, 1, 9_000));
         assert_eq!(memory.check(&used(1, 2, 2, 9_000), 8_000), Err(Conflict::Used));
         assert_eq!(memory.by_expiry.len(), 1);
+        // The older certificates again do not make it any shorter.
+        memory.remember(&used(1, 1, 1, 5_000));
+        assert_eq!(memory.check(&used(1, 2, 2, 9_000), 8_000), Err(Conflict::Used));
+        assert_eq!(memory.by_expiry.len(), 1);
     }
 
     #[test]

@@ -92,6 +92,43 @@ async fn p4_an_approval_is_remembered_for_as_long_as_a_clock_within_the_skew_tak
 }
 
 #[tokio::test]
+async fn d10_an_approval_that_was_forgotten_does_not_come_back_when_the_clock_does() {
+    let world = World::new(FakeDisk::default(), Some(committee().guard(1)), NOW_MS);
+    let key = *world.authority.key().unwrap().manifest().custody_key();
+    let wrapped = wrapped(&key, "a");
+    let old = world.request(&wrapped, certificates(&wrapped, &reader(), 1, NOW_MS));
+    world.authority.reencrypt(COORDINATOR, &old).await.unwrap();
+    let later_ms = NOW_MS + 200_000;
+    world.clock.store(later_ms, Ordering::SeqCst);
+    let new = world.request(&wrapped, certificates(&wrapped, &reader(), 2, later_ms));
+    world.authority.reencrypt(COORDINATOR, &new).await.unwrap();
+    world.clock.store(NOW_MS + 1, Ordering::SeqCst);
+    let refusal = world.authority.reencrypt(COORDINATOR, &old).await.unwrap_err();
+    assert_eq!(refusal.code(), "approval_forgotten");
+}
+
+#[tokio::test]
+async fn releases_repeats_and_refusals_are_counted() {
+    let world = World::new(FakeDisk::default(), Some(committee().guard(1)), NOW_MS);
+    let key = *world.authority.key().unwrap().manifest().custody_key();
+    let wrapped = wrapped(&key, "a");
+    let request = world.request(&wrapped, certificates(&wrapped, &reader(), 1, NOW_MS));
+    for _ in 0..3 {
+        world.authority.reencrypt(COORDINATOR, &request).await.unwrap();
+    }
+    let _ = world.authority.reencrypt([1; 32], &request).await.unwrap_err();
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &world.metrics).unwrap();
+    for line in [
+        "releases_total{kind=\"First\"} 1",
+        "releases_total{kind=\"Repeat\"} 2",
+        "refusals_total{code=\"wrong_role\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn p10_a_refusal_names_its_approval_and_its_asker_in_the_journal() {
     let disk = FakeDisk::default();
     let world = World::new(disk.clone(), Some(committee().guard(1)), NOW_MS);
@@ -203,7 +240,7 @@ async fn d11_p4_p5_an_approval_is_good_for_one_use_across_a_restart() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn d11_a_hundred_at_once_have_one_first_use() {
     let disk = FakeDisk::default();
     let world = World::new(disk.clone(), Some(committee().guard(1)), NOW_MS);
@@ -293,6 +330,7 @@ async fn each_check_has_its_refusal_and_is_recorded() {
         ),
         ("stale_manifest", with(&|request| request.manifest_digest.clear())),
         ("too_large", with(&|request| request.wrapped_key = vec![0; 513])),
+        ("malformed", with(&|request| request.wrapped_key = vec![0; 512])),
         ("malformed", with(&|request| request.wrapped_key.truncate(20))),
         // C4: another wrapped key under an approval; P5, D13: one of another committee.
         (

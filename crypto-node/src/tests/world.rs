@@ -90,6 +90,7 @@ pub(crate) struct World {
     pub(crate) authority: Arc<Authority>,
     pub(crate) clock: Arc<AtomicU64>,
     pub(crate) identity: Identity,
+    pub(crate) metrics: prometheus_client::registry::Registry,
 }
 
 pub(crate) fn committee() -> Simulation {
@@ -136,6 +137,7 @@ impl World {
         let policy = "OUTOF(2, north, south, east)".parse().unwrap();
         let clock = Arc::new(AtomicU64::new(now_ms));
         let read = Arc::clone(&clock);
+        let mut registry = prometheus_client::registry::Registry::default();
         let authority = Authority {
             coordinators: [COORDINATOR].into(),
             trust: TrustBundle::new(1, CHAIN, name("test"), organisations, policy).unwrap(),
@@ -147,7 +149,7 @@ impl World {
             clock: Arc::new(move || read.load(Ordering::SeqCst)),
             identity: identity.clone(),
             journal: Arc::new(journal),
-            metrics: Metrics::register(&mut prometheus_client::registry::Registry::default()),
+            metrics: Metrics::register(&mut registry),
             memory: Mutex::new(memory),
             refusals: Mutex::new(Refusals::default()),
             key: RwLock::new(guard.map(Arc::new)),
@@ -156,6 +158,7 @@ impl World {
             authority: Arc::new(authority),
             clock,
             identity,
+            metrics: registry,
         }
     }
 
