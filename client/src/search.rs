@@ -7,7 +7,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use golden_record::merkle::verify_inclusion;
 use golden_record::{Filter, Header};
-use proto::field;
 use proto::ledger::{FoundTransaction, SearchTransactionsRequest, SearchTransactionsResponse};
 use proto::limits;
 use threshold::encoding::Canonical;
@@ -193,6 +192,125 @@ impl Client {
             Ok(first)
         } else {
             Err("gave a header without evidence".into())
+        }
+    }
+}
+
+fn message(filter: &Filter, from: u64, most: usize) -> SearchTransactionsRequest {
+    let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    let within = &filter.within;
+    let of_user = filter.user.as_ref();
+    let tenant = within.tenant().or(of_user.map(|(tenant, _)| tenant));
+    SearchTransactionsRequest {
+        tenant: text(tenant.map(|tenant| tenant.as_str())),
+        dataset: text(within.dataset().map(|dataset| dataset.as_str())),
+        document: text(within.document().map(|document| document.as_str())),
+        user: text(of_user.map(|(_, user)| user.as_str())),
+        kind: text(filter.kind.map(|kind| kind.as_str())),
+        verdict: text(filter.verdict.map(|verdict| verdict.as_str())),
+        since_ms: filter.since_ms.unwrap_or(0),
+        until_ms: filter.until_ms.unwrap_or(0),
+        from,
+        limit: u32::try_from(most.clamp(1, limits::FOUND)).unwrap_or(u32::MAX),
+    }
+}
+
+/// A found transaction, when it is in the log of the header.
+fn included(endorser: &Endorser, found: FoundTransaction, header: &Header) -> Result<Line, String> {
+    let entry = found.entry.ok_or("gave a path without an entry")?;
+    let line = line(endorser, entry).map_err(|error| error.to_string())?;
+    let path = hashes(&found.path)?;
+    verify_inclusion(
+        &line.entry.leaf_hash(),
+        line.index,
+        header.log_size,
+        &path,
+        &header.log_root,
+    )
+    .map_err(|error| {
+        format!(
+            "gave entry {} with a proof that does not hold: {error}",
+            line.index
+        )
+    })?;
+    Ok(line)
+}
+
+/// What the pages have together, as far as one endorser more has looked than may lie, or all when there are no more.
+fn joined(
+    pages: Vec<Page>,
+    filter: &Filter,
+    (from, most): (u64, usize),
+    header: Header,
+    tolerated: usize,
+    mut faults: Vec<Fault>,
+) -> Found {
+    let mut ends: Vec<u64> = pages.iter().map(|page| page.next).collect();
+    ends.sort_unstable_by(|one, other| other.cmp(one));
+    // With nobody to compare with, what one has is better than nothing, and `compared` says so.
+    let covered = ends.get(tolerated).copied().filter(|end| *end > from);
+    let mut end = covered.or_else(|| ends.first().copied()).unwrap_or(from);
+    let compared = ends.iter().filter(|next| **next >= end).count();
+    let mut given: BTreeMap<u64, Vec<(Line, usize)>> = BTreeMap::new();
+    for line in pages
+        .iter()
+        .flat_map(|page| &page.lines)
+        .filter(|line| line.index < end)
+    {
+        let versions = given.entry(line.index).or_default();
+        match versions.iter_mut().find(|(known, _)| known == line) {
+            Some((_, count)) => *count += 1,
+            None => versions.push((line.clone(), 1)),
+        }
+    }
+    let mut lines: Vec<Line> = Vec::new();
+    for (index, mut versions) in given {
+        if lines.len() == most {
+            end = index;
+            break;
+        }
+        let givers: usize = versions.iter().map(|(_, count)| count).sum();
+        // The entry is proven, and so the same; its height and time are as most say.
+        versions.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let Some((line, _)) = versions.into_iter().next() else {
+            continue;
+        };
+        // Whose key a user had, the entry does not show: that takes the word of more endorsers than may lie.
+        let shown = filter.user.is_none() || filter.names_user(&line.entry);
+        if !shown && givers <= tolerated.min(compared.saturating_sub(1)) {
+            continue;
+        }
+        for page in &pages {
+            let left_out = page.next > index && page.lines.iter().all(|line| line.index != index);
+            if left_out {
+                let what = format!("left out entry {index}, which is in the log and matches");
+                faults.push(Fault::new(page.party.clone(), "search", what, &[]));
+            }
+        }
+        lines.push(line);
+    }
+    Found {
+        lines,
+        searched_to: end,
+        complete: end >= header.log_size,
+        header,
+        compared,
+        faults,
+    }
+}
+
+fn none_answered(mut failed: Vec<(Party, Error)>, mut faults: Vec<Fault>) -> Error {
+    let hidden = failed
+        .iter()
+        .position(|(_, error)| matches!(error, Error::Forbidden(_)));
+    match (hidden, faults.is_empty()) {
+        (Some(place), true) => failed.swap_remove(place).1,
+        (None, true) if failed.len() == 1 => failed.swap_remove(0).1,
+        _ => {
+            let silent =
+                |(party, error): (Party, Error)| Fault::new(party, "no_answer", error.to_string(), &[]);
+            faults.extend(failed.into_iter().map(silent));
+            too_few("one endorser with an answer that holds", &mut faults)
         }
     }
 }

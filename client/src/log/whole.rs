@@ -129,7 +129,7 @@ impl Client {
 
     async fn verified_log_of(&self, endorser: &Endorser, demand: &Demand) -> Result<VerifiedLog, Error> {
         let lied = |what: String| Error::from(Fault::new(endorser.party(), "log", what, &[]));
-        let ProvenHeader { header, signatures } = self.newest_proven(endorser).await?;
+        let ProvenHeader { header, signatures } = self.claimed_and_proven(endorser).await?;
         if header.log_size < demand.size {
             return Err(Error::Behind {
                 party: endorser.party(),
@@ -157,7 +157,7 @@ impl Client {
     }
 
     /// The newest header that this endorser proves, once it proves the one that it claims, or does not in time.
-    async fn newest_proven(&self, endorser: &Endorser) -> Result<ProvenHeader, Error> {
+    async fn claimed_and_proven(&self, endorser: &Endorser) -> Result<ProvenHeader, Error> {
         let mut status = self.endorser_status(endorser).await?;
         let claimed = status.header.log_size;
         for _ in 1..PROOF_ATTEMPTS {
