@@ -37,6 +37,10 @@ impl Client {
     /// [`Error::Forked`] when it does not continue the log verified before; [`Error::Behind`] when that was longer;
     /// [`Error::TooFew`] when no quorum signs; [`Error::Checkpoint`]; no endorser that answers.
     pub async fn signed_checkpoint(&self) -> Result<VerifiedCheckpoint, Error> {
+        caught_up(async || self.checkpoint_now().await).await
+    }
+
+    async fn checkpoint_now(&self) -> Result<VerifiedCheckpoint, Error> {
         let mut faults = Vec::new();
         let (given_by, header) = self.newest_proven(&mut faults).await?;
         self.require_continuation(given_by, &header, &mut faults).await?;
@@ -268,6 +272,20 @@ impl Client {
             )));
         }
         Ok(signed)
+    }
+}
+
+/// Asks again for a while, as long as those that answer are behind what was verified before: honest ones catch up.
+pub(crate) async fn caught_up<T>(mut ask: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match ask().await {
+            Err(Error::Behind { .. }) if attempt < CATCH_UP_ATTEMPTS => {
+                tokio::time::sleep(CATCH_UP_PAUSE).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use crate::Client;
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, refusal_code, request, whole};
-use crate::cosigned::{hashes, too_few};
+use crate::cosigned::{caught_up, hashes, too_few};
 use crate::error::{Error, Fault, Party};
 use crate::log::{Line, line};
 
@@ -60,14 +60,16 @@ impl Client {
                 "a user of {of} and a part of the log of {tenant} have nothing in common"
             )));
         }
-        let mut found = self.search_page(filter, from, most).await?;
+        let mut found = caught_up(async || self.search_page(filter, from, most).await).await?;
         let until = found.header.log_size;
         while found.lines.len() < most && found.searched_to < until {
             let at = found.searched_to;
-            let more = self.search_page(filter, at, most - found.lines.len()).await?;
+            let left = most - found.lines.len();
+            let more = caught_up(async || self.search_page(filter, at, left).await).await?;
             if more.searched_to == at {
-                return Err(Error::Request(
-                    "the endorsers are still making their search index; try again a little later".into(),
+                return Err(too_few(
+                    "an endorser whose search index goes further: they are being made again, so try later",
+                    &mut found.faults,
                 ));
             }
             found = Found {

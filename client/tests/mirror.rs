@@ -16,7 +16,7 @@ use golden_record::merkle::Hash;
 use golden_record::{Outcome, RejectionReason};
 use quorate_client::{Damage, Error, Mirror};
 use sha2::{Digest, Sha256};
-use support::{Behaviour, World};
+use support::{Behaviour, ORGANISATIONS, World};
 
 fn mirror(world: &World, directory: &Path) -> Mirror {
     Mirror::new(directory, world.chain().genesis)
@@ -79,6 +79,15 @@ async fn e8_every_changed_byte_is_found_and_in_which_line() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::start(4).await;
     let mirror = copied(&world, folder.path()).await;
+    // With one signature more than a quorum, so that one that is changed leaves enough.
+    let mut note = world.chain().checkpoint(ORGANISATIONS[0], 0);
+    for (place, organisation) in ORGANISATIONS.iter().enumerate().skip(1) {
+        note.merge(&world.chain().checkpoint(organisation, place));
+    }
+    let text = fs::read_to_string(head(folder.path())).unwrap();
+    let (before, _) = text.split_once("\n\n").unwrap();
+    fs::write(head(folder.path()), format!("{before}\n\n{}", note.to_text())).unwrap();
+    mirror.check().unwrap();
     for path in [lines(folder.path()), head(folder.path())] {
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
@@ -119,6 +128,10 @@ async fn e8_every_changed_byte_is_found_and_in_which_line() {
         fs::write(&path, whole).unwrap();
         mirror.check().unwrap();
     }
+    let further = folder.path().join("lines/0000010000.txt");
+    fs::write(&further, "").unwrap();
+    assert_eq!(damage(mirror.check().unwrap_err()).file, further);
+    fs::remove_file(&further).unwrap();
     let stranger = folder.path().join("lines/readme");
     fs::write(&stranger, "").unwrap();
     assert_eq!(damage(mirror.check().unwrap_err()).file, stranger);

@@ -138,7 +138,7 @@ async fn an_index_that_is_still_made_delays_nobody_unless_all_are() {
         .search(&rejected(), 0, 100)
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Request(_)), "{error}");
+    assert!(matches!(error, Error::TooFew { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -109,7 +109,9 @@ impl Default for LimitsConfig {
             peers: 4096,
             connections: 1024,
             receipts: 65_536,
-            receipts_per_transaction: 64,
+            // What fits into 16 KiB together with what is around it: an endorser's store keeps a large value in pages of
+            // a power of two, and 64 statements would leave nearly half of the next larger one empty.
+            receipts_per_transaction: 57,
             receipts_flush_ms: 100,
             committee_refresh_ms: 5_000,
             drain_ms: 10_000,

@@ -332,7 +332,7 @@ impl LedgerService for Service {
                 let path = found[0].path.clone();
                 found.iter_mut().for_each(|found| found.path = path.clone());
             }
-            Behaviour::Repeats => found.insert(0, found[0].clone()),
+            Behaviour::Repeats => found[1] = found[0].clone(),
             Behaviour::Indexes => (next, found) = (request.from, Vec::new()),
             _ => {}
         }

@@ -26,6 +26,7 @@ mod documents;
 mod encoding;
 mod erasure;
 mod evidence;
+mod filter;
 mod genesis;
 mod governance;
 mod history;

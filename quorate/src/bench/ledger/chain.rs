@@ -26,6 +26,8 @@ use threshold::signature::{PublicKey, Signature};
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::{WrappedKey, wrap};
 
+use crate::cluster::THRESHOLD;
+
 use super::parties::{DATASETS, DOCUMENTS, Parties, TENANTS, USERS, name};
 
 /// Reads in a block.
@@ -34,8 +36,6 @@ pub(super) const BLOCK: usize = 1_000;
 pub(super) const STEP_MS: u64 = 250;
 /// How long a request lives.
 const LIFETIME_MS: u64 = 120_000;
-/// Reads whose statements go into one receipt: what fits.
-const RECEIPT: usize = golden_record::MAX_RELEASES / 3;
 /// One read in so many is asked for by the user who may not.
 const DENIED: usize = 20;
 
@@ -290,7 +290,9 @@ impl<'p> Generator<'p> {
 
     /// The statements as a coordinator records them.
     fn receipts(&self, statements: &[Vec<ReleaseStatement>]) -> Result<Vec<Pending>> {
-        let batches: Vec<_> = statements.chunks(RECEIPT).collect();
+        // As many as a coordinator puts into one transaction.
+        let most = coordinator::LimitsConfig::default().receipts_per_transaction / usize::from(THRESHOLD);
+        let batches: Vec<_> = statements.chunks(most.max(1)).collect();
         shared(batches.len(), |place| {
             let batch = batches.get(place).context("there is no such batch")?;
             let body = Body::RecordReleases {
