@@ -258,7 +258,7 @@ fn secrets_of_version_1_get_the_new_seal_too() {
         record: record.to_bytes(),
         displaced: None,
         doubt: None,
-        active: true,
+        active: Some(crate::store::Before::Gone),
     };
     store.apply(&change).unwrap();
     drop(store);
