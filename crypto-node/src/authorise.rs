@@ -59,7 +59,7 @@ pub struct Keys {
     pub newest: Option<Arc<Guard>>,
     /// Of the epoch before, until the newest is used.
     pub before: Option<Arc<Guard>>,
-    /// Whether the newest was used beside the one before.
+    /// Whether the newest was used for an approved read.
     pub used: bool,
 }
 
@@ -96,10 +96,10 @@ impl Authority {
     /// The share of the epoch before serves no longer.
     pub fn retire(&self) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        (keys.before, keys.used) = (None, false);
+        keys.before = None;
     }
 
-    /// Whether the share of the newest epoch was used for an approved read, and that of the one before is still there.
+    /// Whether the share of the newest epoch was used for an approved read since it came into use, or since the start.
     #[must_use]
     pub fn has_used_new_epoch(&self) -> bool {
         self.keys().used
@@ -124,11 +124,8 @@ impl Authority {
 
     fn note_use(&self, guard: &Arc<Guard>) {
         let waits = |keys: &Keys| {
-            let newest = keys
-                .newest
-                .as_ref()
-                .is_some_and(|newest| Arc::ptr_eq(newest, guard));
-            newest && keys.before.is_some() && !keys.used
+            let newest = keys.newest.as_ref();
+            !keys.used && newest.is_some_and(|newest| Arc::ptr_eq(newest, guard))
         };
         if waits(&self.keys()) {
             self.keys.write().unwrap_or_else(PoisonError::into_inner).used = true;

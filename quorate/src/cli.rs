@@ -313,6 +313,12 @@ pub(crate) enum NodeCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Confirm a committee to the chain, as an organisation's administrator; enough organisations make it the present one
+    Publish {
+        /// The signed manifest that `quorate node committee` has saved
+        #[arg(value_name = "FILE")]
+        committee: PathBuf,
+    },
     /// Give a node that started sealed the passphrase of its share
     Unseal(UnsealArgs),
     /// Change what seals a stopped node's secrets; needs no ceremony
@@ -497,6 +503,19 @@ pub(crate) struct NodeArgs {
 pub(crate) enum BenchCommand {
     /// Complete authorised reads on a cluster of processes on this machine
     Reads(BenchArgs),
+    /// Key generations and resharings of committees of several sizes, and what reads notice of them
+    Ceremonies(CeremoniesArgs),
+}
+
+/// `quorate bench ceremonies`
+#[derive(Debug, Args)]
+pub(crate) struct CeremoniesArgs {
+    /// How many crypto nodes; a majority of them is needed
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 16, 32], value_parser = clap::value_parser!(u16).range(3..=64))]
+    pub(crate) sizes: Vec<u16>,
+    /// How many resharings of each
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
 }
 
 /// `quorate bench reads`

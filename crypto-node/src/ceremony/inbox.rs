@@ -279,9 +279,9 @@ impl Machine {
         }
     }
 
-    /// A member of the new epoch has used it. When as many have as can open anything, the old one is over.
+    /// A member of the new epoch says that it is used. When as many do as can open anything, the old one is over.
     fn has_retired(&mut self, message: &Message, out: &mut Outcome) {
-        let Some(active) = self.active.as_ref().filter(|_| self.serves_old) else {
+        let Some(active) = self.active.as_ref().filter(|active| !active.used) else {
             return;
         };
         if active.plan.id() != message.ceremony || active.plan.seat_of(&message.sender).is_none() {

@@ -290,6 +290,7 @@ impl Machine {
             }
             Phase::Active | Phase::Aborted => {}
         }
+        self.destroy_old(&mut out);
         self.say_what_is_in_use(&mut out);
         let ended = [self.record.as_ref(), self.doubt.as_ref()];
         for record in ended.into_iter().flatten() {
@@ -314,7 +315,7 @@ impl Machine {
         if let Some(message) = self.done_message(record) {
             self.to_all_of(record, &message, out);
         }
-        if matches!(record.plan, Plan::Resharing(_)) && !self.serves_old && self.key.is_some() {
+        if record.used && self.key.is_some() {
             let message = self.sign(record.plan.id(), Body::Retired);
             self.to_all_of(record, &message, out);
         }
@@ -497,7 +498,7 @@ impl Machine {
         let record = newest.ok_or(CommandError::Unknown(id))?;
         match record.phase {
             Phase::Aborted => return Err(CommandError::Unknown(id)),
-            Phase::Proposed => {}
+            Phase::Proposed if record.expected.is_none() => {}
             _ => return Err(CommandError::Begun(id)),
         }
         if record.proposer != me {
@@ -574,26 +575,44 @@ impl Machine {
         out
     }
 
-    /// This node has used the new epoch for an approved read: nobody needs the old one any more.
+    /// This node has used the new epoch for an approved read, or knows that others have: nobody needs the old one any
+    /// more.
     pub fn used_new_epoch(&mut self) -> Outcome {
         let mut out = Outcome::default();
         self.retire(&mut out);
         out
     }
 
-    /// Destroys the old share, and says so.
+    /// Says that the new epoch is used, and destroys the old share if there is one.
     pub(super) fn retire(&mut self, out: &mut Outcome) {
-        let Some(record) = self.active.as_ref().filter(|_| self.serves_old) else {
+        let resharing = |record: &&mut Record| matches!(record.plan, Plan::Resharing(_)) && !record.used;
+        let Some(active) = self.active.as_mut().filter(resharing) else {
             return;
         };
-        let id = record.plan.id();
-        if self.key.is_some() {
+        active.used = true;
+        let id = active.plan.id();
+        match self.record.as_mut() {
+            Some(newest) if newest.plan.id() == id => newest.used = true,
+            _ => out.displaced = Some(active.clone()),
+        }
+        out.persist = true;
+        if let Some(record) = self.active.as_ref().filter(|_| self.key.is_some()) {
             let message = self.sign(id, Body::Retired);
             self.to_all_of(record, &message, out);
         }
-        out.journal.push((id, Step::Retired, String::new()));
-        out.retire = true;
-        self.serves_old = false;
+        self.destroy_old(out);
+    }
+
+    fn destroy_old(&mut self, out: &mut Outcome) {
+        if let Some(active) = self
+            .active
+            .as_ref()
+            .filter(|active| active.used && self.serves_old)
+        {
+            out.journal.push((active.plan.id(), Step::Retired, String::new()));
+            out.retire = true;
+            self.serves_old = false;
+        }
     }
 
     /// This node has opened the canary with the shares of the others.

@@ -3,7 +3,7 @@
 //! ```text
 //! record  u8 version (2) ‖ plan ‖ proposer's identity key (32) ‖ u64 deadline, milliseconds ‖ u8 phase
 //!         ‖ bytes transcript (empty or 32) ‖ joins ‖ rejections ‖ option expected ‖ counted ‖ option manifest
-//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
+//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
 //! joins, rejections, signs, confirms  u32 count ‖ messages
 //! expected, counted                   u32 count ‖ u16 dealers' indices
 //! faults                              u32 count ‖ times (identity key (32) ‖ str what ‖ option evidence)
@@ -82,6 +82,8 @@ pub struct Record {
     pub signed: Option<SignedManifest>,
     /// Who has used the key.
     pub confirms: Messages,
+    /// Whether this node knows that the new epoch is used.
+    pub used: bool,
     /// Dealers that do not count, and why.
     pub faults: Vec<Fault>,
     /// Why it was aborted.
@@ -110,6 +112,7 @@ impl Record {
             signs: BTreeMap::new(),
             signed: None,
             confirms: BTreeMap::new(),
+            used: false,
             faults: Vec::new(),
             reason: String::new(),
             culprit: None,
@@ -375,6 +378,7 @@ impl Canonical for Record {
         write_messages(writer, &self.signs);
         writer.option(self.signed.as_ref());
         write_messages(writer, &self.confirms);
+        writer.bool(self.used);
         writer.list(&self.faults);
         writer.str(crate::journal::cut(&self.reason, MAX_REASON));
         writer.option(self.culprit.as_ref());
@@ -409,6 +413,7 @@ impl Canonical for Record {
             signs: read_messages(reader)?,
             signed: reader.option()?,
             confirms: read_messages(reader)?,
+            used: reader.bool()?,
             faults: reader.list(MAX_MEMBERS.into())?,
             reason: reader.str(MAX_REASON)?.to_owned(),
             culprit: reader.option()?,

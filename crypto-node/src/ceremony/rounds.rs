@@ -147,11 +147,17 @@ impl Machine {
         out.share = Some((share, manifest));
     }
 
-    /// The manifest is known: whoever has signed another gives the ceremony away.
+    /// The manifest is known: whoever has signed another ends a key generation. In a resharing the seats' confirmations
+    /// tell who made them differ.
     pub(super) fn has_manifest(&mut self, manifest: &CommitteeManifest, out: &mut Outcome) -> bool {
         let Some(record) = self.record.as_mut() else {
             return false;
         };
+        if matches!(record.plan, Plan::Resharing(_)) {
+            record
+                .signs
+                .retain(|_, message| evidence::signs(message, manifest));
+        }
         let liar = record
             .signs
             .values()
@@ -170,12 +176,12 @@ impl Machine {
 
     /// All seats have stored their shares and signed: try the key.
     fn collect_signatures(&mut self, out: &mut Outcome) -> Go {
-        let Some(signed) = self.record.as_ref().and_then(Record::signed_manifest) else {
-            return Go::Wait;
-        };
         if !self.reports_agree(out) {
             return Go::On;
         }
+        let Some(signed) = self.record.as_ref().and_then(Record::signed_manifest) else {
+            return Go::Wait;
+        };
         let seated = self.is_seated();
         let Some(record) = self.record.as_mut() else {
             return Go::Wait;

@@ -11,7 +11,7 @@ use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 use tokio::time::{Instant, sleep};
 
-use super::layout::{ORGANISATIONS, THRESHOLD};
+use super::layout::ORGANISATIONS;
 use super::operator::{self, Operator};
 use super::{Cluster, Say, provision};
 use crate::failure::{Failure, Outcome};
@@ -27,13 +27,7 @@ impl Cluster {
             Some(manifest) => manifest,
             None => {
                 say("generating the custody key");
-                let proposal = ProposeCeremonyRequest {
-                    kind: CeremonyKind::KeyGeneration.into(),
-                    threshold: THRESHOLD.into(),
-                    ..ProposeCeremonyRequest::default()
-                };
-                let first = operators.first().map(|operator| operator.name().to_owned());
-                run(&mut operators, &first.unwrap_or_default(), proposal, &[]).await?
+                self.generate().await?
             }
         };
         self.profile.key_id = Some(manifest.manifest.key_id().to_string());
@@ -42,6 +36,17 @@ impl Cluster {
         self.publish(manifest).await?;
         say("waiting for all to be ready");
         self.all_ready().await
+    }
+
+    /// Generates the custody key.
+    pub(crate) async fn generate(&self) -> Outcome<SignedManifest> {
+        let proposal = ProposeCeremonyRequest {
+            kind: CeremonyKind::KeyGeneration.into(),
+            threshold: self.layout.threshold.into(),
+            ..ProposeCeremonyRequest::default()
+        };
+        let first = self.layout.nodes.first().map(|seat| seat.name.as_str());
+        self.run_ceremony(first.unwrap_or_default(), proposal).await
     }
 
     /// Every crypto node, each as its own operator.

@@ -140,6 +140,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Node(command) => node::run(context, command).await,
         Command::Backup(command) => backup::run(context, command),
         Command::Bench(BenchCommand::Reads(arguments)) => bench::run(context.output, &arguments).await,
+        Command::Bench(BenchCommand::Ceremonies(arguments)) => {
+            bench::ceremonies::run(context.output, &arguments).await
+        }
         Command::Daemon(arguments) => crate::daemon::run(&arguments),
     }
 }

@@ -27,6 +27,7 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
         NodeCommand::Execute { ceremony, without } => ceremony::execute(context, &ceremony, without).await,
         NodeCommand::Abort(arguments) => ceremony::abort(context, &arguments, "aborted").await,
         NodeCommand::Committee { node, out } => committee(context, &node, &out).await,
+        NodeCommand::Publish { committee } => ceremony::publish(context, &committee).await,
         NodeCommand::Unseal(arguments) => seal::unseal(context, &arguments).await,
         NodeCommand::Reseal(arguments) => seal::reseal(context, &arguments),
     }

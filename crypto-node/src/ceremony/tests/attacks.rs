@@ -197,10 +197,8 @@ fn a13_a_sender_that_is_not_the_peer_is_refused() {
     // Member 2 delivers what member 3 signed, and what it signed itself in member 3's name.
     let join = || Body::Join { deals: false };
     let signed = Message::new(id, join(), &key(3));
-    let spoofed = Message {
-        sender: who(3),
-        ..Message::new(id, join(), &key(2))
-    };
+    let mut spoofed = Message::new(id, join(), &key(2));
+    spoofed.sender = who(3);
     for message in [signed, spoofed.clone()] {
         let refused = committee.machine(1).message(&who(2), message, now_ms, &mut OsRng);
         assert_eq!(refused.unwrap_err(), NotTaken::Wrong(MessageError::WrongSender));
