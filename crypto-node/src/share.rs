@@ -117,9 +117,7 @@ impl ShareFiles {
         me: &PublicKey,
     ) -> Result<KeyShare, GuardError> {
         let path = self.path(ceremony);
-        let member = manifest
-            .member_by_identity(me)
-            .ok_or_else(|| GuardError::NotAMember)?;
+        let member = manifest.member_by_identity(me).ok_or(GuardError::NotAMember)?;
         let index = member.index;
         let blob = std::fs::read(&path).map_err(|source| GuardError::Io {
             path: path.clone(),
