@@ -77,20 +77,24 @@ impl Client {
         Ok(fetched)
     }
 
-    /// Waits until every endorser that answers has the committee, after it has been published.
+    /// Waits until every endorser that answers has this committee, after it has been published.
     ///
     /// # Errors
-    /// As [`Client::committee`], when it is still missing after some seconds.
-    pub async fn await_committee(&self) -> Result<(), Error> {
+    /// As [`Client::committee`], when there is still none after some seconds.
+    pub async fn await_committee(&self, digest: ManifestDigest) -> Result<(), Error> {
         for endorser in &self.0.endorsers {
             for _ in 0..PUBLISHED_ATTEMPTS {
                 match ask(endorser, &self.0.trust).await {
+                    Ok(committee) if committee.digest() != digest => {
+                        tokio::time::sleep(PUBLISHED_PAUSE).await;
+                    }
                     Err(Error::NotFound(_)) => tokio::time::sleep(PUBLISHED_PAUSE).await,
                     Err(error @ Error::Lied(_)) => return Err(error),
                     Ok(_) | Err(_) => break,
                 }
             }
         }
+        self.forget_committee().await;
         self.committee().await.map(|_| ())
     }
 

@@ -91,7 +91,6 @@ impl Client {
     /// [`Error::Denied`] when the ledger says no; [`Error::Lied`] and [`Error::TooFew`] name whoever cheated.
     pub async fn read(&self, asked: &ReadRequest) -> Result<Document, Error> {
         let started = Instant::now();
-        let committee = self.committee().await?;
         // Which version is the latest, the ledger decides when it decides the read: no endorser is asked before.
         let version = asked.version.unwrap_or(0);
         let wanted = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
@@ -108,14 +107,13 @@ impl Client {
         let approval_time = started.elapsed();
         let wrapped = document.wrapped_key.as_ref();
         let wrapped = wrapped.ok_or_else(|| Error::Object("it is approved and has no wrapped key".into()))?;
+        let (committee, released) = self.release(&approved, &certificates, wrapped).await?;
         let Released {
             reencryption,
             released_by,
             used,
             faults: more,
-        } = self
-            .release(&committee, &approved, &certificates, wrapped)
-            .await?;
+        } = released;
         faults.extend(more);
         let data_key = open(&reader, &reencryption, wrapped)
             .map_err(|_| Error::Object("its wrapped key does not open; its writer made it so".into()))?;

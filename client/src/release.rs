@@ -1,6 +1,8 @@
 //! The coordinator's answer, checked: nothing it says is taken on its word.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use approval::Approved;
 use proto::coordinator::{FaultKind, ReencryptRequest, ReencryptResponse};
@@ -21,6 +23,9 @@ use crate::error::{Error, Fault, Party};
 #[cfg(test)]
 mod tests;
 
+/// The check that an answer fails which is for another committee.
+const MANIFEST: &str = "manifest";
+
 /// A checked re-encryption.
 pub(crate) struct Released {
     /// The wrapped key, re-encrypted to the reader's key; combined here.
@@ -33,9 +38,43 @@ pub(crate) struct Released {
     pub(crate) faults: Vec<Fault>,
 }
 
+/// How often, and after what pause, a committee is looked for that follows the one known here, or a coordinator that
+/// has heard of it: a moment after it was published not everybody has.
+const EPOCH_ATTEMPTS: u32 = 20;
+const EPOCH_PAUSE: Duration = Duration::from_millis(250);
+
 impl Client {
-    /// Asks one coordinator after the other until one brings what holds.
+    /// Has a wrapped key re-encrypted by the committee of the present epoch. When that has gone on meanwhile, the same
+    /// approval is used again with the next one.
     pub(crate) async fn release(
+        &self,
+        approved: &Approved,
+        certificates: &[Vec<u8>],
+        wrapped: &WrappedKey,
+    ) -> Result<(Arc<Committee>, Released), Error> {
+        let mut committee = self.committee().await?;
+        for attempt in 1.. {
+            let released = self.release_by(&committee, approved, certificates, wrapped).await;
+            let error = match released {
+                Ok(released) => return Ok((committee, released)),
+                Err(error) => error,
+            };
+            let of_another_epoch = matches!(&error, Error::Lied(fault) if fault.check == MANIFEST);
+            if !of_another_epoch || attempt == EPOCH_ATTEMPTS {
+                return Err(error);
+            }
+            self.forget_committee().await;
+            let newest = self.committee().await?;
+            if newest.digest() == committee.digest() {
+                tokio::time::sleep(EPOCH_PAUSE).await;
+            }
+            committee = newest;
+        }
+        Err(Error::Request("no attempt was made".into()))
+    }
+
+    /// Asks one coordinator after the other until one brings what holds.
+    async fn release_by(
         &self,
         committee: &Committee,
         approved: &Approved,
@@ -45,6 +84,7 @@ impl Client {
         let message = ReencryptRequest {
             wrapped_key: wrapped.to_bytes(),
             certificates: certificates.to_vec(),
+            manifest_digest: committee.digest().as_bytes().to_vec(),
         };
         let mut last = Error::Request("the profile names no coordinator".into());
         let mut earlier = Vec::new();
@@ -80,7 +120,7 @@ fn check(
     let lied = |check, what: &str| Error::from(Fault::new(party.clone(), check, what, &[]));
     if answer.manifest_digest != committee.digest().as_bytes() {
         return Err(lied(
-            "manifest",
+            MANIFEST,
             "answered for another committee than the one on the chain",
         ));
     }

@@ -99,6 +99,8 @@ fn examine(
 pub(crate) const REFUSAL_CODE: &str = "refusal-code";
 /// A node's code for a request made for another manifest than its own.
 pub(crate) const STALE_MANIFEST: &str = "stale_manifest";
+/// A node's code when it holds no share at all, as one that has left.
+const NO_KEY: &str = "no_key";
 /// A node's words are passed on up to this many bytes.
 const MAX_DETAIL: usize = 512;
 
@@ -127,9 +129,12 @@ impl Trouble {
         }
     }
 
-    pub(crate) fn is_stale_manifest(&self) -> bool {
+    /// Whether the node is in another epoch, or is no member any more.
+    pub(crate) fn is_of_another_epoch(&self) -> bool {
         match self {
-            Self::Refused(status) => refusal_code(status) == Some(STALE_MANIFEST),
+            Self::Refused(status) => {
+                matches!(refusal_code(status), Some(STALE_MANIFEST | NO_KEY))
+            }
             Self::Unreachable(_) | Self::Invalid(_) => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Which committees hold which custody keys.
 //!
-//! Learnt from any endorser and believed of none: a manifest counts when every member has signed it and its
-//! members are the configured nodes, all of them. Of two that count, the one of the later epoch is used.
+//! Learnt from endorsers: a manifest counts when every member has signed it, its members are configured nodes, and they
+//! are all of them or more endorsers give it than can lie. Of two that count, the one of the later epoch is used.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use threshold::committee::{CommitteeManifest, ManifestError, Member, ParticipantIndex, SignedManifest};
-use threshold::ids::KeyId;
+use threshold::ids::{KeyId, ManifestDigest};
 
 use crate::endorser::Endorser;
 use crate::node::Node;
@@ -39,14 +39,6 @@ pub(crate) enum CommitteeRefused {
     /// A member is no configured node.
     #[error("member {0} ({1}) is not one of the configured nodes")]
     Stranger(ParticipantIndex, String),
-    /// A configured node is no member.
-    #[error("{members} members, where {nodes} nodes are configured")]
-    Missing {
-        /// In the manifest.
-        members: usize,
-        /// In the configuration.
-        nodes: usize,
-    },
 }
 
 impl Committee {
@@ -59,15 +51,8 @@ impl Committee {
                 member.identity.to_string(),
             ))
         };
-        // The manifest's type sees to it that members are distinct, so that equal numbers mean equal sets.
         let members = signed.manifest.members();
         let nodes = members.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        if nodes.len() != configured.len() {
-            return Err(CommitteeRefused::Missing {
-                members: nodes.len(),
-                nodes: configured.len(),
-            });
-        }
         signed.verify()?;
         Ok(Self { signed, nodes })
     }
@@ -183,9 +168,19 @@ impl Committees {
             async move { (endorser.committee(key_id).await, endorser) }
         };
         let mut answers: FuturesUnordered<_> = self.endorsers.iter().map(ask).collect();
+        let mut alike: BTreeMap<ManifestDigest, usize> = BTreeMap::new();
         while let Some((answer, endorser)) = answers.next().await {
             match answer {
-                Ok(signed) => self.consider(signed, key_id, &endorser),
+                Ok(signed) => {
+                    let givers = alike.entry(signed.manifest.digest()).or_default();
+                    *givers += 1;
+                    // The members sign for themselves, and a few who are configured could sign for a committee that they made
+                    // up; not if they are all.
+                    let all = signed.manifest.members().len() == self.nodes.len();
+                    if all || *givers > self.endorsers.len().saturating_sub(1) / 3 {
+                        self.consider(signed, key_id, &endorser);
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(endorser = endorser.organisation, %error, "no committee from this endorser");
                 }

@@ -12,6 +12,7 @@ use proto::coordinator::{
 use proto::field::{self, FieldError};
 use service::{PeerKey, RateLimit, peer_key};
 use threshold::encoding::Canonical;
+use threshold::ids::ManifestDigest;
 use threshold::wrap::WrappedKey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::metadata::MetadataValue;
@@ -84,13 +85,20 @@ impl Handler {
         let committee = self.committees.of(parsed.wrapped.key_id()).await.ok_or_else(|| {
             Status::failed_precondition("no committee is known for this custody key; is it published?")
         })?;
+        // Whoever asks may know of an epoch that this coordinator has not heard of yet.
+        let committee = match parsed.expected {
+            Some(expected) if expected != committee.manifest().digest() => {
+                self.committees.after(&committee).await.unwrap_or(committee)
+            }
+            _ => committee,
+        };
         let mut read = parsed.into_read(committee);
         let mut result = self.collect(&read, deadline, &admission).await?;
         if let Err(too_few) = &result
             && too_few
                 .troubles
                 .iter()
-                .any(|(_, trouble)| trouble.is_stale_manifest())
+                .any(|(_, trouble)| trouble.is_of_another_epoch())
             && let Some(newer) = self.committees.after(&read.committee).await
         {
             read.committee = newer;
@@ -182,6 +190,8 @@ struct Parsed {
     wrapped: WrappedKey,
     certificates: Vec<Vec<u8>>,
     stated: approval::ApprovalFields,
+    /// The committee that whoever asks works with.
+    expected: Option<ManifestDigest>,
 }
 
 impl Parsed {
@@ -191,6 +201,7 @@ impl Parsed {
         let ReencryptRequest {
             wrapped_key,
             certificates,
+            manifest_digest,
         } = request;
         let wrapped: WrappedKey = field::parse("wrapped_key", &wrapped_key)?;
         field::certificates("certificates", &certificates)?;
@@ -203,10 +214,15 @@ impl Parsed {
                 "they are about another wrapped key",
             ));
         }
+        let expected = match manifest_digest.as_slice() {
+            [] => None,
+            digest => Some(field::id::<ManifestDigest>("manifest_digest", digest)?),
+        };
         Ok(Self {
             wrapped,
             certificates,
             stated,
+            expected,
         })
     }
 

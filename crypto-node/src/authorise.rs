@@ -15,7 +15,7 @@ use proto::custody::ReencryptRequest;
 use rand_core::OsRng;
 use service::{Identity, RateLimit};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 use threshold::encoding::Canonical;
 use threshold::ids::ApproveId;
@@ -48,8 +48,19 @@ pub struct Authority {
     pub memory: Mutex<Memory>,
     /// Refusals that wait to be recorded.
     pub refusals: Mutex<Refusals>,
-    /// The share in use.
-    pub key: RwLock<Option<Arc<Guard>>>,
+    /// The shares in use.
+    pub keys: RwLock<Keys>,
+}
+
+/// The shares that a node uses: which one, the request says by its manifest.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Of the newest epoch.
+    pub newest: Option<Arc<Guard>>,
+    /// Of the epoch before, until the newest is used.
+    pub before: Option<Arc<Guard>>,
+    /// Whether the newest was used for an approved read.
+    pub used: bool,
 }
 
 /// What leaves the node.
@@ -65,12 +76,60 @@ impl Authority {
     /// The share in use, if the node has one.
     #[must_use]
     pub fn key(&self) -> Option<Arc<Guard>> {
-        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.keys().newest.clone()
     }
 
-    /// Puts a share in use.
-    pub fn set_key(&self, guard: Arc<Guard>) {
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+    /// The share of the epoch before, if it serves.
+    #[must_use]
+    pub fn key_before(&self) -> Option<Arc<Guard>> {
+        self.keys().before.clone()
+    }
+
+    /// Puts a share in use, if the node has one in the new epoch. The one that was in use serves on if it `serves`.
+    pub fn hand_over(&self, guard: Option<Arc<Guard>>, serves: bool) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let earlier = std::mem::replace(&mut keys.newest, guard);
+        keys.before = earlier.filter(|_| serves);
+        keys.used = false;
+    }
+
+    /// The share of the epoch before serves no longer.
+    pub fn retire(&self) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.before = None;
+    }
+
+    /// Whether the share of the newest epoch was used for an approved read since it came into use, or since the start.
+    #[must_use]
+    pub fn has_used_new_epoch(&self) -> bool {
+        self.keys().used
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The share that a request is for: by its manifest's digest, of two at most.
+    fn key_for(&self, digest: &[u8]) -> Result<Arc<Guard>, Refusal> {
+        let keys = self.keys();
+        let of_digest = |guard: &&Arc<Guard>| guard.manifest().digest().as_bytes() == digest;
+        let found = keys.newest.iter().chain(&keys.before).find(of_digest).cloned();
+        let newest = keys
+            .newest
+            .as_ref()
+            .or(keys.before.as_ref())
+            .ok_or(Refusal::NoKey)?;
+        found.ok_or_else(|| Refusal::StaleManifest(newest.manifest().digest()))
+    }
+
+    fn note_use(&self, guard: &Arc<Guard>) {
+        let waits = |keys: &Keys| {
+            let newest = keys.newest.as_ref();
+            !keys.used && newest.is_some_and(|newest| Arc::ptr_eq(newest, guard))
+        };
+        if waits(&self.keys()) {
+            self.keys.write().unwrap_or_else(PoisonError::into_inner).used = true;
+        }
     }
 
     /// Decides a request of `peer`, and releases a share if everything holds.
@@ -99,11 +158,7 @@ impl Authority {
         self.rate
             .check(&peer, Instant::now())
             .map_err(|_| Refusal::RateLimited)?;
-        let guard = self.key().ok_or(Refusal::NoKey)?;
-        let own_digest = guard.manifest().digest();
-        if request.manifest_digest != own_digest.as_bytes() {
-            return Err(Refusal::StaleManifest(own_digest));
-        }
+        let guard = self.key_for(&request.manifest_digest)?;
         let wrapped = parse_wrapped_key(&request.wrapped_key)?;
         if wrapped.key_id() != guard.manifest().key_id() {
             return Err(Refusal::OtherKey);
@@ -111,7 +166,9 @@ impl Authority {
         let now_ms = (self.clock)();
         let approved = approval::check(&request.certificates, &wrapped, &self.trust, now_ms, &self.limits)?;
         *approve_id = Some(approved.approve_id());
-        self.release(&guard, &approved, &wrapped, peer, now_ms).await
+        let released = self.release(&guard, &approved, &wrapped, peer, now_ms).await?;
+        self.note_use(&guard);
+        Ok(released)
     }
 
     async fn release(

@@ -366,7 +366,7 @@ impl Core {
             threshold,
             custodians,
             commitments,
-            ceremony: decoded.ceremony.id(),
+            ceremony: decoded.plan.id(),
             signed,
         })
     }

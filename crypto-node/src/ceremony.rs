@@ -1,7 +1,7 @@
-//! Key generation between the nodes themselves.
+//! Ceremonies between the nodes themselves: key generation, resharing (refresh is one) and repair.
 //!
-//! An operator proposes; every member's operator consents; the members run the rounds, store their shares, sign
-//! the manifest, try the key on a canary, and only then use it. [`machine`] decides, without I/O; [`driver`] carries
+//! An operator proposes; every party's operator consents; the parties run the rounds, store their shares, sign
+//! the manifest, try the key on a canary, and only then use it. [`plan`] says who does what, [`machine`] decides, without I/O; [`driver`] carries
 //! out what it decides.
 
 pub mod driver;
@@ -10,6 +10,7 @@ mod inbox;
 pub mod machine;
 pub mod message;
 mod outbox;
+pub mod plan;
 pub mod record;
 mod rounds;
 #[cfg(test)]

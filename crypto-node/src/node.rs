@@ -1,8 +1,8 @@
 //! A node from its configuration: open what is on disk, check it, serve, drain.
 
-use crate::authorise::{Authority, Clock};
-use crate::ceremony::driver::{Driver, Parts, load_active};
-use crate::ceremony::machine::Machine;
+use crate::authorise::{Authority, Clock, Keys};
+use crate::ceremony::driver::{Driver, Parts, load_share};
+use crate::ceremony::machine::{Machine, Memory as Remembered};
 use crate::ceremony::record::Record;
 use crate::config::Config;
 use crate::journal::{Disk, Event, Expected, Journal, MarkFile, Step};
@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
+use threshold::signature::PublicKey;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -246,10 +247,8 @@ struct Opened {
     metrics: Metrics,
     store: Store,
     shares: ShareFiles,
-    record: Option<Record>,
-    doubt: Option<Record>,
-    past: BTreeSet<CeremonyId>,
-    key: Option<Guard>,
+    remembered: Remembered,
+    before: Option<Arc<Guard>>,
 }
 
 /// What opens without a person.
@@ -299,8 +298,25 @@ fn open(
         })
         .transpose()
     };
-    let (record, doubt) = (decode(store.newest()?)?, decode(store.doubt()?)?);
-    let key = open_key(&store, &shares, &settings, &activated)?;
+    let (record, doubt, active) = (
+        decode(store.newest()?)?,
+        decode(store.doubt()?)?,
+        decode(store.active()?)?,
+    );
+    let me = PublicKey::of(identity.signing_key());
+    let key = match &active {
+        Some(active) => open_key(active, &shares, &settings, &activated, &me)?.map(Arc::new),
+        None => None,
+    };
+    let before = open_before(&store, &shares, decode(store.before()?)?, &me)?.map(Arc::new);
+    let remembered = Remembered {
+        record,
+        doubt,
+        active,
+        past,
+        key,
+        serves_old: before.is_some(),
+    };
     let opened = Opened {
         settings,
         identity,
@@ -309,10 +325,8 @@ fn open(
         metrics,
         store,
         shares,
-        record,
-        doubt,
-        past,
-        key,
+        remembered,
+        before,
     };
     Ok((opened, marks))
 }
@@ -387,38 +401,60 @@ fn open_journal(
     })
 }
 
-/// The key in use, if there is one: the manifest signed by all, the members still the same, the share its own.
+/// The share in use, if this node is a member of the newest epoch: the manifest signed by all, the members known, the
+/// share its own.
 ///
 /// The journal recorded that the key came into use before the store did. One that does not know of it was removed or
 /// replaced, and with it what approvals were used for.
 fn open_key(
-    store: &Store,
+    active: &Record,
     shares: &ShareFiles,
     settings: &Settings,
     activated: &BTreeSet<CeremonyId>,
+    me: &PublicKey,
 ) -> anyhow::Result<Option<Guard>> {
-    let Some((id, bytes)) = store.active()? else {
-        return Ok(None);
-    };
+    let id = active.plan.id();
     ensure!(
         activated.contains(&id),
         "journal: it does not know of the key in use (ceremony {id}), so it is not the one that this node wrote; put \
          this node's own journal back"
     );
-    let record = Record::from_bytes(&bytes).context("ceremonies.redb: the key's record does not decode")?;
-    let guard = load_active(shares, &record, settings.me)?;
-    let guard =
-        guard.with_context(|| format!("ceremonies.redb: the manifest of {id} is not signed by all"))?;
-    let members = guard
-        .manifest()
-        .members()
-        .iter()
-        .map(|member| member.identity.to_bytes());
-    ensure!(
-        members.eq(settings.seats.iter().map(|seat| seat.identity.to_bytes())),
-        "members: not those who generated the key in use; another committee takes a re-sharing, not a configuration"
-    );
-    Ok(Some(guard))
+    let signed = active
+        .signed_manifest()
+        .with_context(|| format!("ceremonies.redb: the manifest of {id} is not signed by all"))?;
+    if signed.manifest.member_by_identity(me).is_none() {
+        return Ok(None);
+    }
+    for member in signed.manifest.members() {
+        let known = settings.seats.iter().any(|seat| seat.identity == member.identity);
+        ensure!(
+            known,
+            "members: {} holds a share of the key in use and is not among them; another committee takes a re-sharing, not a \
+             configuration",
+            member.name
+        );
+    }
+    Ok(Some(load_share(shares, id, signed, me)?))
+}
+
+/// The share of the epoch before, unless it was destroyed when the node stopped.
+fn open_before(
+    store: &Store,
+    shares: &ShareFiles,
+    record: Option<Record>,
+    me: &PublicKey,
+) -> anyhow::Result<Option<Guard>> {
+    let Some((id, signed)) = record.and_then(|record| Some((record.plan.id(), record.signed_manifest()?)))
+    else {
+        return Ok(None);
+    };
+    match shares.is_there(id)? {
+        true => Ok(Some(load_share(shares, id, signed, me)?)),
+        false => {
+            store.retire()?;
+            Ok(None)
+        }
+    }
 }
 
 fn assemble(
@@ -435,10 +471,8 @@ fn assemble(
         metrics,
         store,
         shares,
-        record,
-        doubt,
-        past,
-        key,
+        remembered,
+        before,
     } = opened;
     let limits = &config.limits;
     let authority = Arc::new(Authority {
@@ -456,28 +490,24 @@ fn assemble(
         metrics,
         memory: Mutex::new(memory),
         refusals: Mutex::new(Refusals::default()),
-        key: RwLock::new(key.map(Arc::new)),
+        keys: RwLock::new(Keys {
+            newest: remembered.key.clone(),
+            before,
+            used: false,
+        }),
     });
     let window_ms = u64::from(limits.ceremony_s).saturating_mul(1000);
-    let machine = Machine::new(
-        settings.me,
-        identity.clone(),
-        settings.seats.clone(),
-        record,
-        doubt,
-        past,
-        window_ms,
-    );
+    let machine = Machine::new(identity.clone(), settings.seats.clone(), remembered, window_ms);
     let mut channels = Vec::new();
     for seat in settings.seats.iter().filter(|seat| seat.index != settings.me) {
         let key = seat.identity.to_bytes();
         let channel = service::connect(&seat.address, key, &identity, &ChannelLimits::default())
             .with_context(|| format!("members: {}", seat.name))?;
-        channels.push((seat.index, channel));
+        channels.push((seat.identity, channel));
     }
     let driver = Driver::new(Parts {
         machine,
-        me: settings.me,
+        me: PublicKey::of(identity.signing_key()),
         installation: settings.installation.clone(),
         authority: Arc::clone(&authority),
         store: Arc::new(store),

@@ -2,17 +2,20 @@
 
 use crate::authorise::Authority;
 use crate::ceremony::driver::{DeliverError, Driver, OperatorError};
-use crate::ceremony::machine::{CommandError, Machine, NotTaken};
+use crate::ceremony::machine::{CommandError, Machine, NotTaken, Wish};
 use crate::ceremony::message::Message;
+use crate::ceremony::plan::{Party, Plan};
+use crate::ceremony::record::Phase;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use proto::custody::ceremony_service_server::{CeremonyService, CeremonyServiceServer};
 use proto::custody::custody_service_server::{CustodyService, CustodyServiceServer};
 use proto::custody::operator_service_server::{OperatorService, OperatorServiceServer};
 use proto::custody::{
-    AbortCeremonyRequest, AbortCeremonyResponse, CeremonyStatus, DeliverRequest, DeliverResponse,
-    GetNodeStatusRequest, GetNodeStatusResponse, JoinCeremonyRequest, JoinCeremonyResponse, MemberStatus,
-    ProposeKeyGenerationRequest, ProposeKeyGenerationResponse, ReencryptRequest, ReencryptResponse,
+    AbortCeremonyRequest, AbortCeremonyResponse, CeremonyKind, CeremonyStatus, DeliverRequest,
+    DeliverResponse, ExecuteCeremonyRequest, ExecuteCeremonyResponse, GetNodeStatusRequest,
+    GetNodeStatusResponse, JoinCeremonyRequest, JoinCeremonyResponse, MemberStatus, ProposeCeremonyRequest,
+    ProposeCeremonyResponse, ReencryptRequest, ReencryptResponse,
 };
 use proto::limits;
 use service::{RateLimit, peer_key};
@@ -20,9 +23,14 @@ use std::sync::Arc;
 use std::time::Instant;
 use threshold::committee::ParticipantIndex;
 use threshold::encoding::Canonical;
-use threshold::ids::CeremonyId;
+use threshold::ids::{CeremonyId, KeyId};
+use threshold::name::Name;
+use threshold::signature::PublicKey;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
+
+/// A proposal with the names of 64 members.
+const OPERATOR_REQUEST: usize = 8 * 1024;
 
 /// What the services share.
 #[derive(Clone)]
@@ -47,7 +55,7 @@ impl Node {
         let ceremony = CeremonyServiceServer::new(self.clone())
             .max_decoding_message_size(limits::CEREMONY_MESSAGE)
             .max_encoding_message_size(limits::CEREMONY_MESSAGE);
-        let operator = OperatorServiceServer::new(self.clone()).max_decoding_message_size(1024);
+        let operator = OperatorServiceServer::new(self.clone()).max_decoding_message_size(OPERATOR_REQUEST);
         Routes::new(custody).add_service(ceremony).add_service(operator)
     }
 
@@ -57,10 +65,10 @@ impl Node {
         refusal.into()
     }
 
-    fn member<T>(&self, request: &Request<T>) -> Result<([u8; 32], ParticipantIndex), Status> {
+    fn member<T>(&self, request: &Request<T>) -> Result<([u8; 32], PublicKey), Status> {
         let peer = peer(request)?;
-        match self.settings.seat_of(&peer) {
-            Some(seat) => Ok((peer, seat)),
+        match self.settings.node(&peer) {
+            Some(node) => Ok((peer, node.identity)),
             None => Err(self.refuse(peer, Refusal::WrongRole)),
         }
     }
@@ -104,13 +112,13 @@ impl CustodyService for Node {
 #[tonic::async_trait]
 impl CeremonyService for Node {
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
-        let (peer, seat) = self.member(&request)?;
+        let (peer, member) = self.member(&request)?;
         if self.deliveries.check(&peer, Instant::now()).is_err() {
             return Err(self.refuse(peer, Refusal::RateLimited));
         }
         let message = Message::from_bytes(&request.get_ref().message)
             .map_err(|error| self.refuse(peer, Refusal::Malformed("message", error)))?;
-        match self.driver.deliver(seat, message).await {
+        match self.driver.deliver(&member, message).await {
             Ok(answer) => {
                 let message = answer.map(|answer| answer.to_bytes()).unwrap_or_default();
                 Ok(Response::new(DeliverResponse { message }))
@@ -143,12 +151,21 @@ fn operator_status(error: &OperatorError) -> Status {
     let text = error.to_string();
     match error {
         OperatorError::Command(CommandError::Unknown(_)) => Status::not_found(text),
-        OperatorError::Command(CommandError::Threshold(_) | CommandError::Seats(_)) => {
-            Status::invalid_argument(text)
-        }
-        OperatorError::Command(CommandError::HasKey | CommandError::Busy(_) | CommandError::Done(_)) => {
-            Status::failed_precondition(text)
-        }
+        OperatorError::Command(
+            CommandError::Threshold(_)
+            | CommandError::Seats(_)
+            | CommandError::UnknownMember(_)
+            | CommandError::OtherKey(..),
+        ) => Status::invalid_argument(text),
+        OperatorError::Command(
+            CommandError::HasKey
+            | CommandError::NoKey
+            | CommandError::Busy(_)
+            | CommandError::Done(_)
+            | CommandError::Begun(_)
+            | CommandError::NotProposer(_)
+            | CommandError::TooFewDealers { .. },
+        ) => Status::failed_precondition(text),
         OperatorError::Driver(_) => Status::unavailable(text),
     }
 }
@@ -159,21 +176,34 @@ fn ceremony_id(bytes: &[u8]) -> Result<CeremonyId, Status> {
 
 #[tonic::async_trait]
 impl OperatorService for Node {
-    async fn propose_key_generation(
+    async fn propose_ceremony(
         &self,
-        request: Request<ProposeKeyGenerationRequest>,
-    ) -> Result<Response<ProposeKeyGenerationResponse>, Status> {
+        request: Request<ProposeCeremonyRequest>,
+    ) -> Result<Response<ProposeCeremonyResponse>, Status> {
         self.operator(&request)?;
-        let threshold = u16::try_from(request.get_ref().threshold)
-            .map_err(|_| Status::invalid_argument("threshold: larger than any committee"))?;
+        let wish = wish(request.get_ref())?;
         let id = self
             .driver
-            .propose(threshold)
+            .propose(&wish)
             .await
             .map_err(|error| operator_status(&error))?;
-        Ok(Response::new(ProposeKeyGenerationResponse {
+        Ok(Response::new(ProposeCeremonyResponse {
             ceremony_id: id.to_bytes(),
         }))
+    }
+
+    async fn execute_ceremony(
+        &self,
+        request: Request<ExecuteCeremonyRequest>,
+    ) -> Result<Response<ExecuteCeremonyResponse>, Status> {
+        self.operator(&request)?;
+        let id = ceremony_id(&request.get_ref().ceremony_id)?;
+        let without = names("without", &request.get_ref().without)?;
+        self.driver
+            .execute(id, &without)
+            .await
+            .map_err(|error| operator_status(&error))?;
+        Ok(Response::new(ExecuteCeremonyResponse {}))
     }
 
     async fn join_ceremony(
@@ -182,8 +212,15 @@ impl OperatorService for Node {
     ) -> Result<Response<JoinCeremonyResponse>, Status> {
         self.operator(&request)?;
         let id = ceremony_id(&request.get_ref().ceremony_id)?;
+        let key = match request.get_ref().key_id.as_slice() {
+            [] => None,
+            bytes => Some(
+                KeyId::from_bytes(bytes)
+                    .map_err(|error| Status::invalid_argument(format!("key_id: {error}")))?,
+            ),
+        };
         self.driver
-            .join(id)
+            .join(id, key)
             .await
             .map_err(|error| operator_status(&error))?;
         Ok(Response::new(JoinCeremonyResponse {}))
@@ -222,29 +259,79 @@ impl OperatorService for Node {
             ceremony: self.driver.inspect(status).await,
             journal_entries,
             journal_head: journal_head.to_vec(),
+            serves_epoch: self
+                .authority
+                .key_before()
+                .map_or(0, |before| before.manifest().epoch()),
         }))
+    }
+}
+
+fn names(field: &str, texts: &[String]) -> Result<Vec<Name>, Status> {
+    let name = |text: &String| {
+        Name::new(text).map_err(|error| Status::invalid_argument(format!("{field}: {text:?}: {error}")))
+    };
+    texts.iter().map(name).collect()
+}
+
+fn wish(request: &ProposeCeremonyRequest) -> Result<Wish, Status> {
+    let threshold = u16::try_from(request.threshold)
+        .map_err(|_| Status::invalid_argument("threshold: larger than any committee"))?;
+    let members = names("members", &request.members)?;
+    match request.kind() {
+        CeremonyKind::KeyGeneration => Ok(Wish::Generate { threshold, members }),
+        CeremonyKind::Resharing => Ok(Wish::Reshare { threshold, members }),
+        CeremonyKind::Repair => Ok(Wish::Repair {
+            lost: Name::new(&request.lost)
+                .map_err(|error| Status::invalid_argument(format!("lost: {error}")))?,
+            helpers: members,
+        }),
+        CeremonyKind::Unspecified => Err(Status::invalid_argument("kind: none that this node knows")),
     }
 }
 
 /// The newest ceremony, for people.
 fn status(machine: &Machine) -> Option<CeremonyStatus> {
     let record = machine.record()?;
-    let members = record.ceremony.seats().iter().map(|seat| MemberStatus {
-        index: seat.index.get().into(),
-        name: seat.name.to_string(),
-        joined: record.joins.contains_key(&seat.index),
-        confirmed: record.confirms.contains_key(&seat.index),
-    });
-    let reason = match record.culprit {
-        Some(culprit) => format!("{} (culprit: member {culprit})", record.reason),
+    let confirmers = record.confirmers();
+    let decided = !matches!(record.phase, Phase::Proposed | Phase::Running);
+    let number = |index: Option<ParticipantIndex>| index.map_or(0, |index| u32::from(index.get()));
+    let member = |party: Party| MemberStatus {
+        index: number(party.seat),
+        dealer: number(party.dealer),
+        name: party.name.to_string(),
+        joined: record.joins.contains_key(&party.identity),
+        rejected: record.rejections.contains_key(&party.identity),
+        confirmed: record.confirms.contains_key(&party.identity),
+        needed: if decided {
+            confirmers.contains(&party.identity)
+        } else {
+            record.plan.needs(&party)
+        },
+    };
+    let reason = match &record.culprit {
+        Some(culprit) => format!("{} (culprit: {})", record.reason, record.plan.name_of(culprit)),
         None => record.reason.clone(),
     };
+    let excluded = record
+        .faults
+        .iter()
+        .map(|fault| format!("{}: {}", record.plan.name_of(&fault.who), fault.what));
+    let kind = match record.plan {
+        Plan::Generation(_) => CeremonyKind::KeyGeneration,
+        Plan::Resharing(_) => CeremonyKind::Resharing,
+        Plan::Repair(_) => CeremonyKind::Repair,
+    };
     Some(CeremonyStatus {
-        ceremony_id: record.ceremony.id().to_bytes(),
+        ceremony_id: record.plan.id().to_bytes(),
         phase: machine.status_phase().into(),
-        threshold: record.ceremony.threshold().t().into(),
+        threshold: record.plan.threshold().t().into(),
         transcript: record.transcript.map(Vec::from).unwrap_or_default(),
-        members: members.collect(),
+        members: record.plan.parties().into_iter().map(member).collect(),
         reason,
+        kind: kind.into(),
+        what: record.plan.what(),
+        excluded: excluded.collect(),
+        deadline_ms: record.deadline_ms,
     })
 }

@@ -17,9 +17,9 @@ mod tests;
 pub struct Settings {
     /// The installation.
     pub installation: Name,
-    /// This node's seat.
+    /// This node's place among those that it knows.
     pub me: ParticipantIndex,
-    /// All seats.
+    /// All nodes that it knows, numbered as configured. Who of them has a share under which index, a manifest says.
     pub seats: Vec<Seat>,
     /// Who may ask for re-encryption.
     pub coordinators: BTreeSet<[u8; 32]>,
@@ -68,13 +68,10 @@ impl Settings {
         })
     }
 
-    /// The seat of a peer, if it is a member.
+    /// The node that a peer is, if it is one.
     #[must_use]
-    pub fn seat_of(&self, peer: &[u8; 32]) -> Option<ParticipantIndex> {
-        self.seats
-            .iter()
-            .find(|seat| seat.identity.as_bytes() == peer)
-            .map(|seat| seat.index)
+    pub fn node(&self, peer: &[u8; 32]) -> Option<&Seat> {
+        self.seats.iter().find(|seat| seat.identity.as_bytes() == peer)
     }
 
     /// Every key that may connect at all.

@@ -5,10 +5,11 @@
 //! epoch, does not open in its place.
 
 use approval::Approved;
+use ed25519_dalek::SigningKey;
 use rand_core::{CryptoRng, OsRng, RngCore};
 use service::files::{Secrecy, write_atomically};
 use service::{KeyWrap, seal};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use threshold::canary::{canary_approve_id, canary_label};
@@ -16,6 +17,8 @@ use threshold::committee::{CommitteeManifest, ParticipantIndex, SignedManifest};
 use threshold::ids::CeremonyId;
 use threshold::name::Name;
 use threshold::reencrypt::{Context, ContextError, ReencryptError, ReencryptionShare, reencrypt};
+use threshold::repair::{self, Repair, RepairError};
+use threshold::reshare::{self, ReshareError, Resharing};
 use threshold::secret::{KeyShare, ShareError};
 use threshold::signature::PublicKey;
 use threshold::wrap::WrappedKey;
@@ -49,6 +52,9 @@ pub enum GuardError {
         /// Why.
         source: ShareError,
     },
+    /// The manifest does not name this node.
+    #[error("this node is not a member by the manifest of the share")]
+    NotAMember,
     /// The approval is for another wrapped key.
     #[error("the approval is for another wrapped key")]
     OtherWrappedKey,
@@ -108,9 +114,11 @@ impl ShareFiles {
         &self,
         ceremony: CeremonyId,
         manifest: &CommitteeManifest,
-        index: ParticipantIndex,
+        me: &PublicKey,
     ) -> Result<KeyShare, GuardError> {
         let path = self.path(ceremony);
+        let member = manifest.member_by_identity(me).ok_or(GuardError::NotAMember)?;
+        let index = member.index;
         let blob = std::fs::read(&path).map_err(|source| GuardError::Io {
             path: path.clone(),
             source,
@@ -125,18 +133,26 @@ impl ShareFiles {
         KeyShare::from_secret_bytes(&secret, manifest).map_err(|source| GuardError::Share { path, source })
     }
 
-    /// Removes the shares of every other ceremony: they never came to be keys.
+    /// Destroys the shares of every other ceremony: they never came to be keys, or their epoch is over.
     ///
     /// # Errors
     /// The file system's.
-    pub fn keep_only(&self, ceremony: Option<CeremonyId>) -> io::Result<()> {
-        let kept = ceremony.map(|ceremony| self.path(ceremony));
+    pub fn keep_only(&self, ceremonies: &[CeremonyId]) -> io::Result<()> {
+        let kept: Vec<PathBuf> = ceremonies.iter().map(|ceremony| self.path(*ceremony)).collect();
         for path in share_files(&self.directory)? {
-            if kept.as_deref() != Some(path.as_path()) {
-                std::fs::remove_file(&path)?;
+            if !kept.contains(&path) {
+                destroy(&path)?;
             }
         }
         std::fs::File::open(&self.directory)?.sync_all()
+    }
+
+    /// Whether there is a share of this ceremony.
+    ///
+    /// # Errors
+    /// The file system does not say.
+    pub fn is_there(&self, ceremony: CeremonyId) -> io::Result<bool> {
+        self.path(ceremony).try_exists()
     }
 
     fn path(&self, ceremony: CeremonyId) -> PathBuf {
@@ -147,6 +163,19 @@ impl ShareFiles {
         context(&self.node, manifest, index)
     }
 }
+
+/// Overwrites a file where it lies, its wrapped key with it, before its name goes: without the name the bytes would stay
+/// until something else needs the place, and whoever has the seal could open them.
+fn destroy(path: &Path) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    file.write_all(&vec![0; length.min(MAX_SHARE_FILE)])?;
+    file.sync_all()?;
+    std::fs::remove_file(path)
+}
+
+/// Longer than any sealed share.
+const MAX_SHARE_FILE: usize = 64 * 1024;
 
 /// What a share of the node with this identity key is sealed for.
 #[must_use]
@@ -249,6 +278,32 @@ impl Guard {
         }
         let context = Context::new(self.manifest(), wrapped, approved.approve_id(), &approved.q())?;
         Ok(reencrypt(&self.share, &context, rng)?)
+    }
+
+    /// Deals the share to the seats of the next epoch.
+    ///
+    /// # Errors
+    /// It is not the share that the resharing starts from.
+    pub fn deal(
+        &self,
+        resharing: &Resharing,
+        identity: &SigningKey,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<(reshare::SignedMessage, Vec<reshare::SignedMessage>), ReshareError> {
+        reshare::deal(resharing, &self.share, identity, rng)
+    }
+
+    /// Splits the share among the helpers of a repair.
+    ///
+    /// # Errors
+    /// It is not the share of a helper.
+    pub fn help(
+        &self,
+        repair: &Repair,
+        identity: &SigningKey,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<(repair::SignedMessage, Vec<repair::SignedMessage>), RepairError> {
+        repair::part1(repair, &self.share, identity, rng)
     }
 
     /// Uses the share for a canary.

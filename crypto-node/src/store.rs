@@ -1,7 +1,7 @@
 //! The ceremony state, in a redb database: what the node has promised, so that it still holds after a crash.
 //!
-//! One row per ceremony (its record, canonical bytes) and three pointers: the newest ceremony, the one whose key is in
-//! use, and the one that was confirmed, aborted and may yet turn out to be done. Commits are in two phases, because other members choose part of what is stored, and with
+//! One row per ceremony (its record, canonical bytes) and four pointers: the newest ceremony, the one whose key is in
+//! use, the one before whose share still serves, and the one that was confirmed, aborted and may yet turn out to be done. Commits are in two phases, because other members choose part of what is stored, and with
 //! quick repair, because the database is tiny and the start should not depend on its history. No secret is
 //! stored here.
 
@@ -13,6 +13,7 @@ const RECORDS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("cere
 const POINTERS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("pointers");
 const NEWEST: &str = "newest";
 const ACTIVE: &str = "active";
+const BEFORE: &str = "before";
 const DOUBT: &str = "doubt";
 /// The database holds kilobytes; redb's default cache would be a large part of the node's memory.
 const CACHE: usize = 1024 * 1024;
@@ -58,7 +59,16 @@ pub struct Change {
     /// The ceremony in doubt, whose record is stored.
     pub doubt: Option<CeremonyId>,
     /// Whether its key is in use from now on.
-    pub active: bool,
+    pub active: Option<Before>,
+}
+
+/// What becomes of the share that was in use, when another comes into use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// It serves until the new epoch is used.
+    Serves,
+    /// There is none, or it is of no use.
+    Gone,
 }
 
 impl Store {
@@ -89,9 +99,21 @@ impl Store {
                 Some(doubt) => pointers.insert(DOUBT, doubt.0)?,
                 None => pointers.remove(DOUBT)?,
             };
-            if change.active {
-                pointers.insert(ACTIVE, change.ceremony.0)?;
+            let Some(before) = change.active else {
+                return Ok(());
+            };
+            let earlier = pointers.get(ACTIVE)?.map(|row| row.value());
+            match earlier.filter(|earlier| *earlier != change.ceremony.0) {
+                Some(earlier) if before == Before::Serves => {
+                    pointers.insert(BEFORE, earlier)?;
+                }
+                // Stored again, with what was stored already.
+                None if earlier.is_some() => {}
+                _ => {
+                    pointers.remove(BEFORE)?;
+                }
             }
+            pointers.insert(ACTIVE, change.ceremony.0)?;
             Ok(())
         })
     }
@@ -110,6 +132,25 @@ impl Store {
     /// The disk's.
     pub fn active(&self) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
         self.pointed(ACTIVE)
+    }
+
+    /// The ceremony of the epoch before, whose share still serves, and its record.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn before(&self) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
+        self.pointed(BEFORE)
+    }
+
+    /// The share of the epoch before serves no longer.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn retire(&self) -> Result<(), StoreError> {
+        self.write(|_, pointers| {
+            pointers.remove(BEFORE)?;
+            Ok(())
+        })
     }
 
     /// The ceremony that was confirmed and aborted before the newest, and its record.
@@ -180,8 +221,30 @@ mod tests {
             record: vec![number; 9],
             displaced: None,
             doubt: None,
-            active,
+            active: active.then_some(Before::Serves),
         }
+    }
+
+    #[test]
+    fn the_share_of_the_epoch_before_is_known_until_it_is_retired() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("ceremonies")).unwrap();
+        store.apply(&change(1, true)).unwrap();
+        assert_eq!(store.before().unwrap(), None);
+        store.apply(&change(2, true)).unwrap();
+        // Stored again, as with every later message.
+        store.apply(&change(2, true)).unwrap();
+        assert_eq!(store.before().unwrap(), Some((CeremonyId([1; 32]), vec![1; 9])));
+        store.retire().unwrap();
+        assert_eq!(store.before().unwrap(), None);
+        assert_eq!(store.active().unwrap(), Some((CeremonyId([2; 32]), vec![2; 9])));
+        let gone = Change {
+            active: Some(Before::Gone),
+            ..change(4, false)
+        };
+        store.apply(&change(3, true)).unwrap();
+        store.apply(&gone).unwrap();
+        assert_eq!(store.before().unwrap(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! their disks, certificates checked, the coordinator, the crypto nodes' checks and journals, every share and statement
 //! verified, the data key opened, the content decrypted and compared.
 
+pub(crate) mod ceremonies;
 mod ledger;
 mod load;
 mod measure;

@@ -504,28 +504,24 @@ pub(crate) struct AuditLogArgs {
 pub(crate) enum NodeCommand {
     /// What a crypto node knows: seat, key, ceremony, journal
     Status(NodeArgs),
-    /// Propose a key generation to all members
-    Propose {
+    /// Propose a ceremony: a key generation, a refresh, a resharing, a repair
+    Propose(ProposeArgs),
+    /// Consent to a proposed ceremony, as a node that has no share yet
+    Join(CeremonyArgs),
+    /// Consent to a proposed ceremony, as a node that holds a share
+    Accept(CeremonyArgs),
+    /// Refuse a proposed ceremony
+    Reject(CeremonyArgs),
+    /// Begin a resharing that this node has proposed, without waiting for old members that have not consented
+    Execute {
         #[command(flatten)]
-        node: NodeArgs,
-        /// How many nodes are needed to use the key
-        #[arg(long, short = 't')]
-        threshold: u16,
-    },
-    /// Consent to a proposed ceremony
-    Join {
-        #[command(flatten)]
-        node: NodeArgs,
-        /// The ceremony's id [default: the one that the node's status shows]
-        ceremony: Option<String>,
+        ceremony: CeremonyArgs,
+        /// Old members that are not to deal although they have consented
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        without: Vec<String>,
     },
     /// Give a ceremony up
-    Abort {
-        #[command(flatten)]
-        node: NodeArgs,
-        /// The ceremony's id [default: the one that the node's status shows]
-        ceremony: Option<String>,
-    },
+    Abort(CeremonyArgs),
     /// Save the committee's signed manifest, for another member who restores a backup
     Committee {
         #[command(flatten)]
@@ -534,10 +530,56 @@ pub(crate) enum NodeCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Confirm a committee to the chain, as an organisation's administrator; enough organisations make it the present one
+    Publish {
+        /// The signed manifest that `quorate node committee` has saved
+        #[arg(value_name = "FILE")]
+        committee: PathBuf,
+    },
     /// Give a node that started sealed the passphrase of its share
     Unseal(UnsealArgs),
     /// Change what seals a stopped node's secrets; needs no ceremony
     Reseal(ResealArgs),
+}
+
+/// A node, and one of its ceremonies.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CeremonyArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// The ceremony's id [default: the one that the node's status shows]
+    pub(crate) ceremony: Option<String>,
+}
+
+/// `quorate node propose`
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProposeArgs {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) what: Proposed,
+    /// How many nodes are to be needed to use the key [default of a resharing: as many as now]
+    #[arg(long, short = 't', required_unless_present_any = ["refresh", "reshare", "repair"])]
+    pub(crate) threshold: Option<u16>,
+    /// The nodes that are to hold shares, in the order of their seats; in a repair those that help
+    /// [default: all that are configured; the present members; this node and the first others]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) members: Vec<String>,
+}
+
+/// What is proposed; a key generation when nothing is said.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct Proposed {
+    /// Give the same members new shares of the same key
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Hand the key over to other members, or to another threshold
+    #[arg(long)]
+    pub(crate) reshare: bool,
+    /// Give a member that has lost it its share again
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repair: Option<String>,
 }
 
 /// `quorate backup …`
@@ -680,6 +722,8 @@ pub(crate) enum BenchCommand {
     Reads(BenchArgs),
     /// Searches, proofs, receipts, a restart, memory and disk of an endorser with a long chain, which is generated
     Ledger(BenchLedgerArgs),
+    /// Key generations and resharings of committees of several sizes, and what reads notice of them
+    Ceremonies(CeremoniesArgs),
 }
 
 /// `quorate bench ledger`
@@ -688,6 +732,17 @@ pub(crate) struct BenchLedgerArgs {
     /// How many reads are on the chain
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20..=100_000_000))]
     pub(crate) reads: u64,
+}
+
+/// `quorate bench ceremonies`
+#[derive(Debug, Args)]
+pub(crate) struct CeremoniesArgs {
+    /// How many crypto nodes; a majority of them is needed
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 16, 32], value_parser = clap::value_parser!(u16).range(3..=64))]
+    pub(crate) sizes: Vec<u16>,
+    /// How many resharings of each
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
 }
 
 /// `quorate bench reads`

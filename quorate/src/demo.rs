@@ -15,7 +15,7 @@ use threshold::name::Name;
 use threshold::signature::PublicKey;
 
 use self::story::Story;
-use crate::cluster::{Cluster, NODES, ORGANISATIONS, POLICY, THRESHOLD};
+use crate::cluster::{Cluster, NODES, ORGANISATIONS, POLICY, Size, THRESHOLD};
 use crate::commands::{audit, parse};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Output};
@@ -67,7 +67,7 @@ async fn tell(story: &mut Story, place: &Path) -> Outcome {
 async fn start(story: &mut Story, place: &Path) -> Outcome<Cluster> {
     let progress = story.output().progress("starting");
     let say = |what: &str| progress.say(what);
-    let mut cluster = Cluster::prepare(place, &say)?;
+    let mut cluster = Cluster::prepare(place, Size::default(), &say)?;
     cluster.start_all(&say).await?;
     let ports: Vec<String> = cluster
         .layout()

@@ -299,6 +299,7 @@ impl ApprovedRead {
         ReencryptRequest {
             wrapped_key: self.wrapped.to_bytes(),
             certificates: vec![self.certificate.clone()],
+            manifest_digest: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::reseal::Which;
 use crate::seals::{self, SealCheck, Seals};
 use crate::settings::Settings;
 use crate::share::ShareFiles;
-use crate::store::{Change, Store};
+use crate::store::{Before, Change, Store};
 use anyhow::{Context, ensure};
 use ed25519_dalek::SigningKey;
 use rand_core::OsRng;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
+use threshold::signature::PublicKey;
 
 /// Why a good backup is not put back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,7 +121,7 @@ pub fn take(
     let seals = Seals::open(config)?;
     let identity =
         Identity::load(&seals::identity_file(config), seals.identity.as_ref()).context("identity")?;
-    let settings = Settings::check(config, &identity.public_key())?;
+    Settings::check(config, &identity.public_key())?;
     let (_, record) = store
         .active()?
         .context("the node has no key in use: there is nothing to back up")?;
@@ -133,7 +134,11 @@ pub fn take(
         None => Arc::new(ask(Which::Old)?),
     };
     let files = ShareFiles::new(seals::share_directory(config), share_seal, identity.public_key());
-    let share = files.load(record.ceremony.id(), &signed.manifest, settings.me)?;
+    let share = files.load(
+        record.plan.id(),
+        &signed.manifest,
+        &PublicKey::of(identity.signing_key()),
+    )?;
     let made = Backup::make(
         &record,
         &share,
@@ -160,13 +165,7 @@ pub fn restore(
         .with_context(|| format!("cannot create {}", config.directory.display()))?;
     let store = lock(config)?;
     let node = recovered.identity.verifying_key().to_bytes();
-    let settings = Settings::check(config, &node)?;
-    ensure!(
-        settings.me == backup.index(),
-        "the backup is of member {}, and the configuration's seat is {}",
-        backup.index(),
-        settings.me
-    );
+    Settings::check(config, &node)?;
     if let Some(committee) = committee {
         committee
             .verify()
@@ -232,7 +231,7 @@ pub fn restore(
             record: backup.record().to_vec(),
             displaced: None,
             doubt: None,
-            active: true,
+            active: Some(Before::Gone),
         })?;
     }
     Ok(written)

@@ -2,6 +2,7 @@ use super::custodian::{SecretKey, Stage};
 use super::offline::{Present, RestoreError, drill};
 use super::*;
 use crate::ceremony::message::{Body, Message};
+use crate::ceremony::plan::Plan;
 use rand_core::OsRng;
 use std::sync::OnceLock;
 use threshold::testing::{TestCommittee, TestRng};
@@ -16,7 +17,11 @@ pub(super) struct World {
 
 pub(super) fn world(seed: &str) -> World {
     let committee = TestCommittee::generate(3, 5, &mut TestRng::new(seed)).unwrap();
-    let mut record = Record::new(committee.ceremony.clone(), 0);
+    let mut record = Record::new(
+        Plan::Generation(committee.ceremony.clone()),
+        committee.manifest().members()[0].identity,
+        0,
+    );
     record.manifest = Some(committee.manifest().clone());
     let digest = committee.manifest().digest();
     for (member, signature) in committee
@@ -30,8 +35,8 @@ pub(super) fn world(seed: &str) -> World {
             manifest: digest,
             signature: *signature,
         };
-        let message = Message::new(committee.ceremony.id(), member.index, body, identity);
-        record.signs.insert(member.index, message);
+        let message = Message::new(committee.ceremony.id(), body, identity);
+        record.signs.insert(member.identity, message);
     }
     assert!(record.signed_manifest().is_some());
     World { committee, record }

@@ -6,14 +6,15 @@
 
 mod canary;
 
-use super::machine::{CommandError, Machine, NotTaken, Outcome};
+use super::machine::{CommandError, Machine, NotTaken, Outcome, Wish};
 use super::message::{Body, Message, MessageError};
 use super::outbox::Outbox;
-use super::record::{Phase, Record};
+use super::plan::Plan;
+use super::record::Phase;
 use crate::authorise::Authority;
 use crate::journal::{Event, JournalError, Step};
 use crate::share::{Guard, GuardError, ShareFiles};
-use crate::store::{Change, Store, StoreError};
+use crate::store::{Before, Change, Store, StoreError};
 use futures::FutureExt;
 use futures::future::{AbortHandle, BoxFuture, abortable};
 use rand_core::OsRng;
@@ -21,11 +22,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use threshold::canary::CanaryError;
-use threshold::committee::{ParticipantIndex, SignedManifest};
+use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
-use threshold::ids::CeremonyId;
+use threshold::ids::{CeremonyId, KeyId};
 use threshold::name::Name;
 use threshold::secret::KeyShare;
+use threshold::signature::PublicKey;
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 /// Why the driver could not go on.
@@ -81,17 +83,17 @@ pub enum OperatorError {
 
 /// Changes a message before it is sent: how a test makes a member malicious.
 #[cfg(test)]
-pub(crate) type Tamper = Arc<dyn Fn(ParticipantIndex, Message) -> Message + Send + Sync>;
+pub(crate) type Tamper = Arc<dyn Fn(PublicKey, Message) -> Message + Send + Sync>;
 
 /// What the driver works with.
 pub(crate) struct Parts {
     pub(crate) machine: Machine,
-    pub(crate) me: ParticipantIndex,
+    pub(crate) me: PublicKey,
     pub(crate) installation: Name,
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<Store>,
     pub(crate) shares: ShareFiles,
-    pub(crate) channels: Vec<(ParticipantIndex, tonic::transport::Channel)>,
+    pub(crate) channels: Vec<(PublicKey, tonic::transport::Channel)>,
     /// Where tasks go that run beside; whoever owns the other end ends them.
     pub(crate) tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     #[cfg(test)]
@@ -100,12 +102,12 @@ pub(crate) struct Parts {
 
 /// The driver of one node.
 pub struct Driver {
-    me: ParticipantIndex,
+    me: PublicKey,
     installation: Name,
     authority: Arc<Authority>,
     store: Arc<Store>,
     shares: ShareFiles,
-    outboxes: BTreeMap<ParticipantIndex, Arc<Outbox>>,
+    outboxes: BTreeMap<PublicKey, Arc<Outbox>>,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     state: Mutex<State>,
     failed: AtomicBool,
@@ -178,8 +180,8 @@ impl Driver {
     async fn take_up_candidate(&self, state: &mut State) -> Result<(), DriverError> {
         let record = state.machine.record();
         let waiting = record
-            .filter(|record| record.phase == Phase::Canary)
-            .and_then(|record| Some((record.ceremony.id(), record.signed_manifest()?)));
+            .filter(|record| record.phase == Phase::Canary && record.plan.seat_of(&self.me).is_some())
+            .and_then(|record| Some((record.plan.id(), record.signed_manifest()?)));
         if let Some((id, signed)) = waiting {
             let _ = self.candidate(state, id, signed).await?;
         }
@@ -192,25 +194,36 @@ impl Driver {
         !self.failed.load(Ordering::Acquire)
     }
 
-    /// The operator proposes a key generation.
+    /// The operator proposes a ceremony.
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn propose(self: &Arc<Self>, threshold: u16) -> Result<CeremonyId, OperatorError> {
+    pub async fn propose(self: &Arc<Self>, wish: &Wish) -> Result<CeremonyId, OperatorError> {
         let mut state = self.locked().await?;
-        let (id, out) = state.machine.propose(threshold, self.now(), &mut OsRng)?;
+        let (id, out) = state.machine.propose(wish, self.now(), &mut OsRng)?;
         self.carry_out(&mut state, out).await?;
         Ok(id)
     }
 
-    /// The operator consents.
+    /// The operator consents, and says about which key if the node does not know it.
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn join(self: &Arc<Self>, id: CeremonyId) -> Result<(), OperatorError> {
+    pub async fn join(self: &Arc<Self>, id: CeremonyId, key: Option<KeyId>) -> Result<(), OperatorError> {
         let mut state = self.locked().await?;
         let mut out = Outcome::default();
-        state.machine.join(id, &mut OsRng, &mut out)?;
+        state.machine.join(id, key, &mut OsRng, &mut out)?;
+        self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
+    /// The operator begins a resharing that this node has proposed.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn execute(self: &Arc<Self>, id: CeremonyId, without: &[Name]) -> Result<(), OperatorError> {
+        let mut state = self.locked().await?;
+        let out = state.machine.execute(id, without, &mut OsRng)?;
         self.carry_out(&mut state, out).await?;
         Ok(())
     }
@@ -234,6 +247,10 @@ impl Driver {
         let mut state = self.locked().await?;
         let out = state.machine.tick(self.now());
         self.carry_out(&mut state, out).await?;
+        if self.authority.has_used_new_epoch() {
+            let out = state.machine.used_new_epoch();
+            self.carry_out(&mut state, out).await?;
+        }
         Ok(())
     }
 
@@ -243,7 +260,7 @@ impl Driver {
     /// [`DeliverError`].
     pub async fn deliver(
         self: &Arc<Self>,
-        peer: ParticipantIndex,
+        peer: &PublicKey,
         message: Message,
     ) -> Result<Option<Message>, DeliverError> {
         let mut state = self.locked().await?;
@@ -293,15 +310,18 @@ impl Driver {
         let Some(record) = state.machine.record() else {
             return Ok(out.answer);
         };
-        let id = record.ceremony.id();
+        let id = record.plan.id();
+        let before = match record.plan {
+            Plan::Resharing(_) => Before::Serves,
+            Plan::Generation(_) | Plan::Repair(_) => Before::Gone,
+        };
+        let in_use = record.phase == Phase::Active && record.changes_key_of(&self.me);
         let change = Change {
             ceremony: id,
             record: record.to_bytes(),
-            displaced: out
-                .displaced
-                .map(|record| (record.ceremony.id(), record.to_bytes())),
-            doubt: state.machine.doubt().map(|record| record.ceremony.id()),
-            active: record.phase == Phase::Active,
+            displaced: out.displaced.map(|record| (record.plan.id(), record.to_bytes())),
+            doubt: state.machine.doubt().map(|record| record.plan.id()),
+            active: in_use.then_some(before),
         };
         if record.phase == Phase::Aborted {
             (state.fresh, state.candidate) = (None, None);
@@ -329,17 +349,59 @@ impl Driver {
             self.spawn(task.map(drop));
         }
         if let Some(signed) = out.activate {
-            let guard = self.candidate(state, id, signed).await?;
-            self.authority.set_key(guard);
-            state.candidate = None;
-            tracing::info!(ceremony = %id, "the new key is in use");
-            let files = self.shares.clone();
-            tokio::task::spawn_blocking(move || files.keep_only(Some(id))).await??;
+            self.activate(state, id, signed, before).await?;
+        }
+        if out.retire {
+            self.retire(state).await?;
         }
         for (to, message) in out.send {
-            self.send(to, &message);
+            self.send(&to, message);
         }
         Ok(out.answer)
+    }
+
+    /// Puts the new share in use beside the one of the epoch before, which serves until the new one is used. A node
+    /// that has no seat any more only has the old one.
+    async fn activate(
+        &self,
+        state: &mut State,
+        id: CeremonyId,
+        signed: SignedManifest,
+        before: Before,
+    ) -> Result<(), DriverError> {
+        let (store, files) = (Arc::clone(&self.store), self.shares.clone());
+        let guard = match signed.manifest.member_by_identity(&self.me) {
+            Some(_) => Some(self.candidate(state, id, signed).await?),
+            None => None,
+        };
+        self.authority.hand_over(guard.clone(), before == Before::Serves);
+        state.machine.use_key(guard);
+        state.candidate = None;
+        tracing::info!(ceremony = %id, "the new key, or its new epoch, is in use");
+        let destroyed = tokio::task::spawn_blocking(move || {
+            let before = store.before()?.map(|(before, _)| before);
+            let kept: Vec<CeremonyId> = before.into_iter().chain([id]).collect();
+            Ok::<_, DriverError>(files.keep_only(&kept)?)
+        });
+        destroyed.await?
+    }
+
+    /// Destroys the share of the epoch before: first where it serves, then on the disk.
+    async fn retire(&self, state: &State) -> Result<(), DriverError> {
+        self.authority.retire();
+        let machine = &state.machine;
+        let records = [machine.active(), machine.record(), machine.doubt()];
+        let kept: Vec<CeremonyId> = records
+            .into_iter()
+            .flatten()
+            .map(|record| record.plan.id())
+            .collect();
+        let (store, files) = (Arc::clone(&self.store), self.shares.clone());
+        let destroyed = tokio::task::spawn_blocking(move || {
+            files.keep_only(&kept)?;
+            Ok::<_, DriverError>(store.retire()?)
+        });
+        destroyed.await?
     }
 
     async fn record_steps(&self, steps: Vec<(CeremonyId, Step, String)>) -> Result<(), DriverError> {
@@ -379,7 +441,7 @@ impl Driver {
             Some((_, share)) => share,
             None => {
                 let (files, manifest, me) = (self.shares.clone(), signed.manifest.clone(), self.me);
-                tokio::task::spawn_blocking(move || files.load(id, &manifest, me)).await??
+                tokio::task::spawn_blocking(move || files.load(id, &manifest, &me)).await??
             }
         };
         let guard = Arc::new(Guard::new(share, signed));
@@ -387,19 +449,17 @@ impl Driver {
         Ok(guard)
     }
 
-    fn send(&self, to: Option<ParticipantIndex>, message: &Message) {
-        let receivers = self
-            .outboxes
-            .values()
-            .filter(|outbox| to.is_none_or(|to| outbox.member == to));
-        for outbox in receivers {
-            #[cfg(test)]
-            if let Some(tamper) = &self.tamper {
-                outbox.push(tamper(outbox.member, message.clone()));
-                continue;
-            }
-            outbox.push(message.clone());
-        }
+    fn send(&self, to: &PublicKey, message: Message) {
+        let Some(outbox) = self.outboxes.get(to) else {
+            tracing::error!(member = %to, "a party of a ceremony is not in this node's configuration");
+            return;
+        };
+        #[cfg(test)]
+        let message = match &self.tamper {
+            Some(tamper) => tamper(outbox.member, message),
+            None => message,
+        };
+        outbox.push(message);
     }
 
     async fn deliver_forever(self: Arc<Self>, outbox: &Outbox) {
@@ -408,7 +468,7 @@ impl Driver {
                 continue;
             };
             // An answer is a message like any other: checked, and refused if it is not the member's.
-            if let Err(error) = self.deliver(outbox.member, answer).await {
+            if let Err(error) = self.deliver(&outbox.member, answer).await {
                 tracing::warn!(member = %outbox.member, %error, "a member's answer was not taken");
             }
         }
@@ -432,20 +492,18 @@ impl std::fmt::Debug for Driver {
     }
 }
 
-/// The record of the active ceremony as a guard, when a node starts.
+/// The share that a ceremony gave this node, when the node starts.
 ///
 /// # Errors
 /// The share file does not open, or is not what the manifest says.
-pub fn load_active(
+pub fn load_share(
     files: &ShareFiles,
-    record: &Record,
-    me: ParticipantIndex,
-) -> Result<Option<Guard>, GuardError> {
-    let Some(signed) = record.signed_manifest() else {
-        return Ok(None);
-    };
-    let share = files.load(record.ceremony.id(), &signed.manifest, me)?;
-    Ok(Some(Guard::new(share, signed)))
+    ceremony: CeremonyId,
+    signed: SignedManifest,
+    me: &PublicKey,
+) -> Result<Guard, GuardError> {
+    let share = files.load(ceremony, &signed.manifest, me)?;
+    Ok(Guard::new(share, signed))
 }
 
 impl From<MessageError> for DeliverError {

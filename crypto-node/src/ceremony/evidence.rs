@@ -1,12 +1,17 @@
 //! Evidence of cheating: the check that any third party can repeat, from the ceremony and the evidence alone.
 
-use super::message::{Body, Evidence, Message, MessageError};
+use super::message::{Body, Evidence, MAX_EVIDENCE, Message, MessageError, Nested};
+use super::plan::Plan;
 use threshold::committee::{CommitteeManifest, ParticipantIndex};
-use threshold::dkg::{Ceremony, DkgError, check_share};
+use threshold::dkg::{DkgError, check_share};
+use threshold::encoding::{Canonical, DecodeError};
+use threshold::reshare::Party;
+use threshold::signature::PublicKey;
 use threshold::transcript::Domain;
+use threshold::{repair, reshare};
 
 /// The evidence proves nothing against anybody.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoEvidence {
     /// The messages are not what the evidence needs.
     #[error(transparent)]
@@ -14,30 +19,75 @@ pub enum NoEvidence {
     /// The key generation's messages prove nothing.
     #[error(transparent)]
     Dkg(#[from] DkgError),
+    /// The resharing's messages prove nothing.
+    #[error(transparent)]
+    Resharing(#[from] reshare::NoEvidence),
+    /// The repair's messages prove nothing.
+    #[error(transparent)]
+    Repair(#[from] repair::NoEvidence),
     /// Both are as they should be.
     #[error("the messages do not contradict each other")]
     Sound,
+    /// It is evidence of another kind of ceremony.
+    #[error("this is not evidence of this kind of ceremony")]
+    OtherKind,
+}
+
+impl From<DecodeError> for NoEvidence {
+    fn from(error: DecodeError) -> Self {
+        Self::Message(error.into())
+    }
 }
 
 /// Who is proven to have cheated.
 ///
 /// # Errors
 /// [`NoEvidence`] when nobody is. A member cannot be framed: every message that counts bears its signature.
-pub fn culprit(evidence: &Evidence, ceremony: &Ceremony) -> Result<ParticipantIndex, NoEvidence> {
-    match evidence {
-        Evidence::Equivocation(equivocation) => {
+pub fn culprit(evidence: &Evidence, plan: &Plan) -> Result<PublicKey, NoEvidence> {
+    let seat = |index: ParticipantIndex| plan.seated(index).ok_or(NoEvidence::OtherKind);
+    let dealer = |index: ParticipantIndex| plan.dealing(index).ok_or(NoEvidence::OtherKind);
+    match (evidence, plan) {
+        (Evidence::Equivocation(equivocation), Plan::Generation(ceremony)) => {
             equivocation.verify(ceremony)?;
-            Ok(equivocation.sender)
+            seat(equivocation.sender)
         }
-        Evidence::BadShare { commitments, share } => {
-            let commitments = commitments.unpack().map_err(MessageError::from)?;
-            let share = share.unpack().map_err(MessageError::from)?;
+        (Evidence::BadShare { commitments, share }, Plan::Generation(ceremony)) => {
+            let (commitments, share) = (commitments.unpack()?, share.unpack()?);
             match check_share(ceremony, &commitments, &share) {
                 Ok(()) => Err(NoEvidence::Sound),
-                Err(error) => error.culprits().first().copied().ok_or(NoEvidence::Dkg(error)),
+                Err(error) => match error.culprits().first() {
+                    Some(culprit) => seat(*culprit),
+                    None => Err(error.into()),
+                },
             }
         }
+        (Evidence::Resharing(evidence), Plan::Resharing(resharing)) => {
+            let evidence = reshare::Evidence::from_bytes(&evidence.0)?;
+            match evidence.culprit(resharing)?.party {
+                Party::Dealer(index) => dealer(index),
+                Party::Receiver(index) => seat(index),
+            }
+        }
+        (Evidence::Repair(evidence), Plan::Repair(repair)) => {
+            let evidence = repair::Evidence::from_bytes(&evidence.0)?;
+            dealer(evidence.culprit(repair)?.helper)
+        }
+        _ => Err(NoEvidence::OtherKind),
     }
+}
+
+/// What a resharing found, to be passed on.
+pub(super) fn of_resharing(evidence: &reshare::Evidence) -> Option<Evidence> {
+    bounded(evidence.to_bytes()).map(Evidence::Resharing)
+}
+
+/// What a repair found, to be passed on.
+pub(super) fn of_repair(evidence: &repair::Evidence) -> Option<Evidence> {
+    bounded(evidence.to_bytes()).map(Evidence::Repair)
+}
+
+fn bounded(bytes: Vec<u8>) -> Option<Nested> {
+    (bytes.len() <= MAX_EVIDENCE).then_some(Nested(bytes))
 }
 
 /// Whether a message holds its sender's signature on this manifest.
@@ -48,7 +98,7 @@ pub(super) fn signs(message: &Message, manifest: &CommitteeManifest) -> bool {
             signature,
         },
         Some(member),
-    ) = (&message.body, manifest.member(message.sender))
+    ) = (&message.body, manifest.member_by_identity(&message.sender))
     else {
         return false;
     };

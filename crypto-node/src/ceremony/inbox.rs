@@ -2,14 +2,15 @@
 
 use super::evidence;
 use super::machine::{Machine, NotTaken, Outcome};
-use super::message::{Body, Message, MessageError, Nested, Round};
+use super::message::{Body, Message, MessageError, Nested, Proof, Round};
+use super::plan::Plan;
 use super::record::{Phase, Record};
 use super::rounds::Rounds;
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
-use threshold::committee::ParticipantIndex;
+use threshold::committee::{CommitteeManifest, ParticipantIndex};
 use threshold::ids::CeremonyId;
-use threshold::signature::Signature;
+use threshold::signature::PublicKey;
 
 /// A ceremony's deadline may not be further away than this, whatever its proposer's clock says.
 const MAX_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
@@ -22,35 +23,35 @@ impl Machine {
         rng: &mut (impl RngCore + CryptoRng),
         out: &mut Outcome,
     ) -> Result<(), NotTaken> {
-        if let Body::Propose {
-            ceremony,
-            deadline_ms,
-        } = &message.body
-        {
-            if ceremony.id() != message.ceremony {
+        if let Body::Propose { plan, deadline_ms } = &message.body {
+            if plan.id() != message.ceremony {
                 return Err(MessageError::BadSignature.into());
             }
-            self.proposed(&Record::new(ceremony.clone(), *deadline_ms), now_ms, out);
+            let proposal = Record::new(plan.as_ref().clone(), message.sender, *deadline_ms);
+            self.proposed(&proposal, now_ms, out);
             return Ok(());
         }
-        if self
-            .record
-            .as_ref()
-            .is_none_or(|record| record.ceremony.id() != message.ceremony)
-        {
-            return self.of_another(message, rng, out);
+        if let Body::Retired = message.body {
+            self.has_retired(&message, out);
+            return Ok(());
         }
+        let newest = self.record.as_ref();
+        let Some(record) = newest.filter(|record| record.plan.id() == message.ceremony) else {
+            return self.of_another(message, rng, out);
+        };
+        record.plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
         let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
         match message.body {
             // Proposals were taken above; canaries are answered where the share is.
-            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } => {}
-            Body::Join => self.joined(message, out),
+            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } | Body::Retired => {}
+            Body::Join { .. } => self.joined(message, out),
+            Body::Execute { ref dealers } => self.executed(&message.sender, dealers, out),
             Body::Round(ref round) => self.round_message(message.sender, round, out)?,
             Body::Sign { .. } => self.signed_directly(message, out),
             Body::Confirm => self.confirmed(message, out),
             Body::Abort { .. } => self.aborted(message, out),
             Body::Relay(ref nested) => self.relayed(nested, out)?,
-            Body::Done(ref signatures) => self.done(signatures)?,
+            Body::Done(ref proof) => self.done(proof, out)?,
         }
         self.advance(rng, out);
         if goes_on {
@@ -67,8 +68,15 @@ impl Machine {
         out: &mut Outcome,
     ) -> Result<(), NotTaken> {
         let id = message.ceremony;
-        if self.doubt.as_ref().is_some_and(|doubt| doubt.ceremony.id() == id) {
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.plan.id() == id) {
             return self.of_doubt(message, rng, out);
+        }
+        if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
+            // It does not know the end yet.
+            if !matches!(message.body, Body::Done(_)) {
+                out.answer = self.done_message(active);
+            }
+            return Ok(());
         }
         match message.body {
             // The end of what is not, or no longer, this node's business.
@@ -98,7 +106,7 @@ impl Machine {
         };
         let goes_on = matches!(message.body, Body::Confirm);
         match message.body {
-            Body::Done(signatures) => doubt.take_confirmations(&signatures)?,
+            Body::Done(proof) => doubt.take_proof(&proof)?,
             Body::Confirm => drop(doubt.confirms.entry(message.sender).or_insert(message)),
             _ => {}
         }
@@ -114,36 +122,34 @@ impl Machine {
             reason,
             evidence: None,
         };
-        Message::new(ceremony, self.me, body, self.identity.signing_key())
+        self.sign(ceremony, body)
     }
 
     /// A member that still talks about an aborted ceremony learns that it is over.
     fn answer_the_late(&self, out: &mut Outcome) {
-        if let Some(record) = &self.record
-            && record.phase == Phase::Aborted
-        {
-            out.answer = self.end_message(record);
+        match &self.record {
+            Some(record) if record.phase == Phase::Aborted => out.answer = self.end_message(record),
+            Some(record) if record.phase == Phase::Active => out.answer = self.done_message(record),
+            _ => {}
         }
     }
 
     fn proposed(&mut self, proposal: &Record, now_ms: u64, out: &mut Outcome) {
-        let id = proposal.ceremony.id();
-        if self
-            .record
-            .as_ref()
-            .is_some_and(|record| record.ceremony.id() == id)
-        {
+        let id = proposal.plan.id();
+        if self.record.as_ref().is_some_and(|record| record.plan.id() == id) {
             self.answer_the_late(out);
             return;
         }
-        let objection = if proposal.ceremony.seats() != self.seats {
-            Some("the proposed members are not those in this member's configuration".to_owned())
+        if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
+            out.answer = self.done_message(active);
+            return;
+        }
+        let objection = if let Err(objection) = self.agrees_to(&proposal.plan) {
+            Some(objection)
         } else if proposal.deadline_ms <= now_ms
             || proposal.deadline_ms > now_ms.saturating_add(MAX_WINDOW_MS)
         {
             Some("the proposed deadline is past or too far away by this member's clock".to_owned())
-        } else if self.has_key {
-            Some("this member already holds a share of a key in use".to_owned())
         } else if self.past.contains(&id) {
             Some("this ceremony is over".to_owned())
         } else {
@@ -157,23 +163,89 @@ impl Machine {
             self.give_up(&format!("ceremony {id} was proposed at the same time"), None, out);
         }
         self.adopt(proposal.clone(), out);
-        out.journal
-            .push((id, Step::Proposed, format!("{}", proposal.ceremony.threshold())));
+        out.journal.push((id, Step::Proposed, proposal.plan.what()));
+    }
+
+    /// Whether this node could take part: it knows everybody, and the ceremony starts from the epoch that it is in.
+    fn agrees_to(&self, plan: &Plan) -> Result<(), String> {
+        if plan.party(&self.me).is_none() {
+            return Err("this node has no part in the proposed ceremony".to_owned());
+        }
+        for party in plan.parties() {
+            let known = self.nodes.iter().find(|node| node.identity == party.identity);
+            // An old member may have moved since its manifest was made.
+            let same = known.is_some_and(|node| {
+                let moved = node.address != party.address && party.seat.is_some();
+                let fixed = matches!(plan, Plan::Repair(_));
+                node.name == party.name && (!moved || fixed)
+            });
+            if !same {
+                return Err(format!(
+                    "the proposed members are not those in this member's configuration: {} is not",
+                    party.name
+                ));
+            }
+        }
+        let Some(start) = plan.starts_from() else {
+            return match &self.key {
+                Some(_) => Err("this member already holds a share of a key in use".to_owned()),
+                None => Ok(()),
+            };
+        };
+        self.is_at(plan, &start.manifest)
+    }
+
+    fn is_at(&self, plan: &Plan, start: &CommitteeManifest) -> Result<(), String> {
+        let Some(own) = self.key.as_ref().map(|guard| guard.manifest()) else {
+            return match plan {
+                // It could not help.
+                Plan::Repair(_) if plan.seat_of(&self.me).is_none() => {
+                    Err("this member has no share to help with".to_owned())
+                }
+                _ => Ok(()),
+            };
+        };
+        if own.key_id() != start.key_id() {
+            return Err(format!(
+                "this member holds a share of another key, {}",
+                own.key_id()
+            ));
+        }
+        let lost = matches!(plan, Plan::Repair(_)) && plan.seat_of(&self.me).is_some();
+        if lost {
+            return match own.epoch() < start.epoch() {
+                true => Ok(()),
+                false => Err("this member has its share".to_owned()),
+            };
+        }
+        if own.digest() == start.digest() {
+            return Ok(());
+        }
+        Err(format!(
+            "this member is in epoch {}, and the proposal starts from epoch {} with manifest {}",
+            own.epoch(),
+            start.epoch(),
+            start.digest()
+        ))
     }
 
     /// Of two proposals at once the one with the lower id stays, on every member; one that has begun stays too.
     fn yields_to(&self, id: CeremonyId) -> Result<(), String> {
         match self.record.as_ref().filter(|_| self.live().is_some()) {
-            Some(live) if live.phase != Phase::Proposed || live.ceremony.id() < id => {
-                Err(format!("ceremony {} is under way", live.ceremony.id()))
+            Some(live) if live.phase != Phase::Proposed || live.plan.id() < id => {
+                Err(format!("ceremony {} is under way", live.plan.id()))
             }
             _ => Ok(()),
         }
     }
 
     pub(super) fn adopt(&mut self, record: Record, out: &mut Outcome) {
-        self.past.insert(record.ceremony.id());
-        let confirmed = self.has_confirmed();
+        self.past.insert(record.plan.id());
+        let aborted = self
+            .record
+            .as_ref()
+            .is_some_and(|before| before.phase == Phase::Aborted);
+        let confirmed = self.has_confirmed() && aborted;
         if let Some(before) = self.record.replace(record) {
             // Stored with the newest: as aborted, if it has just given way.
             out.displaced = Some(before.clone());
@@ -196,18 +268,41 @@ impl Machine {
         }
     }
 
-    fn round_message(
-        &mut self,
-        sender: ParticipantIndex,
-        round: &Round,
-        out: &mut Outcome,
-    ) -> Result<(), NotTaken> {
+    /// Whoever proposed the ceremony does not wait for the rest of the old members.
+    fn executed(&mut self, sender: &PublicKey, dealers: &[ParticipantIndex], out: &mut Outcome) {
+        let newest = self.record.as_mut();
+        if let Some(record) = newest.filter(|record| {
+            record.phase == Phase::Proposed && record.proposer == *sender && record.expected.is_none()
+        }) {
+            record.expected = Some(dealers.to_vec());
+            out.persist = true;
+        }
+    }
+
+    /// A member of the new epoch says that it is used. When as many do as can open anything, the old one is over.
+    fn has_retired(&mut self, message: &Message, out: &mut Outcome) {
+        let Some(active) = self.active.as_ref().filter(|active| !active.used) else {
+            return;
+        };
+        if active.plan.id() != message.ceremony || active.plan.seat_of(&message.sender).is_none() {
+            return;
+        }
+        self.retired.insert(message.sender);
+        if self.retired.len() >= usize::from(active.plan.threshold().t()) {
+            self.retire(out);
+        }
+    }
+
+    fn round_message(&mut self, sender: PublicKey, round: &Round, out: &mut Outcome) -> Result<(), NotTaken> {
         let Some(record) = &self.record else { return Ok(()) };
-        if !matches!(record.phase, Phase::Proposed | Phase::Running) {
+        let agreed = record.phase == Phase::Signed && matches!(record.plan, Plan::Resharing(_));
+        if !agreed && !matches!(record.phase, Phase::Proposed | Phase::Running) {
             return Ok(());
         }
-        if let Some(evidence) = self.rounds.insert(round, &record.ceremony, sender, self.me)? {
-            let reason = format!("member {sender} sent two different messages where there is one");
+        let plan = record.plan.clone();
+        if let Some(evidence) = self.take_round(&plan, round, &sender)? {
+            let name = plan.name_of(&sender);
+            let reason = format!("member {name} sent two different messages where there is one");
             self.give_up(&reason, Some(evidence), out);
         }
         Ok(())
@@ -216,15 +311,17 @@ impl Machine {
     /// A member's messages arrive in order: one that has signed and whose share is not here was restarted before
     /// the share had left it, and nobody has it any more.
     fn signed_directly(&mut self, message: Message, out: &mut Outcome) {
-        let running = self
-            .record
-            .as_ref()
-            .is_some_and(|record| record.phase == Phase::Running);
-        if running && !self.rounds.has_share_of(message.sender) {
-            let reason = format!(
-                "the share of member {} was lost when it was restarted",
-                message.sender
-            );
+        let Some(record) = &self.record else { return };
+        let lost = match &record.plan {
+            Plan::Generation(_) if record.phase == Phase::Running => {
+                let seat = record.plan.seat_of(&message.sender);
+                seat.is_some_and(|seat| !self.rounds.generation.has_share_of(seat))
+            }
+            _ => false,
+        };
+        if lost {
+            let name = record.plan.name_of(&message.sender);
+            let reason = format!("the share of member {name} was lost when it was restarted");
             return self.give_up(&reason, None, out);
         }
         self.signed(message, out);
@@ -240,7 +337,10 @@ impl Machine {
         if let Some(manifest) = &record.manifest
             && !evidence::signs(&message, manifest)
         {
-            tracing::error!(member = %message.sender, "a member's signature is not one on the manifest");
+            tracing::error!(
+                member = record.plan.name_of(&message.sender),
+                "a member's signature is not one on the manifest"
+            );
             return;
         }
         record.signs.entry(message.sender).or_insert(message);
@@ -264,18 +364,29 @@ impl Machine {
         let Body::Abort { reason, evidence } = &message.body else {
             return;
         };
-        let reason = format!("member {sender} aborted: {reason}");
+        let reason = format!("member {} aborted: {reason}", record.plan.name_of(&sender));
         let proven = evidence
             .clone()
-            .filter(|evidence| evidence::culprit(evidence, &record.ceremony).is_ok());
+            .filter(|evidence| evidence::culprit(evidence, &record.plan).is_ok());
+        // Whoever only deals may leave until it is known that its dealing counts.
+        let only_deals = matches!(record.plan, Plan::Resharing(_)) && record.plan.seat_of(&sender).is_none();
         match record.phase {
             Phase::Aborted | Phase::Active => {}
+            _ if only_deals && proven.is_none() && !record.confirmers().contains(&sender) => {
+                if let Some(record) = self.record.as_mut() {
+                    record.rejections.entry(sender).or_insert(message);
+                    out.persist = true;
+                }
+            }
             _ if !self.has_confirmed() => self.give_up(&reason, proven, out),
             _ if record.confirms.contains_key(&sender) => {
-                tracing::error!(member = %sender, "a member aborts although it has confirmed; its abort does not count");
+                tracing::error!(
+                    member = record.plan.name_of(&sender),
+                    "a member aborts although it has confirmed; its abort does not count"
+                );
             }
             _ => {
-                let culprit = proven.and_then(|evidence| evidence::culprit(&evidence, &record.ceremony).ok());
+                let culprit = proven.and_then(|evidence| evidence::culprit(&evidence, &record.plan).ok());
                 let relay = Body::Relay(message.nested());
                 self.end(reason, culprit, message, out);
                 self.broadcast(relay, out);
@@ -286,23 +397,32 @@ impl Machine {
     /// An abort that another member passes on: checked as if it had come from its sender.
     fn relayed(&mut self, nested: &Nested, out: &mut Outcome) -> Result<(), NotTaken> {
         let Some(record) = &self.record else { return Ok(()) };
-        let message = nested.open(&record.ceremony)?;
+        let message = nested.open(&record.plan)?;
         if matches!(message.body, Body::Abort { .. }) {
             self.aborted(message, out);
         }
         Ok(())
     }
 
-    /// A member that uses the key shows that all have confirmed. One whose disk was set back to before it had all
-    /// signatures has nothing to use, and gives up at the deadline.
-    fn done(&mut self, signatures: &[Signature]) -> Result<(), NotTaken> {
-        if let Some(record) = self
-            .record
-            .as_mut()
-            .filter(|record| matches!(record.phase, Phase::Canary | Phase::Aborted))
-        {
-            record.take_confirmations(signatures)?;
+    /// Somebody shows that all have confirmed. A seat whose disk was set back to before it had all signatures has nothing
+    /// to use, and gives up at the deadline; whoever has no seat needs nothing.
+    fn done(&mut self, proof: &Proof, out: &mut Outcome) -> Result<(), NotTaken> {
+        let me = self.me;
+        let Some(record) = self.record.as_mut() else {
+            return Ok(());
+        };
+        let seated = record.plan.seat_of(&me).is_some();
+        match record.phase {
+            Phase::Active => return Ok(()),
+            Phase::Proposed | Phase::Running | Phase::Signed if seated => return Ok(()),
+            Phase::Aborted if seated && record.manifest.is_none() => return Ok(()),
+            _ => record.take_proof(proof)?,
         }
+        if record.phase != Phase::Aborted {
+            record.phase = Phase::Canary;
+        }
+        self.rounds = Rounds::default();
+        out.persist = true;
         Ok(())
     }
 }

@@ -19,19 +19,26 @@
 //! confirmed, nobody ever uses the key, and its abort ends the ceremony for everybody. Otherwise all honest members have
 //! confirmed; as soon as one of them uses the key, all have the proof that they may. If nobody does, nobody uses it. What
 //! two honest members never do is use different keys, because all honest members confirm ceremonies in the same
-//! order. The long form, with the one limit, is `docs/decisions/0006-no-return-after-confirm.md`.
+//! order. The long form, with the one limit, is `docs/decisions/0006-no-return-after-confirm.md`; what "member" means
+//! there in a resharing or a repair is in `docs/decisions/0012-whose-confirmation-counts.md`.
 
 use super::evidence;
 use super::message::{Body, Evidence, Message, MessageError};
+use super::plan::Plan;
 use super::record::{Phase, Record};
 use super::rounds::{Rounds, silent};
 use crate::journal::Step;
+use crate::share::Guard;
 use rand_core::{CryptoRng, RngCore};
 use service::Identity;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use threshold::committee::{CommitteeError, CommitteeManifest, ParticipantIndex, SignedManifest, Threshold};
 use threshold::dkg::{Ceremony, Seat};
-use threshold::ids::CeremonyId;
+use threshold::ids::{CeremonyId, KeyId};
+use threshold::name::Name;
+use threshold::repair::Repair;
+use threshold::reshare::Resharing;
 use threshold::secret::KeyShare;
 use threshold::signature::PublicKey;
 
@@ -49,10 +56,12 @@ pub struct Outcome {
     pub displaced: Option<Record>,
     /// All members have signed: try the key with them.
     pub canary: Option<SignedManifest>,
-    /// All members have tried the key: use it.
+    /// All have confirmed: use the key, if this node is a member; if it no longer is, its share serves the epoch before.
     pub activate: Option<SignedManifest>,
-    /// What to send, to one member or to all others.
-    pub send: Vec<(Option<ParticipantIndex>, Message)>,
+    /// The new epoch is used: destroy the share of the one before.
+    pub retire: bool,
+    /// What to send, and to whom.
+    pub send: Vec<(PublicKey, Message)>,
     /// What to answer the member whose message this was.
     pub answer: Option<Message>,
 }
@@ -74,6 +83,32 @@ pub enum CommandError {
     /// The node has a key in use.
     #[error("this node already holds a share of a key in use; re-sharing is another ceremony")]
     HasKey,
+    /// The node has no key to hand over.
+    #[error("this node holds no share of a key in use; ask a member whose node has one to propose this")]
+    NoKey,
+    /// The operator must say which key is meant.
+    #[error(
+        "ceremony {0} is about key {1}, which this node does not hold: ask the members for their key's id by another way, and join \
+         with it"
+    )]
+    OtherKey(CeremonyId, KeyId),
+    /// Who is to take part is not known.
+    #[error("{0} is none of the members in this node's configuration")]
+    UnknownMember(Name),
+    /// Only the proposer begins a ceremony.
+    #[error("ceremony {0} was proposed by another member: its operator begins it")]
+    NotProposer(CeremonyId),
+    /// It has begun.
+    #[error("ceremony {0} has begun")]
+    Begun(CeremonyId),
+    /// Too few can deal.
+    #[error("{found} of the {needed} members have consented that are needed to deal")]
+    TooFewDealers {
+        /// Needed.
+        needed: usize,
+        /// There.
+        found: usize,
+    },
     /// Another ceremony is under way.
     #[error("ceremony {0} is under way; join it, or abort it first")]
     Busy(CeremonyId),
@@ -91,50 +126,109 @@ pub enum CommandError {
     Done(CeremonyId),
 }
 
+/// What an operator wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// A new key for these members, or for all that are configured.
+    Generate {
+        /// How many are to be needed.
+        threshold: u16,
+        /// Their names, in the order of their seats.
+        members: Vec<Name>,
+    },
+    /// The next epoch of the key in use, for these members, or for the same.
+    Reshare {
+        /// How many are to be needed; as many as now when 0.
+        threshold: u16,
+        /// Their names, in the order of their seats.
+        members: Vec<Name>,
+    },
+    /// The share of a member that has lost it.
+    Repair {
+        /// Which member.
+        lost: Name,
+        /// Who helps: exactly t; this node and the first others when empty.
+        helpers: Vec<Name>,
+    },
+}
+
+/// What a node knew when it stopped.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The newest ceremony.
+    pub record: Option<Record>,
+    /// As in [`Machine::doubt`].
+    pub doubt: Option<Record>,
+    /// The ceremony whose result is in use.
+    pub active: Option<Record>,
+    /// All ceremonies that the node has ever known: none of them starts again.
+    pub past: BTreeSet<CeremonyId>,
+    /// The share in use.
+    pub key: Option<Arc<Guard>>,
+    /// Whether a share of the epoch before is still there.
+    pub serves_old: bool,
+}
+
 /// The machine of one node.
 pub struct Machine {
-    pub(super) me: ParticipantIndex,
+    pub(super) me: PublicKey,
     pub(super) identity: Identity,
-    pub(super) seats: Vec<Seat>,
+    /// Every node that this one knows, itself among them.
+    pub(super) nodes: Vec<Seat>,
     pub(super) record: Option<Record>,
     /// An aborted ceremony before the newest, which this node has confirmed: it listens on for the others'
     /// confirmations.
     pub(super) doubt: Option<Record>,
+    /// The ceremony whose result is in use.
+    pub(super) active: Option<Record>,
     pub(super) rounds: Rounds,
-    pub(super) has_key: bool,
+    pub(super) key: Option<Arc<Guard>>,
     pub(super) past: BTreeSet<CeremonyId>,
+    /// Who has said that it uses the new epoch and has destroyed its old share.
+    pub(super) retired: BTreeSet<PublicKey>,
+    /// Whether a share of the epoch before is still there.
+    pub(super) serves_old: bool,
+    /// When this machine was last told the time.
+    pub(super) now_ms: u64,
     window_ms: u64,
 }
 
 impl Machine {
-    /// The machine of the member with seat `me`, as it was when the node stopped.
-    ///
-    /// `doubt` is as in [`Self::doubt`]; `past` are all ceremonies the node has ever known: none of them starts
-    /// again.
+    /// The machine of the node with this identity, as it was when the node stopped. `nodes` are all that it knows.
     #[must_use]
-    pub fn new(
-        me: ParticipantIndex,
-        identity: Identity,
-        seats: Vec<Seat>,
-        record: Option<Record>,
-        doubt: Option<Record>,
-        past: BTreeSet<CeremonyId>,
-        window_ms: u64,
-    ) -> Self {
-        let has_key = record
-            .as_ref()
-            .is_some_and(|record| record.phase == Phase::Active);
+    pub fn new(identity: Identity, nodes: Vec<Seat>, memory: Memory, window_ms: u64) -> Self {
         Self {
-            me,
+            me: PublicKey::of(identity.signing_key()),
             identity,
-            seats,
-            record,
-            doubt,
+            nodes,
+            record: memory.record,
+            doubt: memory.doubt,
+            active: memory.active,
             rounds: Rounds::default(),
-            has_key,
-            past,
+            key: memory.key,
+            past: memory.past,
+            retired: BTreeSet::new(),
+            serves_old: memory.serves_old,
+            now_ms: 0,
             window_ms,
         }
+    }
+
+    /// The share that is in use from now on; none when this node has left the committee.
+    pub fn use_key(&mut self, key: Option<Arc<Guard>>) {
+        self.key = key;
+    }
+
+    /// Whether a share of the epoch before is still there.
+    #[must_use]
+    pub const fn serves_old(&self) -> bool {
+        self.serves_old
+    }
+
+    /// The ceremony whose result is in use.
+    #[must_use]
+    pub const fn active(&self) -> Option<&Record> {
+        self.active.as_ref()
     }
 
     /// The newest ceremony.
@@ -157,7 +251,7 @@ impl Machine {
         match self.record.as_ref().map(|record| record.phase) {
             None => Wire::Unspecified,
             Some(Phase::Proposed) => Wire::Proposed,
-            Some(Phase::Running) if !self.rounds.has_dealt() => Wire::Committing,
+            Some(Phase::Running) if !self.has_dealt() => Wire::Committing,
             Some(Phase::Running) => Wire::Dealing,
             Some(Phase::Signed) => Wire::Confirming,
             Some(Phase::Canary) => Wire::Canary,
@@ -166,10 +260,15 @@ impl Machine {
         }
     }
 
+    fn has_dealt(&self) -> bool {
+        self.rounds.generation.has_dealt() || self.rounds.resharing.has_reported()
+    }
+
     /// What a node does first after a start: give up what only its memory knew, say again what may not have
     /// arrived.
     pub fn resume(&mut self, now_ms: u64) -> Outcome {
         let mut out = Outcome::default();
+        self.now_ms = now_ms;
         let Some(record) = &self.record else { return out };
         let joined = record.joins.contains_key(&self.me);
         match record.phase {
@@ -185,88 +284,187 @@ impl Machine {
             Phase::Canary => {
                 self.say_again(&mut out, |record| &record.signs);
                 self.say_again(&mut out, |record| &record.confirms);
-                if !self.has_confirmed() {
+                if !self.has_confirmed() && self.is_seated() {
                     out.canary = self.record.as_ref().and_then(Record::signed_manifest);
                 }
             }
-            Phase::Active => {
-                let proof = record.proof_of_confirmations();
-                self.broadcast(proof, &mut out);
-            }
-            Phase::Aborted => {}
+            Phase::Active | Phase::Aborted => {}
         }
+        self.destroy_old(&mut out);
+        self.say_what_is_in_use(&mut out);
         let ended = [self.record.as_ref(), self.doubt.as_ref()];
-        let ends = ended
-            .into_iter()
-            .flatten()
-            .filter_map(|record| self.end_message(record));
-        out.send.extend(ends.map(|message| (None, message)));
+        for record in ended.into_iter().flatten() {
+            if let Some(message) = self.end_message(record) {
+                self.to_all_of(record, &message, &mut out);
+            }
+        }
         self.check_deadline(now_ms, &mut out);
         out
     }
 
     fn say_again(&self, out: &mut Outcome, which: impl Fn(&Record) -> &super::record::Messages) {
-        let own = self
-            .record
-            .as_ref()
-            .and_then(|record| which(record).get(&self.me));
-        out.send.extend(own.map(|message| (None, message.clone())));
+        let Some(record) = &self.record else { return };
+        if let Some(message) = which(record).get(&self.me) {
+            self.to_all_of(record, message, out);
+        }
     }
 
-    /// The operator proposes a key generation, and thereby consents to it.
+    /// Whoever was away when a ceremony ended learns of it, and of the old share's end.
+    fn say_what_is_in_use(&self, out: &mut Outcome) {
+        let Some(record) = &self.active else { return };
+        if let Some(message) = self.done_message(record) {
+            self.to_all_of(record, &message, out);
+        }
+        if record.used && self.key.is_some() {
+            let message = self.sign(record.plan.id(), Body::Retired);
+            self.to_all_of(record, &message, out);
+        }
+    }
+
+    /// What shows that a ceremony is done, if it is.
+    pub(super) fn done_message(&self, record: &Record) -> Option<Message> {
+        let proof = record.proof().filter(|_| record.phase == Phase::Active)?;
+        Some(self.sign(record.plan.id(), Body::Done(Box::new(proof))))
+    }
+
+    /// The operator proposes a ceremony, and thereby consents to it.
     ///
     /// # Errors
     /// [`CommandError`].
     pub fn propose(
         &mut self,
-        t: u16,
+        wish: &Wish,
         now_ms: u64,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<(CeremonyId, Outcome), CommandError> {
-        if self.has_key {
-            return Err(CommandError::HasKey);
-        }
+        self.now_ms = now_ms;
+        let mut nonce = [0; 32];
+        rng.fill_bytes(&mut nonce);
+        let plan = self.plan(wish, nonce)?;
         if let Some(live) = self.live() {
             return Err(CommandError::Busy(live));
         }
-        let n = u16::try_from(self.seats.len()).unwrap_or(u16::MAX);
-        let mut nonce = [0; 32];
-        rng.fill_bytes(&mut nonce);
-        let ceremony = Ceremony::new(nonce, Threshold::new(t, n)?, self.seats.clone())
-            .map_err(|error| CommandError::Seats(error.to_string()))?;
-        let id = ceremony.id();
+        let id = plan.id();
         let deadline_ms = now_ms.saturating_add(self.window_ms);
         let mut out = Outcome::default();
-        self.adopt(Record::new(ceremony.clone(), deadline_ms), &mut out);
-        self.broadcast(
-            Body::Propose {
-                ceremony,
-                deadline_ms,
-            },
-            &mut out,
-        );
-        self.join(id, rng, &mut out)?;
+        self.adopt(Record::new(plan.clone(), self.me, deadline_ms), &mut out);
+        let plan = Box::new(plan);
+        self.broadcast(Body::Propose { plan, deadline_ms }, &mut out);
+        self.join(id, None, rng, &mut out)?;
         Ok((id, out))
     }
 
-    /// The operator consents. Consenting twice is no error.
+    fn plan(&self, wish: &Wish, nonce: [u8; 32]) -> Result<Plan, CommandError> {
+        let seats = |error: &dyn core::fmt::Display| CommandError::Seats(error.to_string());
+        match wish {
+            Wish::Generate { threshold, members } => {
+                if self.key.is_some() {
+                    return Err(CommandError::HasKey);
+                }
+                let members = self.seats_of(members, || self.nodes.clone())?;
+                let ceremony = Ceremony::new(nonce, threshold_of(*threshold, members.len())?, members);
+                ceremony.map(Plan::Generation).map_err(|error| seats(&error))
+            }
+            Wish::Reshare { threshold, members } => {
+                let key = self.key.as_ref().ok_or(CommandError::NoKey)?;
+                let members = self.seats_of(members, || self.present_seats(key.manifest()))?;
+                let t = match threshold {
+                    0 => key.manifest().threshold().t(),
+                    t => *t,
+                };
+                let threshold = threshold_of(t, members.len())?;
+                let resharing = Resharing::new(nonce, key.signed_manifest().clone(), threshold, members);
+                resharing
+                    .map(|resharing| Plan::Resharing(Box::new(resharing)))
+                    .map_err(|error| seats(&error))
+            }
+            Wish::Repair { lost, helpers } => {
+                let key = self.key.as_ref().ok_or(CommandError::NoKey)?;
+                let manifest = key.manifest();
+                let find = |name: &Name| {
+                    let member = manifest.members().iter().find(|member| member.name == *name);
+                    member
+                        .map(|member| member.index)
+                        .ok_or_else(|| CommandError::UnknownMember(name.clone()))
+                };
+                let lost = find(lost)?;
+                let mut indices = helpers.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+                if indices.is_empty() {
+                    let others = manifest.threshold().indices();
+                    let others = others.filter(|index| ![lost, key.index()].contains(index));
+                    indices = std::iter::once(key.index()).chain(others).collect();
+                    indices.truncate(manifest.threshold().t().into());
+                }
+                indices.sort_unstable();
+                let repair = Repair::new(nonce, key.signed_manifest().clone(), lost, indices);
+                repair
+                    .map(|repair| Plan::Repair(Box::new(repair)))
+                    .map_err(|error| seats(&error))
+            }
+        }
+    }
+
+    /// The seats of nodes that this one knows, numbered in the order of their names here.
+    fn seats_of(&self, names: &[Name], default: impl Fn() -> Vec<Seat>) -> Result<Vec<Seat>, CommandError> {
+        if names.is_empty() {
+            return Ok(default());
+        }
+        let mut seats = Vec::new();
+        for (name, place) in names.iter().zip(1_u32..) {
+            let node = self.nodes.iter().find(|node| node.name == *name);
+            let node = node.ok_or_else(|| CommandError::UnknownMember(name.clone()))?;
+            let index = ParticipantIndex::try_from(place)?;
+            seats.push(Seat {
+                index,
+                ..node.clone()
+            });
+        }
+        Ok(seats)
+    }
+
+    /// The members of a manifest, where this node knows them to be reached now.
+    fn present_seats(&self, manifest: &CommitteeManifest) -> Vec<Seat> {
+        let members = manifest.members().iter();
+        let seat = |member: &threshold::committee::Member| {
+            let known = self.nodes.iter().find(|node| node.identity == member.identity);
+            Seat {
+                index: member.index,
+                name: known.map_or_else(|| member.name.clone(), |node| node.name.clone()),
+                identity: member.identity,
+                address: known.map_or_else(|| member.address.clone(), |node| node.address.clone()),
+            }
+        };
+        members.map(seat).collect()
+    }
+
+    /// The operator consents. Consenting twice is no error. A node without a share does not know which key is meant, so
+    /// its operator says which.
     ///
     /// # Errors
-    /// [`CommandError::Unknown`] unless this ceremony is the newest and not over.
+    /// [`CommandError::Unknown`] unless this ceremony is the newest and not over; [`CommandError::OtherKey`].
     pub fn join(
         &mut self,
         id: CeremonyId,
+        key: Option<KeyId>,
         rng: &mut (impl RngCore + CryptoRng),
         out: &mut Outcome,
     ) -> Result<(), CommandError> {
         let me = self.me;
-        let record = self.record.as_ref().filter(|record| record.ceremony.id() == id);
+        let record = self.record.as_ref().filter(|record| record.plan.id() == id);
         match record.map(|record| (record.phase, record.joins.contains_key(&me))) {
             None | Some((Phase::Aborted, _)) => return Err(CommandError::Unknown(id)),
             Some((Phase::Proposed, false)) => {}
             Some(_) => return Ok(()),
         }
-        let message = self.broadcast(Body::Join, out);
+        let start = self.record.as_ref().and_then(|record| record.plan.starts_from());
+        if let Some(manifest) = start.map(|signed| &signed.manifest) {
+            let known = self.key.as_ref().map(|guard| guard.manifest().key_id()).or(key);
+            if known != Some(manifest.key_id()) {
+                return Err(CommandError::OtherKey(id, manifest.key_id()));
+            }
+        }
+        let deals = self.can_deal();
+        let message = self.broadcast(Body::Join { deals }, out);
         if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
             record.joins.insert(me, message);
         }
@@ -274,6 +472,57 @@ impl Machine {
         out.persist = true;
         self.advance(rng, out);
         Ok(())
+    }
+
+    /// Whether this node has the share that the newest ceremony wants it to deal.
+    fn can_deal(&self) -> bool {
+        let Some(record) = &self.record else { return false };
+        let start = record.plan.starts_from().map(|signed| signed.manifest.digest());
+        let own = self.key.as_ref().map(|guard| guard.manifest().digest());
+        start.is_some() && start == own && record.plan.dealer_of(&self.me).is_some()
+    }
+
+    /// The operator that proposed a resharing begins it, without waiting for old members that have not consented, and
+    /// without those named.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn execute(
+        &mut self,
+        id: CeremonyId,
+        without: &[Name],
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<Outcome, CommandError> {
+        let me = self.me;
+        let newest = self.record.as_ref().filter(|record| record.plan.id() == id);
+        let record = newest.ok_or(CommandError::Unknown(id))?;
+        match record.phase {
+            Phase::Aborted => return Err(CommandError::Unknown(id)),
+            Phase::Proposed if record.expected.is_none() => {}
+            _ => return Err(CommandError::Begun(id)),
+        }
+        if record.proposer != me {
+            return Err(CommandError::NotProposer(id));
+        }
+        let deals = |message: &Message| matches!(message.body, Body::Join { deals: true });
+        let parties = record.plan.parties().into_iter();
+        let willing = parties.filter(|party| {
+            record.joins.get(&party.identity).is_some_and(deals) && !without.contains(&party.name)
+        });
+        let mut dealers: Vec<ParticipantIndex> = willing.filter_map(|party| party.dealer).collect();
+        dealers.sort_unstable();
+        let (needed, found) = (record.plan.dealers_needed(), dealers.len());
+        if found < needed {
+            return Err(CommandError::TooFewDealers { needed, found });
+        }
+        let mut out = Outcome::default();
+        if let Some(record) = self.record.as_mut() {
+            record.expected = Some(dealers.clone());
+        }
+        out.persist = true;
+        self.broadcast(Body::Execute { dealers }, &mut out);
+        self.advance(rng, &mut out);
+        Ok(out)
     }
 
     /// The operator gives a ceremony up. After this node has confirmed, that binds nobody else, and all confirmations
@@ -285,7 +534,7 @@ impl Machine {
         let phase = self
             .record
             .as_ref()
-            .filter(|record| record.ceremony.id() == id)
+            .filter(|record| record.plan.id() == id)
             .map(|record| record.phase);
         let mut out = Outcome::default();
         match phase {
@@ -320,35 +569,64 @@ impl Machine {
     /// Time has passed.
     pub fn tick(&mut self, now_ms: u64) -> Outcome {
         let mut out = Outcome::default();
+        self.now_ms = now_ms;
+        self.lose_patience(&mut out);
         self.check_deadline(now_ms, &mut out);
         out
+    }
+
+    /// This node has used the new epoch for an approved read, or knows that others have: nobody needs the old one any
+    /// more.
+    pub fn used_new_epoch(&mut self) -> Outcome {
+        let mut out = Outcome::default();
+        self.retire(&mut out);
+        out
+    }
+
+    /// Says that the new epoch is used, and destroys the old share if there is one.
+    pub(super) fn retire(&mut self, out: &mut Outcome) {
+        let resharing = |record: &&mut Record| matches!(record.plan, Plan::Resharing(_)) && !record.used;
+        let Some(active) = self.active.as_mut().filter(resharing) else {
+            return;
+        };
+        active.used = true;
+        let id = active.plan.id();
+        match self.record.as_mut() {
+            Some(newest) if newest.plan.id() == id => newest.used = true,
+            _ => out.displaced = Some(active.clone()),
+        }
+        out.persist = true;
+        if let Some(record) = self.active.as_ref().filter(|_| self.key.is_some()) {
+            let message = self.sign(id, Body::Retired);
+            self.to_all_of(record, &message, out);
+        }
+        self.destroy_old(out);
+    }
+
+    fn destroy_old(&mut self, out: &mut Outcome) {
+        if let Some(active) = self
+            .active
+            .as_ref()
+            .filter(|active| active.used && self.serves_old)
+        {
+            out.journal.push((active.plan.id(), Step::Retired, String::new()));
+            out.retire = true;
+            self.serves_old = false;
+        }
     }
 
     /// This node has opened the canary with the shares of the others.
     pub fn canary_opened(&mut self, id: CeremonyId, rng: &mut (impl RngCore + CryptoRng)) -> Outcome {
         let mut out = Outcome::default();
-        let me = self.me;
         if self.tries_key_of(id) {
-            let message = self.broadcast(Body::Confirm, &mut out);
-            if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
-                record.confirms.insert(me, message);
-            }
-            // From here on this member is bound to this ceremony, and to no earlier one.
-            self.doubt = None;
-            out.journal.push((id, Step::Confirmed, String::new()));
-            out.persist = true;
+            self.confirm(&mut out);
             self.advance(rng, &mut out);
         }
         out
     }
 
     /// The canary did not open with the shares that came.
-    pub fn canary_failed(
-        &mut self,
-        id: CeremonyId,
-        reason: &str,
-        culprit: Option<ParticipantIndex>,
-    ) -> Outcome {
+    pub fn canary_failed(&mut self, id: CeremonyId, reason: &str, culprit: Option<PublicKey>) -> Outcome {
         let mut out = Outcome::default();
         if self.tries_key_of(id) {
             self.give_up_over(reason, culprit, None, &mut out);
@@ -361,8 +639,14 @@ impl Machine {
     pub fn tries_key_of(&self, id: CeremonyId) -> bool {
         self.record
             .as_ref()
-            .is_some_and(|record| record.ceremony.id() == id && record.phase == Phase::Canary)
+            .is_some_and(|record| record.plan.id() == id && record.phase == Phase::Canary)
             && !self.has_confirmed()
+    }
+
+    /// Whether this node gets a share in the newest ceremony.
+    pub(super) fn is_seated(&self) -> bool {
+        let seat = |record: &Record| record.plan.seat_of(&self.me);
+        self.record.as_ref().and_then(seat).is_some()
     }
 
     /// Whether this node has confirmed the newest ceremony.
@@ -372,32 +656,22 @@ impl Machine {
             .is_some_and(|record| record.confirms.contains_key(&self.me))
     }
 
-    /// A message of the member with seat `peer`, which is who the connection belongs to.
+    /// A message of the node with the identity `peer`, which is who the connection belongs to.
     ///
     /// # Errors
     /// [`NotTaken`]; nothing has changed then.
     pub fn message(
         &mut self,
-        peer: ParticipantIndex,
+        peer: &PublicKey,
         message: Message,
         now_ms: u64,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<Outcome, NotTaken> {
-        self.check_sender(peer, &message)?;
+        self.now_ms = now_ms;
+        check_sender(peer, &message)?;
         let mut out = Outcome::default();
         self.take(message, now_ms, rng, &mut out)?;
         Ok(out)
-    }
-
-    /// A message counts as its sender's when it is signed by it and delivered by it (A13).
-    ///
-    /// # Errors
-    /// [`MessageError`].
-    pub fn check_sender(&self, peer: ParticipantIndex, message: &Message) -> Result<(), MessageError> {
-        if message.sender != peer {
-            return Err(MessageError::WrongSender);
-        }
-        message.verify(&self.seat_identity(peer)?)
     }
 
     fn check_deadline(&mut self, now_ms: u64, out: &mut Outcome) {
@@ -425,7 +699,7 @@ impl Machine {
         let Some(record) = &self.record else { return };
         let culprit = evidence
             .as_ref()
-            .and_then(|evidence| evidence::culprit(evidence, &record.ceremony).ok());
+            .and_then(|evidence| evidence::culprit(evidence, &record.plan).ok());
         self.give_up_over(reason, culprit, evidence, out);
     }
 
@@ -433,7 +707,7 @@ impl Machine {
     pub(super) fn give_up_over(
         &mut self,
         reason: &str,
-        culprit: Option<ParticipantIndex>,
+        culprit: Option<PublicKey>,
         evidence: Option<Evidence>,
         out: &mut Outcome,
     ) {
@@ -453,14 +727,14 @@ impl Machine {
     pub(super) fn end(
         &mut self,
         reason: String,
-        culprit: Option<ParticipantIndex>,
+        culprit: Option<PublicKey>,
         message: Message,
         out: &mut Outcome,
     ) {
         let Some(record) = self.record.as_mut() else {
             return;
         };
-        tracing::warn!(ceremony = %record.ceremony.id(), ?culprit, reason, "ceremony aborted");
+        tracing::warn!(ceremony = %record.plan.id(), ?culprit, reason, "ceremony aborted");
         record.phase = Phase::Aborted;
         record.reason.clone_from(&reason);
         record.culprit = culprit;
@@ -469,7 +743,7 @@ impl Machine {
         self.rounds = Rounds::default();
         out.canary = None;
         out.share = None;
-        let id = record.ceremony.id();
+        let id = record.plan.id();
         out.journal.push((id, Step::Aborted, reason));
         out.persist = true;
     }
@@ -480,44 +754,54 @@ impl Machine {
         if abort.sender == self.me {
             return Some(abort.clone());
         }
-        let relay = Body::Relay(abort.nested());
-        Some(Message::new(
-            record.ceremony.id(),
-            self.me,
-            relay,
-            self.identity.signing_key(),
-        ))
+        Some(self.sign(record.plan.id(), Body::Relay(abort.nested())))
     }
 
     /// The ceremony that is under way.
     #[must_use]
     pub fn live(&self) -> Option<CeremonyId> {
         let record = self.record.as_ref()?;
-        (!matches!(record.phase, Phase::Aborted | Phase::Active)).then(|| record.ceremony.id())
+        (!matches!(record.phase, Phase::Aborted | Phase::Active)).then(|| record.plan.id())
     }
 
-    pub(super) fn seat_identity(&self, index: ParticipantIndex) -> Result<PublicKey, MessageError> {
-        self.seats
-            .iter()
-            .find(|seat| seat.index == index)
-            .map(|seat| seat.identity)
-            .ok_or(MessageError::NoSeat)
+    pub(super) fn sign(&self, ceremony: CeremonyId, body: Body) -> Message {
+        Message::new(ceremony, body, self.identity.signing_key())
     }
 
     /// Signs a message of the newest ceremony.
     pub(super) fn message_of(&self, body: Body) -> Option<Message> {
-        let id = self.record.as_ref()?.ceremony.id();
-        Some(Message::new(id, self.me, body, self.identity.signing_key()))
+        let id = self.record.as_ref()?.plan.id();
+        Some(self.sign(id, body))
     }
 
-    /// Signs a message of the newest ceremony, for all others.
+    /// Signs a message of the newest ceremony, for all its other parties.
     pub(super) fn broadcast(&self, body: Body, out: &mut Outcome) -> Option<Message> {
-        let message = self.message_of(body)?;
-        out.send.push((None, message.clone()));
+        let record = self.record.as_ref()?;
+        let message = self.sign(record.plan.id(), body);
+        self.to_all_of(record, &message, out);
         Some(message)
     }
 
-    pub(super) const fn set_has_key(&mut self) {
-        self.has_key = true;
+    /// Sends a message to all other parties of a ceremony.
+    pub(super) fn to_all_of(&self, record: &Record, message: &Message, out: &mut Outcome) {
+        let parties = record.plan.parties().into_iter();
+        let others = parties.filter(|party| party.identity != self.me);
+        out.send
+            .extend(others.map(|party| (party.identity, message.clone())));
     }
+}
+
+/// A message counts as its sender's when it is signed by it and delivered by it (A13).
+///
+/// # Errors
+/// [`MessageError`].
+pub(super) fn check_sender(peer: &PublicKey, message: &Message) -> Result<(), MessageError> {
+    if message.sender != *peer {
+        return Err(MessageError::WrongSender);
+    }
+    message.verify()
+}
+
+fn threshold_of(t: u16, n: usize) -> Result<Threshold, CommitteeError> {
+    Threshold::new(t, u16::try_from(n).unwrap_or(u16::MAX))
 }

@@ -1,36 +1,38 @@
 //! What members say to each other in a ceremony.
 //!
 //! ```text
-//! message  u8 version (1) ‖ ceremony id (32) ‖ u16 sender ‖ u8 kind ‖ body ‖ signature (64)
+//! message  u8 version (2) ‖ ceremony id (32) ‖ sender's identity key (32) ‖ u8 kind ‖ body ‖ signature (64)
 //! ```
 //!
-//! The signature is the sender's identity key's over everything before it (domain member-message). The key
-//! generation's own messages, which are signed by themselves, travel inside. A message within a message travels as
+//! The signature is the sender's identity key's over everything before it (domain member-message). The messages of the
+//! protocols themselves, which are signed for their own, travel inside. A message within a message travels as
 //! length-prefixed bytes and is taken apart only by whoever needs it, so that nesting is never deeper than the
 //! code that looks.
 
+use super::plan::Plan;
 use ed25519_dalek::SigningKey;
-use threshold::committee::{MAX_MEMBERS, ParticipantIndex};
-use threshold::dkg::{
-    Attestation, Ceremony, Equivocation, Kind as RoundKind, MAX_PAYLOAD, Seat, SignedMessage,
-};
+use threshold::committee::{MAX_MEMBERS, ParticipantIndex, SignedManifest};
+use threshold::dkg::{Attestation, Equivocation, Kind as RoundKind};
 use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::ids::{CeremonyId, ManifestDigest};
+use threshold::message::{MessageKind, SignedMessage};
 use threshold::reencrypt::ReencryptionShare;
 use threshold::signature::{PublicKey, Signature, sign};
 use threshold::transcript::Domain;
 use threshold::wrap::WrappedKey;
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Longest reason of an abort, in bytes.
 const MAX_REASON: usize = 300;
-/// Longest message of the key generation: its payload, and an envelope of less than 200 bytes.
-const MAX_ROUND: usize = MAX_PAYLOAD + 200;
+/// Longest message of a protocol, envelope included: a report of a resharing has the longest payload, 15110 bytes.
+const MAX_ROUND: usize = 16 * 1024;
 /// What is around a body in bytes, and more: version, ceremony, sender, kind, length, signature.
-const ENVELOPE: usize = 128;
-/// Longest message within a message: an abort with the two messages that prove it.
-const MAX_NESTED: usize = 2 * MAX_ROUND + 1024;
+const ENVELOPE: usize = 160;
+/// Longest evidence. That of a wrong sum in a repair with more than forty helpers is longer, and is not passed on.
+pub(super) const MAX_EVIDENCE: usize = 96 * 1024;
+/// Longest message within a message: an abort with the evidence for it.
+const MAX_NESTED: usize = MAX_EVIDENCE + 1024;
 
 /// Why a message is not accepted; the sender is not to blame for what somebody else may have made up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +56,8 @@ pub enum MessageError {
 pub struct Message {
     /// The ceremony it belongs to.
     pub ceremony: CeremonyId,
-    /// The sender's seat.
-    pub sender: ParticipantIndex,
+    /// The sender's identity key.
+    pub sender: PublicKey,
     /// What it says.
     pub body: Body,
     signature: Signature,
@@ -66,15 +68,18 @@ pub struct Message {
 pub enum Body {
     /// Start this ceremony, by this time.
     Propose {
-        /// The ceremony.
-        ceremony: Ceremony,
+        /// What it is to do.
+        plan: Box<Plan>,
         /// After this time a member that has not signed the result gives up.
         deadline_ms: u64,
     },
     /// The sender's operator consents.
-    Join,
-    /// A message of the key generation: commitments, an equality report, or the receiver's share of the sender's
-    /// secret. A share is never stored, and never passed on except as evidence when the ceremony is over.
+    Join {
+        /// Whether the sender has the share that it is to deal.
+        deals: bool,
+    },
+    /// A message of the protocol: commitments, a report, or a secret for the receiver alone. A secret is never stored, and
+    /// never passed on except as evidence when the ceremony is over.
     Round(Round),
     /// The sender has stored its share and signs the manifest.
     Sign {
@@ -103,11 +108,30 @@ pub enum Body {
     },
     /// Another member's abort that the sender passes on.
     Relay(Nested),
-    /// The sender uses the new key: here are all members' signatures of their confirmations, in the order of the seats.
-    Done(Vec<Signature>),
+    /// The sender knows that the ceremony is done, and how.
+    Done(Box<Proof>),
+    /// Whoever proposed the ceremony begins it, with these dealers: old members whose operators have not consented are not
+    /// waited for any longer.
+    Execute {
+        /// Under their old indices.
+        dealers: Vec<ParticipantIndex>,
+    },
+    /// The sender has used the new epoch for an approved read, and has destroyed its share of the old one.
+    Retired,
 }
 
-/// The bytes of a signed message of the key generation, wiped when dropped: they may hold a share.
+/// What shows that a ceremony is done, also to a party that was not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The manifest that it ended in, signed by every member.
+    pub signed: SignedManifest,
+    /// The dealers that counted, under their old indices.
+    pub dealers: Vec<ParticipantIndex>,
+    /// The signatures of the confirmations of all whose confirmation counts, in the order of the parties.
+    pub confirmations: Vec<Signature>,
+}
+
+/// The bytes of a signed message of a protocol, wiped when dropped: they may hold a share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Round(Zeroizing<Vec<u8>>);
 
@@ -120,7 +144,7 @@ impl std::fmt::Debug for Round {
 impl Round {
     /// Packs a message.
     #[must_use]
-    pub fn pack(message: &SignedMessage) -> Self {
+    pub fn pack<K: MessageKind>(message: &SignedMessage<K>) -> Self {
         Self(message.to_secret_bytes())
     }
 
@@ -128,7 +152,7 @@ impl Round {
     ///
     /// # Errors
     /// The decoder's.
-    pub fn unpack(&self) -> Result<SignedMessage, DecodeError> {
+    pub fn unpack<K: MessageKind>(&self) -> Result<SignedMessage<K>, DecodeError> {
         SignedMessage::from_bytes(&self.0)
     }
 }
@@ -149,13 +173,22 @@ pub enum Evidence {
         /// The share.
         share: Round,
     },
+    /// What a resharing brings against a party, as bytes of [`threshold::reshare::Evidence`].
+    Resharing(Nested),
+    /// What a repair brings against a helper, as bytes of [`threshold::repair::Evidence`].
+    Repair(Nested),
 }
 
 impl Message {
     /// Signs a message.
     #[must_use]
-    pub fn new(ceremony: CeremonyId, sender: ParticipantIndex, body: Body, key: &SigningKey) -> Self {
-        let signature = sign(key, Domain::MemberMessage, &signed_bytes(ceremony, sender, &body));
+    pub fn new(ceremony: CeremonyId, body: Body, key: &SigningKey) -> Self {
+        let sender = PublicKey::of(key);
+        let signature = sign(
+            key,
+            Domain::MemberMessage,
+            &signed_bytes(ceremony, &sender, &body),
+        );
         Self {
             ceremony,
             sender,
@@ -164,22 +197,22 @@ impl Message {
         }
     }
 
-    /// A seat's confirmation, from the signature that a member which uses the key passes on.
+    /// A party's confirmation, from the signature that somebody who knows the end passes on.
     ///
     /// # Errors
     /// [`MessageError::BadSignature`].
     pub fn confirmation(
         ceremony: CeremonyId,
-        seat: &Seat,
+        sender: PublicKey,
         signature: Signature,
     ) -> Result<Self, MessageError> {
         let message = Self {
             ceremony,
-            sender: seat.index,
+            sender,
             body: Body::Confirm,
             signature,
         };
-        message.verify(&seat.identity).map(|()| message)
+        message.verify().map(|()| message)
     }
 
     /// The sender's signature.
@@ -188,13 +221,13 @@ impl Message {
         &self.signature
     }
 
-    /// Checks the signature against the identity of the sender's seat.
+    /// Checks that the sender has signed it.
     ///
     /// # Errors
     /// [`MessageError::BadSignature`].
-    pub fn verify(&self, identity: &PublicKey) -> Result<(), MessageError> {
-        let bytes = signed_bytes(self.ceremony, self.sender, &self.body);
-        identity
+    pub fn verify(&self) -> Result<(), MessageError> {
+        let bytes = signed_bytes(self.ceremony, &self.sender, &self.body);
+        self.sender
             .verify(Domain::MemberMessage, &bytes, &self.signature)
             .map_err(|_| MessageError::BadSignature)
     }
@@ -215,42 +248,34 @@ impl Message {
 }
 
 impl Nested {
-    /// Takes the message apart and checks its signature against the sender's seat.
+    /// Takes the message apart and checks that a party of the ceremony has signed it.
     ///
     /// # Errors
     /// [`MessageError`].
-    pub fn open(&self, ceremony: &Ceremony) -> Result<Message, MessageError> {
+    pub fn open(&self, plan: &Plan) -> Result<Message, MessageError> {
         let message = Message::from_bytes(&self.0)?;
-        if message.ceremony != ceremony.id() {
+        if message.ceremony != plan.id() {
             return Err(MessageError::BadSignature);
         }
-        message.verify(&identity(ceremony, message.sender).ok_or(MessageError::NoSeat)?)?;
+        plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
+        message.verify()?;
         Ok(message)
     }
 }
 
-/// The identity key of a seat.
-pub(super) fn identity(ceremony: &Ceremony, index: ParticipantIndex) -> Option<PublicKey> {
-    ceremony
-        .seats()
-        .iter()
-        .find(|seat| seat.index == index)
-        .map(|seat| seat.identity)
-}
-
 /// Wiped when dropped, because a body may hold a share; and never reallocated, which would leave a copy behind.
-fn signed_bytes(ceremony: CeremonyId, sender: ParticipantIndex, body: &Body) -> Zeroizing<Vec<u8>> {
+fn signed_bytes(ceremony: CeremonyId, sender: &PublicKey, body: &Body) -> Zeroizing<Vec<u8>> {
     let mut writer = Writer::with_capacity(ENVELOPE + body.size_of_secret());
     writer.u8(VERSION);
     writer.put(&ceremony);
-    writer.put(&sender);
+    writer.put(sender);
     writer.put(body);
     Zeroizing::new(writer.finish())
 }
 
 impl Canonical for Message {
     fn encode(&self, writer: &mut Writer) {
-        writer.fixed(&signed_bytes(self.ceremony, self.sender, &self.body));
+        writer.fixed(&signed_bytes(self.ceremony, &self.sender, &self.body));
         writer.put(&self.signature);
     }
 
@@ -280,15 +305,15 @@ impl Body {
 impl Canonical for Body {
     fn encode(&self, writer: &mut Writer) {
         match self {
-            Self::Propose {
-                ceremony,
-                deadline_ms,
-            } => {
+            Self::Propose { plan, deadline_ms } => {
                 writer.u8(1);
-                writer.put(ceremony);
+                writer.put(plan.as_ref());
                 writer.u64(*deadline_ms);
             }
-            Self::Join => writer.u8(2),
+            Self::Join { deals } => {
+                writer.u8(2);
+                writer.bool(*deals);
+            }
             Self::Round(round) => {
                 writer.u8(3);
                 writer.bytes(&round.0);
@@ -317,20 +342,29 @@ impl Canonical for Body {
                 writer.u8(9);
                 writer.bytes(&message.0);
             }
-            Self::Done(signatures) => {
+            Self::Done(proof) => {
                 writer.u8(10);
-                writer.list(signatures);
+                writer.put(&proof.signed);
+                writer.list(&proof.dealers);
+                writer.list(&proof.confirmations);
             }
+            Self::Execute { dealers } => {
+                writer.u8(11);
+                writer.list(dealers);
+            }
+            Self::Retired => writer.u8(12),
         }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match reader.u8()? {
             1 => Self::Propose {
-                ceremony: reader.get()?,
+                plan: Box::new(reader.get()?),
                 deadline_ms: reader.u64()?,
             },
-            2 => Self::Join,
+            2 => Self::Join {
+                deals: reader.bool()?,
+            },
             3 => Self::Round(round(reader)?),
             4 => Self::Sign {
                 manifest: reader.get()?,
@@ -347,7 +381,15 @@ impl Canonical for Body {
                 evidence: reader.option()?,
             },
             9 => Self::Relay(nested(reader)?),
-            10 => Self::Done(reader.list(MAX_MEMBERS.into())?),
+            10 => Self::Done(Box::new(Proof {
+                signed: reader.get()?,
+                dealers: reader.list(MAX_MEMBERS.into())?,
+                confirmations: reader.list(2 * usize::from(MAX_MEMBERS))?,
+            })),
+            11 => Self::Execute {
+                dealers: reader.list(MAX_MEMBERS.into())?,
+            },
+            12 => Self::Retired,
             _ => return Err(DecodeError::Invalid("kind of ceremony message")),
         })
     }
@@ -377,6 +419,14 @@ impl Canonical for Evidence {
                 writer.bytes(&commitments.0);
                 writer.bytes(&share.0);
             }
+            Self::Resharing(evidence) => {
+                writer.u8(3);
+                writer.bytes(&evidence.0);
+            }
+            Self::Repair(evidence) => {
+                writer.u8(4);
+                writer.bytes(&evidence.0);
+            }
         }
     }
 
@@ -387,6 +437,8 @@ impl Canonical for Evidence {
                 commitments: round(reader)?,
                 share: round(reader)?,
             }),
+            3 => Ok(Self::Resharing(Nested(reader.bytes(MAX_EVIDENCE)?.to_vec()))),
+            4 => Ok(Self::Repair(Nested(reader.bytes(MAX_EVIDENCE)?.to_vec()))),
             _ => Err(DecodeError::Invalid("kind of evidence")),
         }
     }

@@ -7,8 +7,8 @@ use proto::custody::ceremony_service_client::CeremonyServiceClient;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use threshold::committee::ParticipantIndex;
 use threshold::encoding::Canonical;
+use threshold::signature::PublicKey;
 use tokio::sync::Notify;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -30,8 +30,12 @@ impl Queue {
         if self.0.contains(&message) {
             return;
         }
-        let ends =
-            |message: &Message| matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
+        let ends = |message: &Message| {
+            matches!(
+                message.body,
+                Body::Abort { .. } | Body::Relay(_) | Body::Done(_) | Body::Retired
+            )
+        };
         let aborts = matches!(message.body, Body::Abort { .. });
         self.0.retain(|earlier| {
             let same = earlier.ceremony == message.ceremony;
@@ -58,14 +62,14 @@ impl Queue {
 /// The messages that wait for one member, and the way to it.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    pub(super) member: ParticipantIndex,
+    pub(super) member: PublicKey,
     client: CeremonyServiceClient<Channel>,
     waiting: Mutex<Queue>,
     changed: Notify,
 }
 
 impl Outbox {
-    pub(super) fn new(member: ParticipantIndex, channel: Channel) -> Self {
+    pub(super) fn new(member: PublicKey, channel: Channel) -> Self {
         let client = CeremonyServiceClient::new(channel)
             .max_decoding_message_size(proto::limits::CEREMONY_MESSAGE)
             .max_encoding_message_size(proto::limits::CEREMONY_MESSAGE);

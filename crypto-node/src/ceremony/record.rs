@@ -1,20 +1,25 @@
-//! What a node keeps of a ceremony on disk: its promises and the other members' signed ones, nothing secret.
+//! What a node keeps of a ceremony on disk: its promises and the other parties' signed ones, nothing secret.
 //!
 //! ```text
-//! record  u8 version (1) ‖ ceremony ‖ u64 deadline, milliseconds ‖ u8 phase ‖ bytes transcript (empty or 32)
-//!         ‖ joins ‖ option manifest ‖ signs ‖ confirms ‖ str reason ‖ u16 culprit (0 when none) ‖ option message
-//! joins, signs, confirms  u32 count ‖ messages
+//! record  u8 version (2) ‖ plan ‖ proposer's identity key (32) ‖ u64 deadline, milliseconds ‖ u8 phase
+//!         ‖ bytes transcript (empty or 32) ‖ joins ‖ rejections ‖ option expected ‖ counted ‖ option manifest
+//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
+//! joins, rejections, signs, confirms  u32 count ‖ messages
+//! expected, counted                   u32 count ‖ u16 dealers' indices
+//! faults                              u32 count ‖ times (identity key (32) ‖ str what ‖ option evidence)
 //! ```
 
-use super::message::{Body, Message, MessageError};
+use super::message::{Body, Evidence, Message, MessageError, Proof};
+use super::plan::{Party, Plan};
 use std::collections::BTreeMap;
 use threshold::committee::{CommitteeManifest, MAX_MEMBERS, ParticipantIndex, SignedManifest};
-use threshold::dkg::Ceremony;
 use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
-use threshold::signature::Signature;
+use threshold::signature::{PublicKey, Signature};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const MAX_REASON: usize = 1024;
+/// A ceremony has no more parties than two committees have members.
+const MAX_PARTIES: usize = 2 * MAX_MEMBERS as usize;
 
 /// How far a ceremony is, as far as it matters after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,42 +28,68 @@ pub enum Phase {
     Proposed,
     /// Under way; its secrets are in memory only.
     Running,
-    /// This node has stored its share and signed the manifest.
+    /// This node has stored its share and signed the manifest; or, without a seat, knows the manifest.
     Signed,
-    /// All members have signed: this node tries the key, and with its confirmation it can no longer go back.
+    /// All seats have signed: this node tries the key, and with its confirmation it can no longer go back.
     Canary,
-    /// All members have used the key: it is in use.
+    /// All have confirmed: the result is in use.
     Active,
-    /// Over, without a key; unless this node has confirmed, and all others turn out to have, too.
+    /// Over, without a result; unless this node has confirmed, and all others turn out to have, too.
     Aborted,
 }
 
-/// The messages of members, by seat.
-pub type Messages = BTreeMap<ParticipantIndex, Message>;
+/// The messages of parties, by identity key.
+pub type Messages = BTreeMap<PublicKey, Message>;
+
+/// What is held against a dealer that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Who.
+    pub who: PublicKey,
+    /// What, in words.
+    pub what: String,
+    /// What shows it, if it is more than silence.
+    pub evidence: Option<Evidence>,
+}
 
 /// A ceremony on disk.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The ceremony.
-    pub ceremony: Ceremony,
-    /// When a member that has not confirmed gives up.
+    /// What it is to do.
+    pub plan: Plan,
+    /// Who proposed it.
+    pub proposer: PublicKey,
+    /// When a party that has not confirmed gives up.
     pub deadline_ms: u64,
     /// How far it is.
     pub phase: Phase,
-    /// Digest of all round-1 messages, once known.
+    /// To be read aloud: the digest of all round-1 messages of a key generation, that of the new manifest of a
+    /// resharing, once known.
     pub transcript: Option<[u8; 32]>,
     /// Who consented.
     pub joins: Messages,
+    /// Old members without a new seat that refused, or left.
+    pub rejections: Messages,
+    /// Who is to deal, since the ceremony began.
+    pub expected: Option<Vec<ParticipantIndex>>,
+    /// Whose dealings count, once known.
+    pub counted: Vec<ParticipantIndex>,
     /// The result, once this node has it.
     pub manifest: Option<CommitteeManifest>,
     /// Who signed the manifest.
     pub signs: Messages,
+    /// The manifest with all signatures, where it came from somebody else.
+    pub signed: Option<SignedManifest>,
     /// Who has used the key.
     pub confirms: Messages,
+    /// Whether this node knows that the new epoch is used.
+    pub used: bool,
+    /// Dealers that do not count, and why.
+    pub faults: Vec<Fault>,
     /// Why it was aborted.
     pub reason: String,
     /// Who is to blame, where it is proven.
-    pub culprit: Option<ParticipantIndex>,
+    pub culprit: Option<PublicKey>,
     /// The abort that ended it: this node's own, or a member's that this node passes on.
     pub abort: Option<Message>,
 }
@@ -66,69 +97,191 @@ pub struct Record {
 impl Record {
     /// A ceremony that was just proposed.
     #[must_use]
-    pub const fn new(ceremony: Ceremony, deadline_ms: u64) -> Self {
+    pub const fn new(plan: Plan, proposer: PublicKey, deadline_ms: u64) -> Self {
         Self {
-            ceremony,
+            plan,
+            proposer,
             deadline_ms,
             phase: Phase::Proposed,
             transcript: None,
             joins: BTreeMap::new(),
+            rejections: BTreeMap::new(),
+            expected: None,
+            counted: Vec::new(),
             manifest: None,
             signs: BTreeMap::new(),
+            signed: None,
             confirms: BTreeMap::new(),
+            used: false,
+            faults: Vec::new(),
             reason: String::new(),
             culprit: None,
             abort: None,
         }
     }
 
-    /// Whether every member is in the map.
+    /// Who is to deal, once the ceremony can begin: every seat has consented, and every other old member has consented or
+    /// refused, or whoever proposed it does not wait for those any longer.
     #[must_use]
-    pub fn is_complete(&self, messages: &Messages) -> bool {
-        messages.len() == self.ceremony.seats().len()
+    pub fn can_begin(&self) -> Option<Vec<ParticipantIndex>> {
+        let parties = self.plan.parties();
+        let joined = |party: &&Party| self.joins.contains_key(&party.identity);
+        let mut needed = parties.iter().filter(|party| self.plan.needs(party));
+        if !needed.all(|party| joined(&party)) {
+            return None;
+        }
+        let deals = |party: &&Party| {
+            let join = self.joins.get(&party.identity);
+            join.is_some_and(|join| matches!(join.body, Body::Join { deals: true }))
+        };
+        let willing = parties.iter().filter(deals).filter_map(|party| party.dealer);
+        let mut willing: Vec<ParticipantIndex> = willing.collect();
+        willing.sort_unstable();
+        let dealers = match &self.expected {
+            Some(expected) if expected.iter().all(|dealer| willing.contains(dealer)) => expected.clone(),
+            Some(_) => return None,
+            None => {
+                let answered =
+                    |party: &Party| joined(&party) || self.rejections.contains_key(&party.identity);
+                if !parties.iter().all(answered) {
+                    return None;
+                }
+                willing
+            }
+        };
+        (dealers.len() >= self.plan.dealers_needed()).then_some(dealers)
     }
 
-    /// The manifest of the key to use: once every member has confirmed, and so has signed.
+    /// The parties whose confirmations count, in order: whoever gets a share, and the dealers that it comes from.
+    #[must_use]
+    pub fn confirmers(&self) -> Vec<PublicKey> {
+        let counts = |party: &Party| match self.plan {
+            Plan::Generation(_) | Plan::Repair(_) => party.seat.is_some(),
+            Plan::Resharing(_) => {
+                party.seat.is_some() || party.dealer.is_some_and(|dealer| self.counted.contains(&dealer))
+            }
+        };
+        let parties = self.plan.parties().into_iter();
+        parties.filter(counts).map(|party| party.identity).collect()
+    }
+
+    /// The manifest of the key to use: once everybody whose confirmation counts has confirmed.
     #[must_use]
     pub fn confirmed_manifest(&self) -> Option<SignedManifest> {
-        self.is_complete(&self.confirms)
-            .then(|| self.signed_manifest())
-            .flatten()
+        let all = |confirmers: &[PublicKey]| confirmers.iter().all(|who| self.confirms.contains_key(who));
+        // Without a manifest it is not known yet who counts.
+        let signed = self.signed_manifest()?;
+        all(&self.confirmers()).then_some(signed)
     }
 
-    /// What proves to any member that all have confirmed.
+    /// What proves to any party that the ceremony is done.
     #[must_use]
-    pub fn proof_of_confirmations(&self) -> Body {
-        Body::Done(
-            self.confirms
-                .values()
-                .map(|message| *message.signature())
-                .collect(),
-        )
+    pub fn proof(&self) -> Option<Proof> {
+        let confirmers = self.confirmers();
+        let confirmations = confirmers
+            .iter()
+            .map(|who| self.confirms.get(who).map(|message| *message.signature()))
+            .collect::<Option<_>>()?;
+        Some(Proof {
+            signed: self.signed_manifest()?,
+            dealers: self.counted.clone(),
+            confirmations,
+        })
     }
 
-    /// Takes in the confirmations that another member proves: all of them, or it proves nothing.
+    /// Takes in what another party proves: all of it, or it proves nothing.
     ///
     /// # Errors
     /// [`MessageError::BadSignature`].
-    pub fn take_confirmations(&mut self, signatures: &[Signature]) -> Result<(), MessageError> {
-        let (id, seats) = (self.ceremony.id(), self.ceremony.seats());
-        if signatures.len() != seats.len() {
-            return Err(MessageError::BadSignature);
+    pub fn take_proof(&mut self, proof: &Proof) -> Result<(), MessageError> {
+        let unproven = Err(MessageError::BadSignature);
+        let manifest = &proof.signed.manifest;
+        let as_planned = self.plan.threshold() == manifest.threshold()
+            && manifest
+                .members()
+                .iter()
+                .all(|member| self.is_planned(member.index, &member.identity));
+        let follows = match &self.plan {
+            Plan::Generation(_) => manifest.previous().is_none() && proof.dealers.is_empty(),
+            Plan::Resharing(resharing) => {
+                let old = resharing.previous();
+                manifest.follows(old).is_ok()
+                    && proof.dealers.len() >= usize::from(old.threshold().t())
+                    && proof.dealers.is_sorted_by(|one, other| one < other)
+                    && proof
+                        .dealers
+                        .iter()
+                        .all(|dealer| old.threshold().contains(*dealer))
+            }
+            Plan::Repair(repair) => *manifest == *repair.manifest() && proof.dealers.is_empty(),
+        };
+        let as_known = self
+            .manifest
+            .as_ref()
+            .is_none_or(|known| known == manifest && (self.counted == proof.dealers));
+        if !as_planned || !follows || !as_known || proof.signed.verify().is_err() {
+            return unproven;
         }
-        self.confirms = seats
-            .iter()
-            .zip(signatures)
-            .map(|(seat, signature)| Ok((seat.index, Message::confirmation(id, seat, *signature)?)))
-            .collect::<Result<Messages, MessageError>>()?;
-        Ok(())
+        let counted = std::mem::replace(&mut self.counted, proof.dealers.clone());
+        let confirmers = self.confirmers();
+        let confirms = if confirmers.len() == proof.confirmations.len() {
+            confirmers
+                .iter()
+                .zip(&proof.confirmations)
+                .map(|(who, signature)| Ok((*who, Message::confirmation(self.plan.id(), *who, *signature)?)))
+                .collect::<Result<Messages, MessageError>>()
+        } else {
+            unproven.map(|()| Messages::new())
+        };
+        match confirms {
+            Ok(confirms) => {
+                self.confirms = confirms;
+                self.keep_manifest(&proof.signed);
+                Ok(())
+            }
+            Err(error) => {
+                self.counted = counted;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the end of the ceremony is a change of the key that a party uses: not for one who merely helped.
+    #[must_use]
+    pub fn changes_key_of(&self, identity: &PublicKey) -> bool {
+        match &self.plan {
+            Plan::Generation(_) | Plan::Resharing(_) => true,
+            Plan::Repair(_) => self.plan.seat_of(identity).is_some(),
+        }
+    }
+
+    fn is_planned(&self, index: ParticipantIndex, identity: &PublicKey) -> bool {
+        match &self.plan {
+            Plan::Repair(_) => true,
+            plan => plan.seated(index) == Some(*identity),
+        }
+    }
+
+    fn keep_manifest(&mut self, signed: &SignedManifest) {
+        self.manifest = Some(signed.manifest.clone());
+        self.signed = Some(signed.clone());
     }
 
     /// The manifest with all signatures, once they are there.
     #[must_use]
     pub fn signed_manifest(&self) -> Option<SignedManifest> {
+        if let Plan::Repair(repair) = &self.plan {
+            return Some(repair.signed_manifest().clone());
+        }
+        if let Some(signed) = &self.signed {
+            return Some(signed.clone());
+        }
         let manifest = self.manifest.clone()?;
-        let signatures: Vec<Signature> = self.signs.values().filter_map(signature).collect();
+        let signatures = manifest
+            .members()
+            .iter()
+            .map(|member| self.signs.get(&member.identity).and_then(signature))
+            .collect::<Option<Vec<Signature>>>()?;
         let signed = SignedManifest { manifest, signatures };
         signed.verify().is_ok().then_some(signed)
     }
@@ -173,26 +326,62 @@ fn write_messages(writer: &mut Writer, messages: &Messages) {
 }
 
 fn read_messages(reader: &mut Reader<'_>) -> Result<Messages, DecodeError> {
-    let messages: Vec<Message> = reader.list(MAX_MEMBERS.into())?;
+    let messages: Vec<Message> = reader.list(MAX_PARTIES)?;
     Ok(messages
         .into_iter()
         .map(|message| (message.sender, message))
         .collect())
 }
 
+impl Canonical for Fault {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.who);
+        writer.str(crate::journal::cut(&self.what, MAX_REASON));
+        writer.option(self.evidence.as_ref());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            who: reader.get()?,
+            what: reader.str(MAX_REASON)?.to_owned(),
+            evidence: reader.option()?,
+        })
+    }
+}
+
+/// A list of dealers as one object, so that there may be none.
+struct Dealers(Vec<ParticipantIndex>);
+
+impl Canonical for Dealers {
+    fn encode(&self, writer: &mut Writer) {
+        writer.list(&self.0);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.list(MAX_MEMBERS.into())?))
+    }
+}
+
 impl Canonical for Record {
     fn encode(&self, writer: &mut Writer) {
         writer.u8(VERSION);
-        writer.put(&self.ceremony);
+        writer.put(&self.plan);
+        writer.put(&self.proposer);
         writer.u64(self.deadline_ms);
         writer.u8(self.phase.number());
         writer.bytes(self.transcript.as_ref().map_or(&[], |digest| digest.as_slice()));
         write_messages(writer, &self.joins);
+        write_messages(writer, &self.rejections);
+        writer.option(self.expected.clone().map(Dealers).as_ref());
+        writer.list(&self.counted);
         writer.option(self.manifest.as_ref());
         write_messages(writer, &self.signs);
+        writer.option(self.signed.as_ref());
         write_messages(writer, &self.confirms);
+        writer.bool(self.used);
+        writer.list(&self.faults);
         writer.str(crate::journal::cut(&self.reason, MAX_REASON));
-        writer.u16(self.culprit.map_or(0, ParticipantIndex::get));
+        writer.option(self.culprit.as_ref());
         writer.option(self.abort.as_ref());
     }
 
@@ -200,8 +389,7 @@ impl Canonical for Record {
         if reader.u8()? != VERSION {
             return Err(DecodeError::UnknownVersion("ceremony record"));
         }
-        let ceremony = reader.get()?;
-        let deadline_ms = reader.u64()?;
+        let (plan, proposer, deadline_ms) = (reader.get()?, reader.get()?, reader.u64()?);
         let phase = Phase::from_number(reader.u8()?).ok_or(DecodeError::Invalid("ceremony phase"))?;
         let transcript = match reader.bytes(32)? {
             [] => None,
@@ -212,16 +400,23 @@ impl Canonical for Record {
             ),
         };
         Ok(Self {
-            ceremony,
+            plan,
+            proposer,
             deadline_ms,
             phase,
             transcript,
             joins: read_messages(reader)?,
+            rejections: read_messages(reader)?,
+            expected: reader.option::<Dealers>()?.map(|dealers| dealers.0),
+            counted: reader.list(MAX_MEMBERS.into())?,
             manifest: reader.option()?,
             signs: read_messages(reader)?,
+            signed: reader.option()?,
             confirms: read_messages(reader)?,
+            used: reader.bool()?,
+            faults: reader.list(MAX_MEMBERS.into())?,
             reason: reader.str(MAX_REASON)?.to_owned(),
-            culprit: ParticipantIndex::new(reader.u16()?).ok(),
+            culprit: reader.option()?,
             abort: reader.option()?,
         })
     }

@@ -3,4 +3,5 @@
 mod attacks;
 mod crashes;
 mod no_return;
+mod resharing;
 pub(crate) mod simulation;

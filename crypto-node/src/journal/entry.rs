@@ -68,7 +68,7 @@ pub enum Event {
         /// The approval of the newest of them, where it was known.
         approve_id: Option<ApproveId>,
     },
-    /// A key-generation ceremony went a step further.
+    /// A ceremony went a step further.
     Ceremony {
         /// Which ceremony.
         ceremony: CeremonyId,
@@ -96,10 +96,16 @@ pub enum Step {
     Aborted,
     /// The share was used for another member's canary.
     Canary,
+    /// The share was dealt to the next committee, or split to help a member that has lost its own.
+    Dealt,
+    /// A dealer was left out.
+    Excluded,
+    /// The share of the epoch before was destroyed.
+    Retired,
 }
 
 impl Step {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Proposed,
         Self::Joined,
         Self::Signed,
@@ -107,6 +113,9 @@ impl Step {
         Self::Active,
         Self::Aborted,
         Self::Canary,
+        Self::Dealt,
+        Self::Excluded,
+        Self::Retired,
     ];
 
     const fn number(self) -> u8 {
@@ -118,6 +127,9 @@ impl Step {
             Self::Active => 5,
             Self::Aborted => 6,
             Self::Canary => 7,
+            Self::Dealt => 8,
+            Self::Excluded => 9,
+            Self::Retired => 10,
         }
     }
 }

@@ -112,9 +112,10 @@ impl Directory {
     /// Whether identity and share open with these passphrases, and are what they were.
     fn opens(&self, identity: &str, share: &str) -> bool {
         let manifest = self.committee.manifest();
-        let index = self.committee.shares[0].index();
         let loaded = Identity::load(&self.path("identity"), &passphrase(identity));
-        let opened = self.share_files(share).load(ID, manifest, index);
+        let opened = self
+            .share_files(share)
+            .load(ID, manifest, &manifest.members()[0].identity);
         loaded.is_ok_and(|loaded| loaded.public_key() == self.identity().public_key())
             && opened.is_ok_and(|opened| opened.public_share() == self.committee.shares[0].public_share())
     }
@@ -250,7 +251,11 @@ fn secrets_of_version_1_get_the_new_seal_too() {
         "{error:#}"
     );
     assert_eq!(directory.blobs(), before);
-    let mut record = Record::new(directory.committee.ceremony.clone(), 0);
+    let mut record = Record::new(
+        crate::ceremony::plan::Plan::Generation(directory.committee.ceremony.clone()),
+        directory.committee.manifest().members()[0].identity,
+        0,
+    );
     record.manifest = Some(manifest.clone());
     let store = Store::open(&directory.path("ceremonies.redb")).unwrap();
     let change = Change {
@@ -258,7 +263,7 @@ fn secrets_of_version_1_get_the_new_seal_too() {
         record: record.to_bytes(),
         displaced: None,
         doubt: None,
-        active: true,
+        active: Some(crate::store::Before::Gone),
     };
     store.apply(&change).unwrap();
     drop(store);

@@ -4,8 +4,8 @@ use crate::node::{Seams, run_with};
 use proto::custody::custody_service_client::CustodyServiceClient;
 use proto::custody::operator_service_client::OperatorServiceClient;
 use proto::custody::{
-    CeremonyPhase, GetNodeStatusRequest, GetNodeStatusResponse, JoinCeremonyRequest,
-    ProposeKeyGenerationRequest, ReencryptRequest,
+    CeremonyKind, CeremonyPhase, GetNodeStatusRequest, GetNodeStatusResponse, JoinCeremonyRequest,
+    ProposeCeremonyRequest, ReencryptRequest,
 };
 use rand_core::OsRng;
 use service::tls::ChannelLimits;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::transport::Channel;
 
+mod lifecycle;
 mod restarts;
 mod sealed;
 
@@ -40,6 +41,8 @@ struct Cluster {
     operator: Identity,
     coordinator: Identity,
     seams: Seams,
+    /// What the operators were told of the key, by another way.
+    key_id: Vec<u8>,
 }
 
 fn free_addresses(count: usize) -> Vec<std::net::SocketAddr> {
@@ -126,6 +129,7 @@ impl Cluster {
             operator,
             coordinator,
             seams,
+            key_id: Vec::new(),
         };
         for node in 1..=n {
             cluster.start_node(node).await;
@@ -191,9 +195,17 @@ impl Cluster {
     }
 
     async fn propose(&mut self, node: usize, threshold: u32) -> Vec<u8> {
-        let request = ProposeKeyGenerationRequest { threshold };
+        let request = ProposeCeremonyRequest {
+            kind: CeremonyKind::KeyGeneration.into(),
+            threshold,
+            ..ProposeCeremonyRequest::default()
+        };
+        self.wish(node, request).await
+    }
+
+    async fn wish(&mut self, node: usize, request: ProposeCeremonyRequest) -> Vec<u8> {
         self.operator(node)
-            .propose_key_generation(request)
+            .propose_ceremony(request)
             .await
             .unwrap()
             .into_inner()
@@ -210,6 +222,7 @@ impl Cluster {
         .await;
         let request = JoinCeremonyRequest {
             ceremony_id: id.to_vec(),
+            key_id: self.key_id.clone(),
         };
         self.operator(node).join_ceremony(request).await.unwrap();
     }
@@ -228,7 +241,9 @@ impl Cluster {
             );
         }
         assert!(manifests.windows(2).all(|pair| pair[0] == pair[1]));
-        SignedManifest::from_bytes(&manifests[0]).unwrap()
+        let signed = SignedManifest::from_bytes(&manifests[0]).unwrap();
+        self.key_id = signed.manifest.key_id().to_bytes();
+        signed
     }
 
     async fn end(mut self) {
@@ -331,8 +346,8 @@ async fn five_nodes_make_a_key_use_it_and_keep_it() {
     let files = crate::share::ShareFiles::new(shares, Arc::new(passphrase), node);
     let ceremony = cluster.until(1, |_| true).await.ceremony.unwrap().ceremony_id;
     let id = threshold::ids::CeremonyId::from_bytes(&ceremony).unwrap();
-    let member = manifest.members()[0].index;
-    let secret = files.load(id, manifest, member).unwrap().to_secret_bytes();
+    let member = manifest.members()[0].identity;
+    let secret = files.load(id, manifest, &member).unwrap().to_secret_bytes();
     let scalar = secret[secret.len() - 32..].to_vec();
     for file in all_files(cluster.folder.path()) {
         let bytes = std::fs::read(&file).unwrap();

@@ -1,4 +1,5 @@
 use super::world::committee;
+use crate::ceremony::tests::simulation::who;
 use crate::share::{GuardError, ProvenCanary, ShareFiles};
 use rand_core::OsRng;
 use service::Passphrase;
@@ -27,7 +28,7 @@ fn b7_b9_p15_a_sealed_share_opens_only_unchanged_and_in_its_own_place() {
     let own = files(folder.path(), 1);
     own.save(ID, &share, &manifest).unwrap();
     assert_eq!(
-        own.load(ID, &manifest, share.index()).unwrap().public_share(),
+        own.load(ID, &manifest, &who(1)).unwrap().public_share(),
         share.public_share()
     );
 
@@ -42,20 +43,16 @@ fn b7_b9_p15_a_sealed_share_opens_only_unchanged_and_in_its_own_place() {
 
     // Another node with the same passphrase, another seat, another committee.
     assert!(matches!(
-        files(folder.path(), 2).load(ID, &manifest, share.index()),
+        files(folder.path(), 2).load(ID, &manifest, &who(1)),
         Err(GuardError::Sealed { .. })
     ));
-    let other_seat = committee.share(2).index();
     assert!(matches!(
-        own.load(ID, &manifest, other_seat),
+        own.load(ID, &manifest, &who(2)),
         Err(GuardError::Sealed { .. })
     ));
     let other = super::world::committee().common_key().manifest;
     assert!(
-        matches!(
-            own.load(ID, &other, share.index()),
-            Err(GuardError::Sealed { .. })
-        ),
+        matches!(own.load(ID, &other, &who(1)), Err(GuardError::Sealed { .. })),
         "p8"
     );
 
@@ -64,7 +61,7 @@ fn b7_b9_p15_a_sealed_share_opens_only_unchanged_and_in_its_own_place() {
         let mut damaged = sealed.clone();
         damaged[at] ^= 1;
         std::fs::write(&path, damaged).unwrap();
-        let error = own.load(ID, &manifest, share.index()).unwrap_err();
+        let error = own.load(ID, &manifest, &who(1)).unwrap_err();
         assert!(matches!(error, GuardError::Sealed { .. }), "byte {at}: {error}");
     }
 }
@@ -76,7 +73,7 @@ fn b8_shares_of_ceremonies_that_gave_no_key_are_removed() {
     for file in [&kept, &gone] {
         std::fs::write(folder.path().join(file), b"x").unwrap();
     }
-    files(folder.path(), 1).keep_only(Some(ID)).unwrap();
+    files(folder.path(), 1).keep_only(&[ID]).unwrap();
     assert!(folder.path().join(kept).exists() && !folder.path().join(gone).exists());
 }
 

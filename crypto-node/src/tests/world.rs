@@ -1,6 +1,6 @@
 //! Organisations that approve, a committee that has a key, and a reader.
 
-use crate::authorise::Authority;
+use crate::authorise::{Authority, Keys};
 use crate::ceremony::tests::simulation::Simulation;
 use crate::journal::{Event, Journal, Storage};
 use crate::memory::{Memory, Use};
@@ -152,7 +152,10 @@ impl World {
             metrics: Metrics::register(&mut registry),
             memory: Mutex::new(memory),
             refusals: Mutex::new(Refusals::default()),
-            key: RwLock::new(guard.map(Arc::new)),
+            keys: RwLock::new(Keys {
+                newest: guard.map(Arc::new),
+                ..Keys::default()
+            }),
         };
         Self {
             authority: Arc::new(authority),

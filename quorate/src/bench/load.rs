@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Client, ReadRequest, WriteRequest};
@@ -98,6 +98,26 @@ impl Load {
                 Err(error) => vec![Err(error.to_string())],
             });
         Reads::collect(started.elapsed(), results.collect())
+    }
+
+    /// One reader, reading again and again until something else is done.
+    pub(super) async fn reads_during<T>(&self, other: impl Future<Output = T>) -> (T, Reads) {
+        let (started, done) = (Instant::now(), AtomicBool::new(false));
+        let reads = async {
+            let mut results = Vec::new();
+            if let Some(client) = self.readers.first() {
+                while !done.load(Ordering::Relaxed) {
+                    results.push(read(client).await);
+                }
+            }
+            Reads::collect(started.elapsed(), results)
+        };
+        let other = async {
+            let result = other.await;
+            done.store(true, Ordering::Relaxed);
+            result
+        };
+        futures::future::join(other, reads).await
     }
 
     /// Bare transactions, one after the other.

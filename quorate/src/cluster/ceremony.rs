@@ -1,16 +1,17 @@
-//! The key generation of a new cluster, in the roles of all its operators, and its committee put on the chain.
+//! The ceremonies of a cluster, in the roles of all its operators, and its committee put on the chain.
 
 use std::time::Duration;
 
 use golden_record::RejectionReason;
 use proto::custody::{
-    CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest, ProposeKeyGenerationRequest,
+    CeremonyKind, CeremonyPhase, CeremonyStatus, GetNodeStatusResponse, JoinCeremonyRequest,
+    ProposeCeremonyRequest,
 };
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 use tokio::time::{Instant, sleep};
 
-use super::layout::{ORGANISATIONS, THRESHOLD};
+use super::layout::ORGANISATIONS;
 use super::operator::{self, Operator};
 use super::{Cluster, Say, provision};
 use crate::failure::{Failure, Outcome};
@@ -22,11 +23,11 @@ impl Cluster {
     /// Generates the custody key unless there is one, and publishes its committee unless it is on the chain.
     pub async fn ensure_key(&mut self, say: Say<'_>) -> Outcome {
         let mut operators = self.operators()?;
-        let manifest = match active(&mut operators).await? {
+        let manifest = match newest(&mut operators).await? {
             Some(manifest) => manifest,
             None => {
                 say("generating the custody key");
-                generate(&mut operators).await?
+                self.generate().await?
             }
         };
         self.profile.key_id = Some(manifest.manifest.key_id().to_string());
@@ -35,6 +36,17 @@ impl Cluster {
         self.publish(manifest).await?;
         say("waiting for all to be ready");
         self.all_ready().await
+    }
+
+    /// Generates the custody key.
+    pub(crate) async fn generate(&self) -> Outcome<SignedManifest> {
+        let proposal = ProposeCeremonyRequest {
+            kind: CeremonyKind::KeyGeneration.into(),
+            threshold: self.layout.threshold.into(),
+            ..ProposeCeremonyRequest::default()
+        };
+        let first = self.layout.nodes.first().map(|seat| seat.name.as_str());
+        self.run_ceremony(first.unwrap_or_default(), proposal).await
     }
 
     /// Every crypto node, each as its own operator.
@@ -52,12 +64,41 @@ impl Cluster {
             .collect()
     }
 
+    /// Runs a ceremony, everybody consenting whom it concerns, and gives the manifest that it ends in. The old epoch, if
+    /// there is one, serves until [`Cluster::publish_key`] has put the new one on the chain.
+    pub async fn run_ceremony(
+        &self,
+        proposer: &str,
+        proposal: ProposeCeremonyRequest,
+    ) -> Outcome<SignedManifest> {
+        let mut operators = self.operators()?;
+        let key_id = self.profile.key_id.as_deref().map(hex::decode);
+        let key_id = key_id
+            .transpose()
+            .map_err(anyhow::Error::from)?
+            .unwrap_or_default();
+        run(&mut operators, proposer, proposal, &key_id).await
+    }
+
+    /// Puts the newest epoch of the key on the chain, unless it is there.
+    pub async fn publish_key(&self) -> Outcome {
+        let newest = newest(&mut self.operators()?).await?;
+        match newest {
+            Some(manifest) => self.publish(manifest).await,
+            None => Err(Failure::error(
+                "the crypto nodes have no key in use",
+                "run a key generation first",
+            )),
+        }
+    }
+
     async fn publish(&self, manifest: SignedManifest) -> Outcome {
+        let digest = manifest.manifest.digest();
         for organisation in ORGANISATIONS {
             let client = self.client(self.admin(organisation)?).await?;
             match client.committee().await {
-                Ok(_) => return Ok(()),
-                Err(client::Error::NotFound(_)) => {}
+                Ok(known) if known.digest() == digest => return Ok(()),
+                Ok(_) | Err(client::Error::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
             // Each organisation compares the committee with what its own operators know, and confirms it; here one
@@ -65,7 +106,7 @@ impl Cluster {
             match client.publish_committee(manifest.clone()).await {
                 Ok(recorded) if recorded.entry.outcome.succeeded() => {
                     // The other endorsers have it a moment later.
-                    return Ok(client.await_committee().await?);
+                    return Ok(client.await_committee(digest).await?);
                 }
                 // Confirmed by too few as yet, or by this one before an interruption.
                 Ok(_)
@@ -83,17 +124,30 @@ impl Cluster {
     }
 }
 
-/// The manifest, when every node has the same active key.
-async fn active(operators: &mut [Operator]) -> Outcome<Option<SignedManifest>> {
-    let mut found: Option<Vec<u8>> = None;
+/// The manifest of the newest epoch, when every member of it has it in use.
+async fn newest(operators: &mut [Operator]) -> Outcome<Option<SignedManifest>> {
+    let mut found: Vec<(String, SignedManifest)> = Vec::new();
     for operator in operators {
-        let manifest = up(operator).await?.manifest;
-        if manifest.is_empty() || found.as_ref().is_some_and(|other| *other != manifest) {
-            return Ok(None);
+        let status = up(operator).await?;
+        if !status.manifest.is_empty() {
+            found.push((status.name, decode(&status.manifest)?));
         }
-        found = Some(manifest);
     }
-    found.map(|bytes| decode(&bytes)).transpose()
+    let newest = found.iter().max_by_key(|(_, signed)| signed.manifest.epoch());
+    let Some((_, newest)) = newest else {
+        return Ok(None);
+    };
+    let has_it = |name: &str| {
+        found
+            .iter()
+            .any(|(holder, signed)| holder == name && signed == newest)
+    };
+    let all = newest
+        .manifest
+        .members()
+        .iter()
+        .all(|member| has_it(member.name.as_str()));
+    Ok(all.then(|| newest.clone()))
 }
 
 /// The status of a node that has just been started.
@@ -107,46 +161,53 @@ async fn up(operator: &mut Operator) -> Outcome<GetNodeStatusResponse> {
     }
 }
 
-/// Proposes at the first node, joins at every node as its own operator, waits for all to be done.
-async fn generate(operators: &mut [Operator]) -> Outcome<SignedManifest> {
-    let Some(first) = operators.first_mut() else {
-        return Err(Failure::error(
-            "the cluster has no crypto nodes",
-            "run `quorate dev --reset`",
-        ));
-    };
-    let message = ProposeKeyGenerationRequest {
-        threshold: THRESHOLD.into(),
-    };
+/// Proposes at one node, joins at every node as its own operator, waits for all to be done.
+async fn run(
+    operators: &mut [Operator],
+    proposer: &str,
+    proposal: ProposeCeremonyRequest,
+    key_id: &[u8],
+) -> Outcome<SignedManifest> {
+    let unknown = || Failure::error(format!("there is no crypto node {proposer}"), "name another");
+    let first = operators.iter_mut().find(|operator| operator.name() == proposer);
+    let first = first.ok_or_else(unknown)?;
     let proposed = first
         .rpc
-        .propose_key_generation(message)
+        .propose_ceremony(proposal)
         .await
         .map_err(|status| first.failed(&status))?;
     let ceremony_id = proposed.into_inner().ceremony_id;
-    for operator in operators.iter_mut() {
-        join(operator, &ceremony_id).await?;
+    let ceremony = first.status().await?.ceremony.unwrap_or_default();
+    let parties: Vec<String> = ceremony.members.into_iter().map(|member| member.name).collect();
+    let concerned = |operator: &&mut Operator| parties.iter().any(|party| party == operator.name());
+    for operator in operators.iter_mut().filter(concerned) {
+        join(operator, &ceremony_id, key_id).await?;
     }
-    for operator in operators.iter_mut() {
+    for operator in operators.iter_mut().filter(concerned) {
         done(operator, &ceremony_id).await?;
     }
-    active(operators).await?.ok_or_else(|| {
+    newest(operators).await?.ok_or_else(|| {
         Failure::error(
             "the crypto nodes do not hold one and the same key",
-            "run `quorate dev --reset`",
+            "look at `quorate node status`",
         )
     })
 }
 
+/// The ceremony with an id, if it is the node's newest.
+fn newest_is(status: &GetNodeStatusResponse, ceremony_id: &[u8]) -> Option<CeremonyStatus> {
+    let ceremony = status.ceremony.clone();
+    ceremony.filter(|ceremony| ceremony.ceremony_id == ceremony_id)
+}
+
 /// A proposal reaches a node a moment after it has been made.
-async fn join(operator: &mut Operator, ceremony_id: &[u8]) -> Outcome {
+async fn join(operator: &mut Operator, ceremony_id: &[u8], key_id: &[u8]) -> Outcome {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let ceremony = operator.status().await?.ceremony;
-        let known = ceremony.is_some_and(|ceremony| ceremony.ceremony_id == ceremony_id);
-        if known {
+        if newest_is(&operator.status().await?, ceremony_id).is_some() {
             let message = JoinCeremonyRequest {
                 ceremony_id: ceremony_id.to_vec(),
+                key_id: key_id.to_vec(),
             };
             return match operator.rpc.join_ceremony(message).await {
                 Ok(_) => Ok(()),
@@ -163,21 +224,15 @@ async fn join(operator: &mut Operator, ceremony_id: &[u8]) -> Outcome {
 async fn done(operator: &mut Operator, ceremony_id: &[u8]) -> Outcome {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let status = operator.status().await?;
-        let ceremony = status
-            .ceremony
-            .filter(|ceremony| ceremony.ceremony_id == ceremony_id);
-        match ceremony.as_ref().map(|ceremony| ceremony.phase()) {
-            Some(CeremonyPhase::Done) if !status.manifest.is_empty() => return Ok(()),
+        let ceremony = newest_is(&operator.status().await?, ceremony_id);
+        match ceremony.as_ref().map(CeremonyStatus::phase) {
+            Some(CeremonyPhase::Done) => return Ok(()),
             Some(CeremonyPhase::Aborted) => {
                 let reason = ceremony.map(|ceremony| ceremony.reason).unwrap_or_default();
-                return Err(late(
-                    operator,
-                    &format!("has aborted the key generation: {reason}"),
-                ));
+                return Err(late(operator, &format!("has aborted the ceremony: {reason}")));
             }
             _ if Instant::now() > deadline => {
-                return Err(late(operator, "has not finished the key generation"));
+                return Err(late(operator, "has not finished the ceremony"));
             }
             _ => sleep(PAUSE).await,
         }

@@ -36,11 +36,31 @@ pub struct Seat {
     pub consensus: Option<SocketAddr>,
 }
 
+/// How many crypto nodes a cluster has, and how many of them are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Crypto nodes.
+    pub nodes: u16,
+    /// How many of them are needed.
+    pub threshold: u16,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            nodes: NODES,
+            threshold: THRESHOLD,
+        }
+    }
+}
+
 /// The members of a cluster and their fixed ports, kept in `cluster.toml`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Layout {
     /// When the cluster was made, in milliseconds since the Unix epoch.
     pub created_ms: u64,
+    /// How many crypto nodes are needed.
+    pub threshold: u16,
     /// The crypto nodes, in the order of their seats.
     pub nodes: Vec<Seat>,
     /// The endorsers, in the order of [`ORGANISATIONS`].
@@ -51,8 +71,8 @@ pub struct Layout {
 
 impl Layout {
     /// A new cluster on free ports.
-    pub fn new(created_ms: u64) -> Outcome<Self> {
-        let wanted = usize::from(NODES) * 2 + ORGANISATIONS.len() * 3 + 2;
+    pub fn new(created_ms: u64, size: Size) -> Outcome<Self> {
+        let wanted = usize::from(size.nodes) * 2 + ORGANISATIONS.len() * 3 + 2;
         let mut free = ports::free(wanted)?.into_iter();
         let mut next = || {
             free.next()
@@ -67,7 +87,7 @@ impl Layout {
                 consensus,
             })
         };
-        let nodes = (1..=NODES)
+        let nodes = (1..=size.nodes)
             .map(|i| seat(format!("crypto-{i}"), false))
             .collect::<Outcome<_>>()?;
         let endorsers = ORGANISATIONS
@@ -77,6 +97,7 @@ impl Layout {
         let coordinator = seat(COORDINATOR.to_owned(), false)?;
         Ok(Self {
             created_ms,
+            threshold: size.threshold,
             nodes,
             endorsers,
             coordinator,

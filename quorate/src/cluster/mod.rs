@@ -22,7 +22,7 @@ use client::{Client, Profile};
 use service::identity::Identity;
 
 pub use self::layout::{
-    COORDINATOR, INSTALLATION, Layout, NODES, ORGANISATIONS, POLICY, Paths, Seat, THRESHOLD,
+    COORDINATOR, INSTALLATION, Layout, NODES, ORGANISATIONS, POLICY, Paths, Seat, Size, THRESHOLD,
 };
 use self::process::Process;
 use self::readiness::Condition;
@@ -68,24 +68,24 @@ impl Cluster {
 
     /// As [`Cluster::start`], with daemons of another program that is [`crate::main_with`], as tests have one.
     pub async fn start_with(program: PathBuf, directory: &Path, say: Say<'_>) -> Outcome<Self> {
-        let mut cluster = Self::prepare_with(program, directory, say)?;
+        let mut cluster = Self::prepare_with(program, directory, Size::default(), say)?;
         cluster.start_all(say).await?;
         cluster.ensure_key(say).await?;
         Ok(cluster)
     }
 
     /// Makes identities, genesis, configurations and ports when `directory` has none; starts nothing.
-    pub fn prepare(directory: &Path, say: Say<'_>) -> Outcome<Self> {
-        Self::prepare_with(program()?, directory, say)
+    pub fn prepare(directory: &Path, size: Size, say: Say<'_>) -> Outcome<Self> {
+        Self::prepare_with(program()?, directory, size, say)
     }
 
-    fn prepare_with(program: PathBuf, directory: &Path, say: Say<'_>) -> Outcome<Self> {
+    fn prepare_with(program: PathBuf, directory: &Path, size: Size, say: Say<'_>) -> Outcome<Self> {
         let paths = Paths::new(directory);
         private_directory(paths.root())?;
         let lock = lock(&paths)?;
         if !paths.layout().exists() {
             say("making keys, certificates, the genesis and configurations");
-            provision::provision(&paths)?;
+            provision::provision(&paths, size)?;
         }
         let text = fs::read_to_string(paths.layout())?;
         let layout: Layout = toml::from_str(&text).map_err(|error| {

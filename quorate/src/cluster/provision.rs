@@ -17,7 +17,7 @@ use threshold::ids::{ChainId, KeyId};
 use threshold::name::Name;
 use threshold::signature::PublicKey;
 
-use super::layout::{COORDINATOR, INSTALLATION, Layout, ORGANISATIONS, POLICY, Paths, Seat};
+use super::layout::{COORDINATOR, INSTALLATION, Layout, ORGANISATIONS, POLICY, Paths, Seat, Size};
 use crate::commands::parse;
 use crate::failure::{Failure, Outcome};
 use crate::home::private_directory;
@@ -35,9 +35,9 @@ struct Keys {
 }
 
 /// Makes everything; the layout is written last, so that an attempt that was cut short is begun anew.
-pub(super) fn provision(paths: &Paths) -> Outcome {
+pub(super) fn provision(paths: &Paths, size: Size) -> Outcome {
     clear(paths)?;
-    let layout = Layout::new(now_ms())?;
+    let layout = Layout::new(now_ms(), size)?;
     let keys = make_keys(paths, &layout)?;
     let genesis = genesis(paths, &layout, &keys)?;
     write_atomically(&paths.genesis(), &genesis.to_bytes(), Secrecy::Public)?;

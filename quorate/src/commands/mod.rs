@@ -148,6 +148,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Backup(command) => backup::run(context, command),
         Command::Bench(BenchCommand::Reads(arguments)) => bench::run(context.output, &arguments).await,
         Command::Bench(BenchCommand::Ledger(arguments)) => bench::ledger(context.output, &arguments).await,
+        Command::Bench(BenchCommand::Ceremonies(arguments)) => {
+            bench::ceremonies::run(context.output, &arguments).await
+        }
         Command::Daemon(arguments) => crate::daemon::run(&arguments),
     }
 }

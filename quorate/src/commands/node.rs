@@ -1,15 +1,13 @@
 //! The operator of a crypto node: status, and consent to ceremonies.
 
 use client::NodeProfile;
-use proto::custody::{
-    AbortCeremonyRequest, CeremonyPhase, GetNodeStatusResponse, JoinCeremonyRequest,
-    ProposeKeyGenerationRequest,
-};
+use proto::custody::{CeremonyPhase, CeremonyStatus, GetNodeStatusResponse, MemberStatus};
 use serde_json::json;
 use service::identity::Identity;
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 
+mod ceremony;
 mod seal;
 
 use super::Context;
@@ -21,50 +19,15 @@ use crate::keyring;
 pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
     match command {
         NodeCommand::Status(node) => status(context, &node).await,
-        NodeCommand::Propose { node, threshold } => {
-            let mut operator = connect(context, &node)?;
-            let message = ProposeKeyGenerationRequest {
-                threshold: threshold.into(),
-            };
-            let answer = operator
-                .rpc
-                .propose_key_generation(message)
-                .await
-                .map_err(|s| operator.failed(&s))?;
-            let id = hex::encode(answer.into_inner().ceremony_id);
-            let text =
-                format!("ceremony {id} proposed; every operator joins with `quorate node join --node NAME`");
-            context.output.result(&json!({ "ceremony_id": id }), &text)
+        NodeCommand::Propose(arguments) => ceremony::propose(context, &arguments).await,
+        NodeCommand::Join(arguments) | NodeCommand::Accept(arguments) => {
+            ceremony::join(context, &arguments).await
         }
-        NodeCommand::Join { node, ceremony } => {
-            let mut operator = connect(context, &node)?;
-            let ceremony_id = ceremony_id(&mut operator, ceremony).await?;
-            let id = hex::encode(&ceremony_id);
-            operator
-                .rpc
-                .join_ceremony(JoinCeremonyRequest { ceremony_id })
-                .await
-                .map_err(|s| operator.failed(&s))?;
-            context.output.result(
-                &json!({ "ceremony_id": id, "joined": true }),
-                &format!("joined {id}"),
-            )
-        }
-        NodeCommand::Abort { node, ceremony } => {
-            let mut operator = connect(context, &node)?;
-            let ceremony_id = ceremony_id(&mut operator, ceremony).await?;
-            let id = hex::encode(&ceremony_id);
-            operator
-                .rpc
-                .abort_ceremony(AbortCeremonyRequest { ceremony_id })
-                .await
-                .map_err(|s| operator.failed(&s))?;
-            context.output.result(
-                &json!({ "ceremony_id": id, "aborted": true }),
-                &format!("aborted {id}"),
-            )
-        }
+        NodeCommand::Reject(arguments) => ceremony::abort(context, &arguments, "rejected").await,
+        NodeCommand::Execute { ceremony, without } => ceremony::execute(context, &ceremony, without).await,
+        NodeCommand::Abort(arguments) => ceremony::abort(context, &arguments, "aborted").await,
         NodeCommand::Committee { node, out } => committee(context, &node, &out).await,
+        NodeCommand::Publish { committee } => ceremony::publish(context, &committee).await,
         NodeCommand::Unseal(arguments) => seal::unseal(context, &arguments).await,
         NodeCommand::Reseal(arguments) => seal::reseal(context, &arguments),
     }
@@ -104,25 +67,17 @@ async fn status(context: &Context, node: &NodeArgs) -> Outcome {
     let ceremony = status.ceremony.as_ref();
     let phase = ceremony.map(|ceremony| phase(ceremony.phase()));
     if context.output.is_json() {
-        let members: Vec<_> = ceremony
-            .map(|ceremony| ceremony.members.as_slice())
-            .unwrap_or_default()
-            .iter()
-            .map(|member| {
-                json!({
-                    "index": member.index, "name": member.name, "joined": member.joined,
-                    "confirmed": member.confirmed,
-                })
-            })
-            .collect();
         let value = json!({
             "name": status.name, "index": status.index, "key_id": key_id,
             "epoch": key.as_ref().map(|manifest| manifest.epoch()),
             "threshold": key.as_ref().map(|manifest| manifest.threshold().to_string()),
             "journal_entries": status.journal_entries, "journal_head": hex::encode(&status.journal_head),
+            "serves_epoch": (status.serves_epoch > 0).then_some(status.serves_epoch),
             "ceremony": ceremony.map(|ceremony| json!({
                 "ceremony_id": hex::encode(&ceremony.ceremony_id), "phase": phase, "threshold": ceremony.threshold,
-                "transcript": hex::encode(&ceremony.transcript), "reason": ceremony.reason, "members": members,
+                "what": ceremony.what, "deadline_ms": ceremony.deadline_ms, "excluded": ceremony.excluded,
+                "transcript": hex::encode(&ceremony.transcript), "reason": ceremony.reason,
+                "members": ceremony.members.iter().map(member_json).collect::<Vec<_>>(),
             })),
         });
         return context.output.result(&value, "");
@@ -140,29 +95,69 @@ fn describe(status: &GetNodeStatusResponse, key_id: Option<&str>, phase: Option<
             hex::encode(&status.journal_head)
         ),
     ];
-    if let (Some(ceremony), Some(phase)) = (&status.ceremony, phase) {
+    if status.serves_epoch > 0 {
         lines.push(format!(
-            "ceremony  {} {phase}",
-            hex::encode(&ceremony.ceremony_id)
+            "serves    epoch {} too, until the new one is on the chain and used",
+            status.serves_epoch
         ));
-        if !ceremony.reason.is_empty() {
-            lines.push(format!(
-                "          {}",
-                crate::output::printable(&ceremony.reason)
-            ));
-        }
-        for member in &ceremony.members {
-            let tick = |done| if done { "[x]" } else { "[ ]" };
-            lines.push(format!(
-                "          {} joined {} confirmed  {} ({})",
-                tick(member.joined),
-                tick(member.confirmed),
-                crate::output::printable(&member.name),
-                member.index
-            ));
-        }
+    }
+    if let (Some(ceremony), Some(phase)) = (&status.ceremony, phase) {
+        describe_ceremony(ceremony, phase, &mut lines);
     }
     lines.join("\n")
+}
+
+fn member_json(member: &MemberStatus) -> serde_json::Value {
+    json!({
+        "index": member.index, "dealer": member.dealer, "name": member.name, "joined": member.joined,
+        "rejected": member.rejected, "confirmed": member.confirmed, "needed": member.needed,
+    })
+}
+
+/// The ceremony, with a box to tick for each member, and what to read aloud.
+fn describe_ceremony(ceremony: &CeremonyStatus, phase: &str, lines: &mut Vec<String>) {
+    use crate::output::printable;
+    lines.push(format!(
+        "ceremony  {} {phase}",
+        hex::encode(&ceremony.ceremony_id)
+    ));
+    lines.push(format!("          to {}", printable(&ceremony.what)));
+    if !ceremony.transcript.is_empty() {
+        lines.push(format!("aloud     {}", read_aloud(&ceremony.transcript)));
+    }
+    if !ceremony.reason.is_empty() {
+        lines.push(format!("          {}", printable(&ceremony.reason)));
+    }
+    for excluded in &ceremony.excluded {
+        lines.push(format!("left out  {}", printable(excluded)));
+    }
+    for member in &ceremony.members {
+        let tick = |done| if done { "[x]" } else { "[ ]" };
+        let consent = if member.rejected {
+            "[-]"
+        } else {
+            tick(member.joined)
+        };
+        let confirmed = match member.needed {
+            true => tick(member.confirmed),
+            false => "   ",
+        };
+        let role = match (member.index, member.dealer) {
+            (0, dealer) => format!("deals as {dealer}"),
+            (seat, 0) => format!("seat {seat}"),
+            (seat, dealer) => format!("seat {seat}, deals as {dealer}"),
+        };
+        let name = printable(&member.name);
+        lines.push(format!(
+            "          {consent} joined {confirmed} confirmed  {name} ({role})"
+        ));
+    }
+}
+
+/// A digest in groups of four digits, as it is read over the telephone.
+fn read_aloud(digest: &[u8]) -> String {
+    let groups = digest.chunks(2).map(hex::encode);
+    groups.collect::<Vec<_>>().join(" ")
 }
 
 fn phase(phase: CeremonyPhase) -> &'static str {
@@ -207,22 +202,4 @@ fn operator_of(context: &Context, node: &NodeArgs) -> Outcome<(NodeProfile, Iden
     let passphrase = keyring::passphrase(&key.with_file_name("passphrase"))?;
     let identity = Identity::load(key, &passphrase).map_err(anyhow::Error::from)?;
     Ok((found.clone(), identity))
-}
-
-async fn ceremony_id(operator: &mut Operator, given: Option<String>) -> Outcome<Vec<u8>> {
-    if let Some(text) = given {
-        return hex::decode(&text).map_err(|_| {
-            Failure::error(
-                format!("{text:?} is not a ceremony's id"),
-                "copy it from `quorate node status`",
-            )
-        });
-    }
-    let ceremony = operator.status().await?.ceremony;
-    ceremony.map(|ceremony| ceremony.ceremony_id).ok_or_else(|| {
-        Failure::error(
-            "the node knows of no ceremony",
-            "propose one with `quorate node propose`",
-        )
-    })
 }

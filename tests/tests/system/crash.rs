@@ -202,6 +202,7 @@ async fn p13_a_coordinator_killed_between_answer_and_receipt_records_the_receipt
         .reencrypt(ReencryptRequest {
             wrapped_key: approved.wrapped.to_bytes(),
             certificates: approved.certificates,
+            manifest_digest: Vec::new(),
         })
         .await
         .unwrap()

@@ -13,6 +13,7 @@ mod catch_up;
 mod configuration;
 mod crash;
 mod faults;
+mod lifecycle;
 mod noise;
 mod receipts;
 mod record;

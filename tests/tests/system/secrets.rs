@@ -11,7 +11,7 @@ use crypto_node::share::ShareFiles;
 use service::identity::Identity;
 use service::seal::{self, Passphrase};
 use std::sync::Arc;
-use threshold::committee::ParticipantIndex;
+use threshold::signature::PublicKey;
 
 use crate::world::{World, load, read, world};
 
@@ -205,14 +205,14 @@ async fn secrets(world: &World) -> Vec<(String, Vec<u8>)> {
             secrets.push((format!("the {purpose} key of {name}"), seed.to_vec()));
         }
     }
-    for (node, seat) in world.nodes().into_iter().zip(1_u32..) {
-        secrets.push((format!("the share of {node}"), share(world, &node, seat).await));
+    for node in world.nodes() {
+        secrets.push((format!("the share of {node}"), share(world, &node).await));
     }
     secrets
 }
 
 /// The secret scalar of a node's share, from its sealed file.
-async fn share(world: &World, node: &str, seat: u32) -> Vec<u8> {
+async fn share(world: &World, node: &str) -> Vec<u8> {
     let paths = world.cluster.paths();
     let passphrase = Passphrase::from_file(&paths.passphrase(node)).unwrap();
     let directory = paths.data(node).join("shares");
@@ -222,9 +222,9 @@ async fn share(world: &World, node: &str, seat: u32) -> Vec<u8> {
     };
     let ceremony = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();
     let identity = load(&paths.identity(node), &paths.passphrase(node)).public_key();
-    let index = ParticipantIndex::try_from(seat).unwrap();
+    let me = PublicKey::from_bytes(&identity).unwrap();
     let share = ShareFiles::new(directory, Arc::new(passphrase), identity)
-        .load(ceremony, &world.manifest().await.manifest, index)
+        .load(ceremony, &world.manifest().await.manifest, &me)
         .unwrap();
     let bytes = share.to_secret_bytes();
     bytes[bytes.len() - 32..].to_vec()

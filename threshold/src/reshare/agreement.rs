@@ -130,6 +130,12 @@ impl Agreement {
         self.share
     }
 
+    /// The same, while the agreement waits for the confirmations; there is none afterwards.
+    #[must_use]
+    pub fn take_share(&mut self) -> Option<KeyShare> {
+        self.share.take()
+    }
+
     /// This seat's signature on the manifest, with the reports that it follows from, to all. A node makes its share
     /// durable before it says this.
     ///

@@ -82,7 +82,7 @@ impl Directory {
     fn in_use() -> Self {
         let directory = Self::empty();
         let World { committee, record } = shared();
-        let ceremony = record.ceremony.id();
+        let ceremony = record.plan.id();
         identity()
             .save(&passphrase(), &directory.path("identity"))
             .unwrap();
@@ -97,7 +97,7 @@ impl Directory {
             record: record.to_bytes(),
             displaced: None,
             doubt: None,
-            active: true,
+            active: Some(crate::store::Before::Gone),
         };
         directory.store().apply(&change).unwrap();
         directory
@@ -117,7 +117,7 @@ impl Directory {
 
     fn share_file(&self) -> PathBuf {
         self.path("shares")
-            .join(format!("{}.share", shared().record.ceremony.id()))
+            .join(format!("{}.share", shared().record.plan.id()))
     }
 
     fn store(&self) -> Store {
@@ -145,13 +145,12 @@ impl Directory {
             ..Seams::default()
         };
         run_with(self.config.clone(), std::future::ready(()), seams).await?;
-        let (manifest, index) = (
-            shared().committee.manifest(),
-            shared().committee.shares[0].index(),
-        );
-        let share = self
-            .share_files()
-            .load(shared().record.ceremony.id(), manifest, index)?;
+        let manifest = shared().committee.manifest();
+        let share = self.share_files().load(
+            shared().record.plan.id(),
+            manifest,
+            &manifest.members()[0].identity,
+        )?;
         assert_eq!(share.public_share(), shared().committee.shares[0].public_share());
         Ok(())
     }
@@ -287,13 +286,16 @@ fn a_backup_goes_into_its_own_members_stopped_node_only() {
         .unwrap_err();
     assert!(error.to_string().contains("another identity"), "{error:#}");
 
-    // Another seat, and a node without a key.
+    // A node that is no member, and one without a key.
     let mut elsewhere = Directory::empty();
-    elsewhere.config.members.swap(0, 1);
+    elsewhere.config.members.remove(0);
     let error = taken
         .restore(&elsewhere, Some(&shared().committee.signed))
         .unwrap_err();
-    assert!(error.to_string().contains("member 1"), "{error:#}");
+    assert!(
+        error.to_string().contains("none has this node's identity"),
+        "{error:#}"
+    );
     let empty = Directory::empty();
     identity().save(&passphrase(), &empty.path("identity")).unwrap();
     let error = take(&empty.config, custodians(&keys(3)), 2, nobody).unwrap_err();

@@ -1,7 +1,7 @@
 //! The canary: before a new key is used, this node opens a wrapped key of its own with the others' shares.
 
 use super::{DeliverError, Driver, DriverError, State};
-use crate::ceremony::machine::{Machine, NotTaken};
+use crate::ceremony::machine::{Machine, NotTaken, check_sender};
 use crate::ceremony::message::{Body, Message};
 use crate::ceremony::outbox::{Outbox, Pause};
 use crate::ceremony::record::Phase;
@@ -12,8 +12,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use rand_core::OsRng;
 use std::sync::Arc;
 use threshold::canary::Canary;
-use threshold::committee::ParticipantIndex;
+use threshold::committee::Member;
 use threshold::ids::CeremonyId;
+use threshold::name::Name;
 use threshold::reencrypt::{ReencryptionShare, VerifiedShare, verify_share};
 use threshold::signature::PublicKey;
 use threshold::wrap::WrappedKey;
@@ -23,7 +24,7 @@ impl Driver {
     pub(super) async fn answer_canary(
         &self,
         state: &State,
-        peer: ParticipantIndex,
+        peer: &PublicKey,
         message: Message,
     ) -> Result<Message, DeliverError> {
         let Body::Canary { wrapped, q } = self.opened(&state.machine, peer, message)? else {
@@ -32,32 +33,27 @@ impl Driver {
         let ready = state
             .machine
             .record()
-            .filter(|record| record.phase == Phase::Canary);
+            .filter(|record| record.phase == Phase::Canary && record.plan.seat_of(peer).is_some());
         let (Some(record), Some(guard)) = (ready, &state.candidate) else {
             return Err(NotTaken::Early.into());
         };
-        let id = record.ceremony.id();
+        let id = record.plan.id();
         let share = self.canary_share(id, guard, peer, *wrapped, q).await?;
         let answer = state.machine.message_of(Body::CanaryShare(Box::new(share)));
         #[cfg(test)]
         let answer = answer.map(|answer| match &self.tamper {
-            Some(tamper) => tamper(peer, answer),
+            Some(tamper) => tamper(*peer, answer),
             None => answer,
         });
         answer.ok_or(DeliverError::NotTaken(NotTaken::Early))
     }
 
-    fn opened(
-        &self,
-        machine: &Machine,
-        peer: ParticipantIndex,
-        message: Message,
-    ) -> Result<Body, DeliverError> {
-        let checked = machine.check_sender(peer, &message);
+    fn opened(&self, machine: &Machine, peer: &PublicKey, message: Message) -> Result<Body, DeliverError> {
+        let checked = check_sender(peer, &message);
         checked.map_err(NotTaken::from)?;
         let current = machine
             .record()
-            .is_some_and(|record| record.ceremony.id() == message.ceremony);
+            .is_some_and(|record| record.plan.id() == message.ceremony);
         if current {
             Ok(message.body)
         } else {
@@ -70,7 +66,7 @@ impl Driver {
         &self,
         ceremony: CeremonyId,
         guard: &Guard,
-        peer: ParticipantIndex,
+        peer: &PublicKey,
         wrapped: WrappedKey,
         q: PublicKey,
     ) -> Result<ReencryptionShare, DeliverError> {
@@ -106,7 +102,8 @@ impl Driver {
                 Err(error) => {
                     tracing::error!(ceremony = %id, %error, ?liars, "the new key does not work: it is not used");
                     let reason = failed_canary(&error, &liars);
-                    state.machine.canary_failed(id, &reason, liars.first().copied())
+                    let culprit = liars.first().map(|(culprit, _)| *culprit);
+                    state.machine.canary_failed(id, &reason, culprit)
                 }
             };
             // A failure has been reported, and stays.
@@ -118,14 +115,14 @@ impl Driver {
         &self,
         id: CeremonyId,
         guard: &Guard,
-        liars: &mut Vec<ParticipantIndex>,
+        liars: &mut Vec<(PublicKey, Name)>,
     ) -> Result<(), DeliverError> {
         let manifest = guard.manifest();
         let canary =
             Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
         let context = canary.context(manifest).map_err(DriverError::from)?;
         let own = self
-            .canary_share(id, guard, self.me, canary.wrapped().clone(), canary.reader())
+            .canary_share(id, guard, &self.me, canary.wrapped().clone(), canary.reader())
             .await?;
         let mut shares: Vec<VerifiedShare> = verify_share(&context, &own).into_iter().collect();
         let body = Body::Canary {
@@ -135,20 +132,20 @@ impl Driver {
         let Some(message) = self.state.lock().await.machine.message_of(body) else {
             return Err(NotTaken::Early.into());
         };
-        let mut answers: FuturesUnordered<_> = self
-            .outboxes
-            .values()
-            .map(|outbox| ask_until_answered(outbox, &message))
+        let members = manifest.members().iter();
+        let mut answers: FuturesUnordered<_> = members
+            .filter_map(|member| Some((member, self.outboxes.get(&member.identity)?)))
+            .map(|(member, outbox)| ask_until_answered(member, outbox, &message))
             .collect();
         while shares.len() < usize::from(manifest.threshold().t()) {
             let Some((member, share)) = answers.next().await else {
                 break;
             };
             match verify_share(&context, &share) {
-                Ok(share) if share.index() == member => shares.push(share),
+                Ok(share) if share.index() == member.index => shares.push(share),
                 _ => {
-                    tracing::error!(%member, "a member's canary share does not verify");
-                    liars.push(member);
+                    tracing::error!(member = %member.name, "a member's canary share does not verify");
+                    liars.push((member.identity, member.name.clone()));
                 }
             }
         }
@@ -156,8 +153,8 @@ impl Driver {
     }
 }
 
-fn failed_canary(error: &DeliverError, liars: &[ParticipantIndex]) -> String {
-    let liars: Vec<String> = liars.iter().map(ToString::to_string).collect();
+fn failed_canary(error: &DeliverError, liars: &[(PublicKey, Name)]) -> String {
+    let liars: Vec<&str> = liars.iter().map(|(_, name)| name.as_str()).collect();
     if liars.is_empty() {
         format!("the new key does not work: {error}")
     } else {
@@ -169,7 +166,11 @@ fn failed_canary(error: &DeliverError, liars: &[ParticipantIndex]) -> String {
 }
 
 /// Asks until the member has all signatures too; it will, unless it is gone.
-async fn ask_until_answered(outbox: &Outbox, message: &Message) -> (ParticipantIndex, ReencryptionShare) {
+async fn ask_until_answered<'a>(
+    member: &'a Member,
+    outbox: &Outbox,
+    message: &Message,
+) -> (&'a Member, ReencryptionShare) {
     let mut pause = Pause::default();
     loop {
         if let Ok(Some(Message {
@@ -177,7 +178,7 @@ async fn ask_until_answered(outbox: &Outbox, message: &Message) -> (ParticipantI
             ..
         })) = outbox.ask(message).await
         {
-            return (outbox.member, *share);
+            return (member, *share);
         }
         pause.wait().await;
     }

@@ -1,7 +1,8 @@
-use super::simulation::{Simulation, index};
+use super::simulation::{Simulation, generation, index, number, who};
 use crate::ceremony::evidence::{self, NoEvidence};
 use crate::ceremony::machine::NotTaken;
 use crate::ceremony::message::{Body, Evidence, Message, MessageError, Round};
+use crate::ceremony::plan::Plan;
 use crate::ceremony::record::Phase;
 use ed25519_dalek::SigningKey;
 use rand_core::OsRng;
@@ -11,12 +12,23 @@ use threshold::encoding::Canonical;
 
 const LIAR: u16 = 3;
 
+fn liar(who: &threshold::signature::PublicKey) -> u16 {
+    u16::try_from(number(who)).unwrap()
+}
+
 fn key(member: u16) -> SigningKey {
     SigningKey::from_bytes(&[u8::try_from(member).unwrap(); 32])
 }
 
+fn generated(plan: &Plan) -> Ceremony {
+    let Plan::Generation(ceremony) = plan else {
+        panic!("not a key generation");
+    };
+    ceremony.clone()
+}
+
 /// The newest ceremony's abort at an honest member.
-fn abort_of(committee: &mut Simulation, member: usize) -> (Option<u16>, Option<Evidence>, Ceremony) {
+fn abort_of(committee: &mut Simulation, member: usize) -> (Option<u16>, Option<Evidence>, Plan) {
     let record = committee.machine(member).record().unwrap();
     assert_eq!(record.phase, Phase::Aborted);
     let Some(Message {
@@ -27,19 +39,21 @@ fn abort_of(committee: &mut Simulation, member: usize) -> (Option<u16>, Option<E
         panic!("no abort is kept");
     };
     (
-        record.culprit.map(|culprit| culprit.get()),
+        record
+            .culprit
+            .map(|culprit| u16::try_from(number(&culprit)).unwrap()),
         evidence,
-        record.ceremony.clone(),
+        record.plan.clone(),
     )
 }
 
 fn assert_named_with_evidence(committee: &mut Simulation) {
     for member in (1..=committee.members.len()).filter(|member| *member != usize::from(LIAR)) {
-        let (culprit, evidence, ceremony) = abort_of(committee, member);
+        let (culprit, evidence, plan) = abort_of(committee, member);
         assert_eq!(culprit, Some(LIAR), "at member {member}");
         let evidence = evidence.expect("nothing that a third party could check");
         let evidence = Evidence::from_bytes(&evidence.to_bytes()).unwrap();
-        assert_eq!(evidence::culprit(&evidence, &ceremony).unwrap().get(), LIAR);
+        assert_eq!(evidence::culprit(&evidence, &plan).unwrap(), who(LIAR.into()));
     }
 }
 
@@ -49,15 +63,11 @@ fn a5_commitments_that_differ_by_receiver_name_the_dealer() {
     let mut other = None;
     let mut ceremony = None;
     committee.tamper = Some(Box::new(move |from, to, message| {
-        if let Body::Propose {
-            ceremony: proposed, ..
-        } = &message.body
-        {
-            ceremony = Some(proposed.clone());
+        if let Body::Propose { plan, .. } = &message.body {
+            ceremony = Some(generated(plan));
         }
-        let is_commitment =
-            matches!(&message.body, Body::Round(round) if round.unpack().unwrap().kind() == Kind::Round1);
-        if from.get() != LIAR || to.get() > 2 || !is_commitment {
+        let is_commitment = matches!(&message.body, Body::Round(round) if round.unpack::<Kind>().unwrap().kind() == Kind::Round1);
+        if liar(&from) != LIAR || number(&to) > 2 || !is_commitment {
             return message;
         }
         // Members 1 and 2 get another polynomial than 4 and 5, as properly signed as the first.
@@ -68,7 +78,7 @@ fn a5_commitments_that_differ_by_receiver_name_the_dealer() {
                     .1,
             )
         });
-        Message::new(message.ceremony, from, Body::Round(other.clone()), &key(LIAR))
+        Message::new(message.ceremony, Body::Round(other.clone()), &key(LIAR))
     }));
     committee.run(1, 3);
     assert_named_with_evidence(&mut committee);
@@ -163,7 +173,7 @@ fn a6_two_halves_that_do_not_hear_each_others_reports_have_no_key() {
 fn wrong_shares(ceremony: &Ceremony, commitments: &BTreeMap<u16, Round>) -> Vec<SignedMessage> {
     let (secret, own) = part1(ceremony, &key(LIAR), &mut OsRng).unwrap();
     let round1 = |own: &SignedMessage| {
-        let own = Round::pack(own).unpack().unwrap();
+        let own: SignedMessage = Round::pack(own).unpack().unwrap();
         let others = commitments.iter().filter(|(dealer, _)| **dealer != LIAR);
         let messages = others
             .map(|(_, round)| round.unpack().unwrap())
@@ -185,28 +195,23 @@ fn p9_b1_a_wrong_share_to_one_member_names_its_sender() {
     let mut commitments = BTreeMap::new();
     let mut ceremony = None;
     committee.tamper = Some(Box::new(move |from, to, message| {
-        if let Body::Propose {
-            ceremony: proposed, ..
-        } = &message.body
-        {
-            ceremony = Some(proposed.clone());
+        if let Body::Propose { plan, .. } = &message.body {
+            ceremony = Some(generated(plan));
         }
         let Body::Round(round) = &message.body else {
             return message;
         };
-        match round.unpack().unwrap().kind() {
+        match round.unpack::<Kind>().unwrap().kind() {
             Kind::Round1 => {
-                commitments.insert(from.get(), round.clone());
+                commitments.insert(liar(&from), round.clone());
             }
-            Kind::Round2 if from.get() == LIAR && to.get() == 1 => {
+            Kind::Round2 if liar(&from) == LIAR && number(&to) == 1 => {
                 let shares = wrong_shares(ceremony.as_ref().unwrap(), &commitments);
-                let wrong = shares.iter().find(|share| share.recipient() == Some(to)).unwrap();
-                return Message::new(
-                    message.ceremony,
-                    from,
-                    Body::Round(Round::pack(wrong)),
-                    &key(LIAR),
-                );
+                let wrong = shares
+                    .iter()
+                    .find(|share| share.recipient() == Some(index(number(&to))))
+                    .unwrap();
+                return Message::new(message.ceremony, Body::Round(Round::pack(wrong)), &key(LIAR));
             }
             Kind::Round2 | Kind::Equality => {}
         }
@@ -224,7 +229,8 @@ fn p9_evidence_that_proves_nothing_blames_nobody() {
     let mut committee = Simulation::new(3, 5);
     let id = committee.propose(1, 2);
     committee.settle();
-    let ceremony = committee.machine(1).record().unwrap().ceremony.clone();
+    let plan = committee.machine(1).record().unwrap().plan.clone();
+    let ceremony = generated(&plan);
     let (_, commitments) = part1(&ceremony, &key(2), &mut OsRng).unwrap();
     let round = Round::pack(&commitments);
     // Member 3 blames member 2 with messages that show no fault.
@@ -233,7 +239,7 @@ fn p9_evidence_that_proves_nothing_blames_nobody() {
         share: round,
     };
     assert!(matches!(
-        evidence::culprit(&framed, &ceremony),
+        evidence::culprit(&framed, &plan),
         Err(NoEvidence::Dkg(_))
     ));
     let attestation = commitments.attestation();
@@ -244,20 +250,24 @@ fn p9_evidence_that_proves_nothing_blames_nobody() {
         first: attestation,
         second: attestation,
     };
-    assert!(evidence::culprit(&Evidence::Equivocation(twice), &ceremony).is_err());
+    assert!(evidence::culprit(&Evidence::Equivocation(twice), &plan).is_err());
     let body = Body::Abort {
         reason: "member 2 cheated".into(),
         evidence: Some(framed),
     };
-    let abort = Message::new(id, index(3), body, &key(3));
+    let abort = Message::new(id, body, &key(3));
     let now_ms = committee.now_ms;
     let _ = committee
         .machine(1)
-        .message(index(3), abort, now_ms, &mut OsRng)
+        .message(&who(3), abort, now_ms, &mut OsRng)
         .unwrap();
     let record = committee.machine(1).record().unwrap();
     assert_eq!((record.phase, record.culprit), (Phase::Aborted, None));
-    assert!(record.reason.starts_with("member 3 aborted"), "{}", record.reason);
+    assert!(
+        record.reason.starts_with("member node-3 aborted"),
+        "{}",
+        record.reason
+    );
 }
 
 #[test]
@@ -267,36 +277,26 @@ fn a13_a_sender_that_is_not_the_peer_is_refused() {
     committee.settle();
     let now_ms = committee.now_ms;
     // Member 2 delivers what member 3 signed, and what it signed itself in member 3's name.
-    for signer in [3, 2] {
-        let spoofed = Message::new(id, index(3), Body::Join, &key(signer));
-        let refused = committee
-            .machine(1)
-            .message(index(2), spoofed, now_ms, &mut OsRng)
-            .unwrap_err();
-        assert_eq!(refused, NotTaken::Wrong(MessageError::WrongSender));
+    let join = || Body::Join { deals: false };
+    let signed = Message::new(id, join(), &key(3));
+    let mut spoofed = Message::new(id, join(), &key(2));
+    spoofed.sender = who(3);
+    for message in [signed, spoofed.clone()] {
+        let refused = committee.machine(1).message(&who(2), message, now_ms, &mut OsRng);
+        assert_eq!(refused.unwrap_err(), NotTaken::Wrong(MessageError::WrongSender));
     }
-    let forged = Message::new(id, index(3), Body::Join, &key(2));
-    let refused = committee
-        .machine(1)
-        .message(index(3), forged, now_ms, &mut OsRng)
-        .unwrap_err();
-    assert_eq!(refused, NotTaken::Wrong(MessageError::BadSignature));
-    assert!(
-        !committee
-            .machine(1)
-            .record()
-            .unwrap()
-            .joins
-            .contains_key(&index(3))
-    );
+    let refused = committee.machine(1).message(&who(3), spoofed, now_ms, &mut OsRng);
+    assert_eq!(refused.unwrap_err(), NotTaken::Wrong(MessageError::BadSignature));
+    let joins = &committee.machine(1).record().unwrap().joins;
+    assert!(!joins.contains_key(&who(3)));
 
     // The same inside: member 2 wraps what member 3 dealt.
-    let ceremony = committee.machine(1).record().unwrap().ceremony.clone();
+    let ceremony = generated(&committee.machine(1).record().unwrap().plan);
     let (_, dealt) = part1(&ceremony, &key(3), &mut OsRng).unwrap();
-    let wrapped = Message::new(id, index(2), Body::Round(Round::pack(&dealt)), &key(2));
+    let wrapped = Message::new(id, Body::Round(Round::pack(&dealt)), &key(2));
     let refused = committee
         .machine(1)
-        .message(index(2), wrapped, now_ms, &mut OsRng)
+        .message(&who(2), wrapped, now_ms, &mut OsRng)
         .unwrap_err();
     assert_eq!(refused, NotTaken::Wrong(MessageError::WrongSender));
 }
@@ -320,13 +320,13 @@ fn a11_messages_and_proposals_of_a_past_ceremony_start_nothing() {
     for member in [1, 3] {
         let _ = committee
             .machine(member)
-            .message(index(2), abort.clone(), now_ms, &mut OsRng)
+            .message(&who(2), abort.clone(), now_ms, &mut OsRng)
             .unwrap();
     }
     let proposal = proposal.borrow().clone().unwrap();
     let out = committee
         .machine(3)
-        .message(index(1), proposal, now_ms, &mut OsRng)
+        .message(&who(1), proposal, now_ms, &mut OsRng)
         .unwrap();
     assert!(!out.persist, "a past ceremony came back");
     assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }));
@@ -344,9 +344,8 @@ fn a12_a_proposal_with_other_members_is_answered_with_an_abort() {
     let deadline_ms = committee.now_ms + 1;
     let proposal = Message::new(
         id,
-        index(1),
         Body::Propose {
-            ceremony,
+            plan: Box::new(Plan::Generation(ceremony)),
             deadline_ms,
         },
         &key(1),
@@ -354,7 +353,7 @@ fn a12_a_proposal_with_other_members_is_answered_with_an_abort() {
     let now_ms = committee.now_ms;
     let out = committee
         .machine(3)
-        .message(index(1), proposal, now_ms, &mut OsRng)
+        .message(&who(1), proposal, now_ms, &mut OsRng)
         .unwrap();
     let Some(Message {
         body: Body::Abort { reason, .. },
@@ -365,10 +364,13 @@ fn a12_a_proposal_with_other_members_is_answered_with_an_abort() {
     };
     assert!(reason.contains("members"), "{reason}");
     assert_eq!(committee.machine(3).live(), None);
-    let no = committee.machine(3).propose(1, now_ms, &mut OsRng);
+    let no = committee.machine(3).propose(&generation(1), now_ms, &mut OsRng);
     assert!(no.is_err(), "a threshold of one");
     assert!(
-        committee.machine(3).propose(4, now_ms, &mut OsRng).is_err(),
+        committee
+            .machine(3)
+            .propose(&generation(4), now_ms, &mut OsRng)
+            .is_err(),
         "more than there are"
     );
 }
@@ -378,7 +380,7 @@ fn p12_cut_and_flipped_messages_are_refused_without_a_panic() {
     let mut committee = Simulation::new(3, 2);
     let id = committee.propose(1, 2);
     committee.settle();
-    let message = Message::new(id, index(2), Body::Join, &key(2));
+    let message = Message::new(id, Body::Join { deals: false }, &key(2));
     let bytes = message.to_bytes();
     for at in 0..bytes.len() {
         assert!(Message::from_bytes(&bytes[..at]).is_err());
@@ -391,7 +393,7 @@ fn p12_cut_and_flipped_messages_are_refused_without_a_panic() {
         assert!(
             committee
                 .machine(1)
-                .message(index(2), message, now_ms, &mut OsRng)
+                .message(&who(2), message, now_ms, &mut OsRng)
                 .is_err(),
             "byte {at}"
         );
@@ -411,18 +413,13 @@ fn p15_what_carries_a_share_is_wiped_and_leaves_no_copy_behind() {
         Body::from_bytes(&bytes).unwrap()
     };
     for length in [0, 300, 8_192] {
-        let message = Message::new(
-            threshold::ids::CeremonyId([1; 32]),
-            index(2),
-            round(length),
-            &key(2),
-        );
+        let message = Message::new(threshold::ids::CeremonyId([1; 32]), round(length), &key(2));
         let bytes: zeroize::Zeroizing<Vec<u8>> = message.to_secret_bytes();
         assert_eq!(*bytes, message.to_bytes());
         // It was never moved to make room, which would have left a copy of what was there.
         assert_eq!(
             bytes.capacity(),
-            Vec::<u8>::with_capacity(128 + length).capacity()
+            Vec::<u8>::with_capacity(160 + length).capacity()
         );
     }
 }

@@ -1,8 +1,8 @@
 //! Whether a ceremony ends for all honest members in the same way, whoever dies, and whatever one member says to whom.
 
-use super::simulation::{Crash, Simulation, WINDOW_MS, index};
+use super::simulation::{Crash, Simulation, WINDOW_MS, generation, who};
 use crate::ceremony::machine::{CommandError, NotTaken};
-use crate::ceremony::message::{Body, Message};
+use crate::ceremony::message::{Body, Message, Proof};
 use crate::ceremony::record::Phase;
 use crate::journal::Step;
 use ed25519_dalek::SigningKey;
@@ -26,7 +26,7 @@ enum Fate {
 
 fn message(id: CeremonyId, sender: usize, body: Body) -> Message {
     let key = SigningKey::from_bytes(&[u8::try_from(sender).unwrap(); 32]);
-    Message::new(id, index(sender), body, &key)
+    Message::new(id, body, &key)
 }
 
 fn abort(id: CeremonyId, sender: usize) -> Message {
@@ -139,14 +139,17 @@ fn p7_a_member_that_dies_after_signing_does_not_block_those_that_have_not_confir
 fn p7_nothing_but_its_operator_ends_the_waiting_of_a_member_that_has_confirmed() {
     let mut committee = Simulation::new(3, 1);
     committee.lost = Some(Box::new(|from, _, message| {
-        from == index(LIAR) && matches!(message.body, Body::Confirm | Body::Done(_))
+        from == who(LIAR) && matches!(message.body, Body::Confirm | Body::Done(_))
     }));
     let id = committee.run(1, 2);
     committee.tick(2 * WINDOW_MS);
     committee.settle();
     assert_eq!(committee.phases()[..2], [Some(Phase::Canary); 2]);
     let now_ms = committee.now_ms;
-    let busy = committee.machine(1).propose(2, now_ms, &mut OsRng).unwrap_err();
+    let busy = committee
+        .machine(1)
+        .propose(&generation(2), now_ms, &mut OsRng)
+        .unwrap_err();
     assert_eq!(busy, CommandError::Busy(id));
     committee.abort(1, id);
     committee.settle();
@@ -171,7 +174,7 @@ fn p6_a_signature_to_some_and_an_abort_to_others_ends_the_ceremony_for_all() {
     for seed in 0..20 {
         let mut committee = Simulation::new(4, seed);
         committee.tamper = Some(Box::new(|from, to, message| {
-            if from == index(LIAR) && to == index(1) && matches!(message.body, Body::Sign { .. }) {
+            if from == who(LIAR) && to == who(1) && matches!(message.body, Body::Sign { .. }) {
                 return abort(message.ceremony, LIAR);
             }
             message
@@ -192,19 +195,19 @@ fn p6_all_confirmations_count_more_than_an_abort() {
     for (chosen, seed) in (1..7_u64).flat_map(|chosen| (0..12).map(move |seed| (chosen, seed))) {
         let honest = [1, 2, 4];
         let confirms_to = move |to| {
-            let place = honest.iter().position(|member| index(*member) == to).unwrap();
+            let place = honest.iter().position(|member| who(*member) == to).unwrap();
             chosen & (1 << place) != 0
         };
         let mut committee = Simulation::new(4, seed);
         committee.tamper = Some(Box::new(move |from, to, message| {
-            if from == index(LIAR) && matches!(message.body, Body::Confirm) && !confirms_to(to) {
+            if from == who(LIAR) && matches!(message.body, Body::Confirm) && !confirms_to(to) {
                 return abort(message.ceremony, LIAR);
             }
             message
         }));
         // And it keeps the rest to itself.
         committee.lost = Some(Box::new(|from, _, message| {
-            from == index(LIAR) && matches!(message.body, Body::Relay(_) | Body::Done(_))
+            from == who(LIAR) && matches!(message.body, Body::Relay(_) | Body::Done(_))
         }));
         committee.run(1, 2);
         committee.tick(WINDOW_MS);
@@ -223,21 +226,21 @@ fn p6_all_confirmations_count_more_than_an_abort() {
 fn in_doubt() -> (Simulation, CeremonyId) {
     let mut committee = Simulation::new(3, 4);
     committee.tamper = Some(Box::new(|from, _, message| {
-        if from == index(LIAR) && matches!(message.body, Body::Confirm) {
+        if from == who(LIAR) && matches!(message.body, Body::Confirm) {
             return abort(message.ceremony, LIAR);
         }
         message
     }));
     committee.lost = Some(Box::new(|from, to, message| {
         // What member 3 needs to use the key by itself stays away from it.
-        to == index(LIAR) && from == index(1) && matches!(message.body, Body::Confirm | Body::Done(_))
+        to == who(LIAR) && from == who(1) && matches!(message.body, Body::Confirm | Body::Done(_))
     }));
     let id = (0..200)
         .find_map(|_| {
             let id = committee.run(1, 2);
             let confirmed = |member: usize| {
                 let record = committee.members[member - 1].machine.as_ref()?.record()?;
-                (record.phase == Phase::Aborted && record.confirms.contains_key(&index(member))).then_some(())
+                (record.phase == Phase::Aborted && record.confirms.contains_key(&who(member))).then_some(())
             };
             let both = confirmed(1).is_some() && confirmed(2).is_some();
             if !both {
@@ -266,14 +269,14 @@ fn p6_a_key_that_is_in_use_after_all_is_taken_up_during_the_next_ceremony() {
     let late = message(first, LIAR, Body::Confirm);
     let out = committee
         .machine(2)
-        .message(index(LIAR), late, now_ms, &mut OsRng)
+        .message(&who(LIAR), late, now_ms, &mut OsRng)
         .unwrap();
     let steps: Vec<(CeremonyId, Step)> = out.journal.iter().map(|(id, step, _)| (*id, *step)).collect();
     assert!(steps.contains(&(first, Step::Active)), "{steps:?}");
     committee.carry_out(2, out);
     committee.settle();
     assert!(committee.all_or_nothing(1..=2, "after the late confirmation"));
-    assert_eq!(committee.machine(1).record().unwrap().ceremony.id(), first);
+    assert_eq!(committee.machine(1).record().unwrap().plan.id(), first);
 }
 
 #[test]
@@ -286,7 +289,7 @@ fn p6_a_member_that_confirms_a_later_ceremony_does_not_go_back() {
         let now_ms = committee.now_ms;
         let out = committee
             .machine(member)
-            .message(index(LIAR), late, now_ms, &mut OsRng)
+            .message(&who(LIAR), late, now_ms, &mut OsRng)
             .unwrap();
         assert!(out.activate.is_none() && !out.persist);
     }
@@ -302,12 +305,12 @@ fn a_member_without_memory_of_a_ceremony_ends_it() {
     let unknown = message(id, 2, Body::Confirm);
     let out = committee
         .machine(1)
-        .message(index(2), unknown, now_ms, &mut OsRng)
+        .message(&who(2), unknown, now_ms, &mut OsRng)
         .unwrap();
     assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }));
     // What may merely have come before its proposal is sent again.
-    let join = message(id, 2, Body::Join);
-    let early = committee.machine(1).message(index(2), join, now_ms, &mut OsRng);
+    let join = message(id, 2, Body::Join { deals: false });
+    let early = committee.machine(1).message(&who(2), join, now_ms, &mut OsRng);
     assert_eq!(early.unwrap_err(), NotTaken::Early);
 }
 
@@ -319,7 +322,7 @@ fn the_journal_names_the_ceremony_that_gave_way() {
         let now_ms = committee.now_ms;
         let (id, out) = committee
             .machine(proposer)
-            .propose(2, now_ms, &mut OsRng)
+            .propose(&generation(2), now_ms, &mut OsRng)
             .unwrap();
         proposals.push((id, out.send[0].1.clone(), proposer));
     }
@@ -330,45 +333,46 @@ fn the_journal_names_the_ceremony_that_gave_way() {
     let now_ms = committee.now_ms;
     let out = committee
         .machine(*receiver)
-        .message(index(*proposer), proposal.clone(), now_ms, &mut OsRng)
+        .message(&who(*proposer), proposal.clone(), now_ms, &mut OsRng)
         .unwrap();
     let steps: Vec<(CeremonyId, Step)> = out.journal.iter().map(|(id, step, _)| (*id, *step)).collect();
     assert_eq!(steps, [(*yields, Step::Aborted), (*stays, Step::Proposed)]);
     let displaced = out.displaced.unwrap();
-    assert_eq!(
-        (displaced.ceremony.id(), displaced.phase),
-        (*yields, Phase::Aborted)
-    );
+    assert_eq!((displaced.plan.id(), displaced.phase), (*yields, Phase::Aborted));
 }
 
 #[test]
 fn p6_a_proof_that_is_not_complete_or_not_signed_is_none() {
     let mut committee = Simulation::new(3, 1);
     committee.lost = Some(Box::new(|from, _, message| {
-        from == index(LIAR) && matches!(message.body, Body::Confirm | Body::Done(_))
+        from == who(LIAR) && matches!(message.body, Body::Confirm | Body::Done(_))
     }));
     let id = committee.run(1, 2);
-    let Body::Done(proof) = committee.machine(LIAR).record().unwrap().proof_of_confirmations() else {
-        panic!("no proof");
+    let proof = committee.machine(LIAR).record().unwrap().proof().unwrap();
+    let with = |confirmations: Vec<threshold::signature::Signature>| Proof {
+        confirmations,
+        ..proof.clone()
     };
-    let mut swapped = proof.clone();
+    let signatures = proof.confirmations.clone();
+    let mut swapped = signatures.clone();
     swapped.swap(0, 1);
-    let mut forged = proof.clone();
-    forged[2] = proof[0];
-    for wrong in [swapped, forged, proof[..2].to_vec(), Vec::new()] {
+    let mut forged = signatures.clone();
+    forged[2] = forged[0];
+    let mut unsigned = proof.clone();
+    unsigned.signed.signatures.swap(0, 1);
+    let wrong = [swapped, forged, signatures[..2].to_vec(), Vec::new()];
+    for wrong in wrong.map(with).into_iter().chain([unsigned]) {
         let now_ms = committee.now_ms;
-        let done = message(id, LIAR, Body::Done(wrong));
-        let refused = committee
-            .machine(1)
-            .message(index(LIAR), done, now_ms, &mut OsRng);
+        let done = message(id, LIAR, Body::Done(Box::new(wrong)));
+        let refused = committee.machine(1).message(&who(LIAR), done, now_ms, &mut OsRng);
         assert!(matches!(refused, Err(NotTaken::Wrong(_))));
         assert_eq!(committee.phases()[0], Some(Phase::Canary));
     }
     let now_ms = committee.now_ms;
-    let done = message(id, LIAR, Body::Done(proof));
+    let done = message(id, LIAR, Body::Done(Box::new(proof)));
     let out = committee
         .machine(1)
-        .message(index(LIAR), done, now_ms, &mut OsRng)
+        .message(&who(LIAR), done, now_ms, &mut OsRng)
         .unwrap();
     assert!(out.activate.is_some());
 }

@@ -3,18 +3,20 @@
 //! Messages between two members arrive in order and stay on their way until they are taken, as an outbox keeps
 //! them; what a member had still to send is lost when it crashes, as is everything that was not on its disk.
 
-use crate::ceremony::machine::{Machine, NotTaken, Outcome};
+use crate::ceremony::machine::{Machine, Memory, NotTaken, Outcome, Wish};
 use crate::ceremony::message::Message;
 use crate::ceremony::outbox::Queue;
+use crate::ceremony::plan::Plan;
 use crate::ceremony::record::{Phase, Record};
 use crate::share::Guard;
 use rand_core::OsRng;
 use service::Identity;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::dkg::Seat;
 use threshold::encoding::Canonical;
-use threshold::ids::CeremonyId;
+use threshold::ids::{CeremonyId, KeyId};
 use threshold::name::Name;
 use threshold::secret::KeyShare;
 use threshold::signature::PublicKey;
@@ -25,6 +27,22 @@ pub(crate) fn index(number: usize) -> ParticipantIndex {
     ParticipantIndex::new(u16::try_from(number).unwrap()).unwrap()
 }
 
+/// The identity of a member.
+pub(crate) fn who(number: usize) -> PublicKey {
+    let seed = [u8::try_from(number).unwrap(); 32];
+    PublicKey::of(&ed25519_dalek::SigningKey::from_bytes(&seed))
+}
+
+/// The public key of an identity.
+pub(crate) fn key_of(identity: &Identity) -> PublicKey {
+    PublicKey::of(identity.signing_key())
+}
+
+/// The member with an identity.
+pub(crate) fn number(who: &PublicKey) -> usize {
+    (1..=64).find(|number| self::who(*number) == *who).unwrap()
+}
+
 /// When a member dies while it carries an outcome out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crash {
@@ -33,10 +51,12 @@ pub(crate) enum Crash {
     AfterStoring,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Disk {
     newest: Option<CeremonyId>,
     doubt: Option<CeremonyId>,
+    in_use: Option<CeremonyId>,
+    before: Option<CeremonyId>,
     records: BTreeMap<CeremonyId, Vec<u8>>,
     pub(crate) shares: BTreeMap<CeremonyId, Vec<u8>>,
 }
@@ -45,12 +65,17 @@ pub(crate) struct Member {
     pub(crate) identity: Identity,
     pub(crate) machine: Option<Machine>,
     pub(crate) disk: Disk,
+    /// The epoch that it knows to be in use, whether it has a share in it or not.
     pub(crate) active: Option<SignedManifest>,
+    /// Its share in that epoch.
+    pub(crate) key: Option<Arc<Guard>>,
+    /// Its share of the epoch before.
+    pub(crate) before: Option<Arc<Guard>>,
 }
 
-pub(crate) type Tamper = Box<dyn FnMut(ParticipantIndex, ParticipantIndex, Message) -> Message>;
+pub(crate) type Tamper = Box<dyn FnMut(PublicKey, PublicKey, Message) -> Message>;
 
-pub(crate) type Lost = Box<dyn Fn(ParticipantIndex, ParticipantIndex, &Message) -> bool>;
+pub(crate) type Lost = Box<dyn Fn(PublicKey, PublicKey, &Message) -> bool>;
 
 pub(crate) struct Simulation {
     pub(crate) members: Vec<Member>,
@@ -65,6 +90,28 @@ pub(crate) struct Simulation {
     ways: BTreeMap<(usize, usize), Queue>,
     canaries: VecDeque<(usize, CeremonyId)>,
     seed: u64,
+    /// What operators were told of the key, by another way.
+    pub(crate) key_id: Option<KeyId>,
+}
+
+/// A new key for everybody.
+pub(crate) fn generation(threshold: u16) -> Wish {
+    Wish::Generate {
+        threshold,
+        members: Vec::new(),
+    }
+}
+
+/// The next epoch for these members, or for the same.
+pub(crate) fn resharing(threshold: u16, members: &[usize]) -> Wish {
+    Wish::Reshare {
+        threshold,
+        members: members.iter().map(|member| name(*member)).collect(),
+    }
+}
+
+pub(crate) fn name(member: usize) -> Name {
+    Name::new(&format!("node-{member}")).unwrap()
 }
 
 impl Simulation {
@@ -92,6 +139,8 @@ impl Simulation {
                 machine: None,
                 disk: Disk::default(),
                 active: None,
+                key: None,
+                before: None,
             })
             .collect();
         let mut simulation = Self {
@@ -105,6 +154,7 @@ impl Simulation {
             ways: BTreeMap::new(),
             canaries: VecDeque::new(),
             seed,
+            key_id: None,
         };
         (1..=n).for_each(|member| simulation.restart(member));
         simulation
@@ -132,19 +182,42 @@ impl Simulation {
         let seats = self.seats.clone();
         let me = self.member(member);
         let read = |id: Option<CeremonyId>| id.map(|id| Record::from_bytes(&me.disk.records[&id]).unwrap());
-        let (record, doubt) = (read(me.disk.newest), read(me.disk.doubt));
-        let past: BTreeSet<CeremonyId> = me.disk.records.keys().copied().collect();
+        // As a node loads the keys in use when it starts.
+        let (active, before) = (read(me.disk.in_use), read(me.disk.before));
+        let guard = |record: &Record| {
+            let signed = record.signed_manifest().unwrap();
+            signed.manifest.member_by_identity(&who(member))?;
+            let share = KeyShare::from_secret_bytes(&me.disk.shares[&record.plan.id()], &signed.manifest);
+            Some(Arc::new(Guard::new(share.unwrap(), signed)))
+        };
+        let key = active.as_ref().and_then(guard);
+        let before = before.as_ref().and_then(guard);
+        let memory = Memory {
+            record: read(me.disk.newest),
+            doubt: read(me.disk.doubt),
+            past: me.disk.records.keys().copied().collect(),
+            key: key.clone(),
+            serves_old: before.is_some(),
+            active,
+        };
+        let signed = memory.active.as_ref().and_then(Record::signed_manifest);
         let identity = me.identity.clone();
-        let mut machine = Machine::new(index(member), identity, seats, record, doubt, past, WINDOW_MS);
+        let mut machine = Machine::new(identity, seats, memory, WINDOW_MS);
         let out = machine.resume(self.now_ms);
         let me = self.member(member);
-        // As a node loads the key in use when it starts.
-        me.active = machine
-            .record()
-            .filter(|record| record.phase == Phase::Active)
-            .and_then(Record::signed_manifest);
+        (me.active, me.key, me.before) = (signed, key, before);
         me.machine = Some(machine);
         self.carry_out(member, out);
+    }
+
+    /// A copy of a member's disk.
+    pub(crate) fn disk_of(&self, member: usize) -> Disk {
+        self.members[member - 1].disk.clone()
+    }
+
+    /// Puts a copy of the member's disk back.
+    pub(crate) fn put_disk_back(&mut self, member: usize, disk: Disk) {
+        self.member(member).disk = disk;
     }
 
     /// The member's disk is replaced by an empty one; its identity is not on it.
@@ -175,8 +248,13 @@ impl Simulation {
 
     /// Proposes at one member; the others' operators join as soon as they know of it.
     pub(crate) fn propose(&mut self, member: usize, t: u16) -> CeremonyId {
+        self.wish(member, &generation(t))
+    }
+
+    /// As [`Self::propose`], for any ceremony.
+    pub(crate) fn wish(&mut self, member: usize, wish: &Wish) -> CeremonyId {
         let now_ms = self.now_ms;
-        let (id, out) = self.machine(member).propose(t, now_ms, &mut OsRng).unwrap();
+        let (id, out) = self.machine(member).propose(wish, now_ms, &mut OsRng).unwrap();
         self.carry_out(member, out);
         id
     }
@@ -192,7 +270,8 @@ impl Simulation {
             return;
         }
         let mut out = Outcome::default();
-        if self.machine(member).join(id, &mut OsRng, &mut out).is_ok() {
+        let key = self.key_id;
+        if self.machine(member).join(id, key, &mut OsRng, &mut out).is_ok() {
             self.carry_out(member, out);
         }
     }
@@ -215,7 +294,7 @@ impl Simulation {
         }
         let record = self.machine(member).record().cloned();
         let Some(record) = record else { return };
-        let id = record.ceremony.id();
+        let id = record.plan.id();
         if let Some((share, _)) = &out.share {
             self.member(member)
                 .disk
@@ -225,13 +304,18 @@ impl Simulation {
                 return;
             }
         }
+        let in_use = record.phase == Phase::Active && record.changes_key_of(&who(member));
         if out.persist {
-            let doubt = self.machine(member).doubt().map(|record| record.ceremony.id());
+            let doubt = self.machine(member).doubt().map(|record| record.plan.id());
             let disk = &mut self.member(member).disk;
             let stored = out.displaced.as_ref().into_iter().chain([&record]);
             disk.records
-                .extend(stored.map(|record| (record.ceremony.id(), record.to_bytes())));
+                .extend(stored.map(|record| (record.plan.id(), record.to_bytes())));
             (disk.newest, disk.doubt) = (Some(id), doubt);
+            if in_use && disk.in_use != Some(id) {
+                let serves = matches!(record.plan, Plan::Resharing(_));
+                disk.before = disk.in_use.replace(id).filter(|_| serves);
+            }
         }
         if self.dies(member, Crash::AfterStoring) {
             return;
@@ -243,29 +327,49 @@ impl Simulation {
             );
             self.canaries.push_back((member, id));
         }
-        if let Some(manifest) = out.activate {
-            self.member(member).active = Some(manifest);
+        if let Some(signed) = out.activate {
+            self.activate(member, id, signed);
+        }
+        if out.retire {
+            let me = self.member(member);
+            let kept = [me.disk.in_use, me.disk.newest, me.disk.doubt];
+            me.disk.shares.retain(|id, _| kept.contains(&Some(*id)));
+            if self.dies(member, Crash::AfterStoring) {
+                return;
+            }
+            let me = self.member(member);
+            (me.before, me.disk.before) = (None, None);
         }
         for (to, message) in out.send {
-            self.send(member, to, &message);
+            self.send(member, &to, &message);
         }
     }
 
-    fn send(&mut self, from: usize, to: Option<ParticipantIndex>, message: &Message) {
-        for other in (1..=self.members.len()).filter(|other| *other != from) {
-            let lost = self
-                .lost
-                .as_ref()
-                .is_some_and(|lost| lost(index(from), index(other), message));
-            if lost || to.is_some_and(|to| to != index(other)) {
-                continue;
-            }
-            let message = match &mut self.tamper {
-                Some(tamper) => tamper(index(from), index(other), message.clone()),
-                None => message.clone(),
-            };
-            self.ways.entry((from, other)).or_default().push(message);
+    fn activate(&mut self, member: usize, id: CeremonyId, signed: SignedManifest) {
+        let me = self.member(member);
+        let key = signed.manifest.member_by_identity(&who(member)).map(|_| {
+            let share = KeyShare::from_secret_bytes(&me.disk.shares[&id], &signed.manifest).unwrap();
+            Arc::new(Guard::new(share, signed.clone()))
+        });
+        let earlier = std::mem::replace(&mut me.key, key.clone());
+        me.before = earlier.filter(|_| me.disk.before.is_some());
+        let kept = [me.disk.in_use, me.disk.before];
+        me.disk.shares.retain(|id, _| kept.contains(&Some(*id)));
+        me.active = Some(signed);
+        self.machine(member).use_key(key);
+    }
+
+    fn send(&mut self, from: usize, to: &PublicKey, message: &Message) {
+        let other = number(to);
+        let lost = self.lost.as_ref();
+        if lost.is_some_and(|lost| lost(who(from), *to, message)) {
+            return;
         }
+        let message = match &mut self.tamper {
+            Some(tamper) => tamper(who(from), *to, message.clone()),
+            None => message.clone(),
+        };
+        self.ways.entry((from, other)).or_default().push(message);
     }
 
     fn random(&mut self, below: usize) -> usize {
@@ -297,7 +401,7 @@ impl Simulation {
             let now_ms = self.now_ms;
             match self
                 .machine(to)
-                .message(index(from), message.clone(), now_ms, &mut OsRng)
+                .message(&who(from), message.clone(), now_ms, &mut OsRng)
             {
                 Ok(out) => {
                     self.taken(from, to, &message, out);
@@ -319,11 +423,14 @@ impl Simulation {
 
     /// A canary opens when enough members answer it: those that are up and have all signatures.
     fn opens(&self, (_, id): (usize, CeremonyId)) -> bool {
-        let records = self
-            .members
-            .iter()
-            .filter_map(|member| member.machine.as_ref().and_then(Machine::record));
-        let of_ceremony = records.filter(|record| record.ceremony.id() == id);
+        let members = self.members.iter().filter_map(|member| {
+            let record = member.machine.as_ref()?.record()?;
+            record
+                .plan
+                .seat_of(&PublicKey::of(member.identity.signing_key()))?;
+            Some(record)
+        });
+        let of_ceremony = members.filter(|record| record.plan.id() == id);
         let mut answers = of_ceremony.filter(|record| matches!(record.phase, Phase::Canary | Phase::Active));
         let t = self.threshold(id);
         answers.nth(t - 1).is_some()
@@ -334,8 +441,8 @@ impl Simulation {
             .members
             .iter()
             .filter_map(|member| member.machine.as_ref().and_then(Machine::record));
-        let record = records.find(|record| record.ceremony.id() == id);
-        record.map_or(usize::MAX, |record| record.ceremony.threshold().t().into())
+        let record = records.find(|record| record.plan.id() == id);
+        record.map_or(usize::MAX, |record| record.plan.threshold().t().into())
     }
 
     /// The receiver acknowledges what it has carried out; its answer is not answered.
@@ -354,7 +461,7 @@ impl Simulation {
             let now_ms = self.now_ms;
             let mut out = self
                 .machine(from)
-                .message(index(to), answer, now_ms, &mut OsRng)
+                .message(&who(to), answer, now_ms, &mut OsRng)
                 .unwrap();
             out.answer = None;
             self.carry_out(from, out);
@@ -396,8 +503,9 @@ impl Simulation {
                 .and_then(Machine::record)
                 .is_some_and(|record| {
                     record.phase == Phase::Proposed
-                        && record.ceremony.id() == id
-                        && !record.joins.contains_key(&index(member))
+                        && record.plan.id() == id
+                        && record.plan.party(&who(member)).is_some()
+                        && !record.joins.contains_key(&who(member))
                 });
             if waits {
                 self.join(member, id);
@@ -458,7 +566,7 @@ impl Simulation {
     pub(crate) fn share(&self, member: usize) -> KeyShare {
         let member = &self.members[member - 1];
         let manifest = &member.active.as_ref().unwrap().manifest;
-        let id = member.machine.as_ref().unwrap().record().unwrap().ceremony.id();
+        let id = member.disk.in_use.unwrap();
         KeyShare::from_secret_bytes(&member.disk.shares[&id], manifest).unwrap()
     }
 

@@ -8,7 +8,6 @@ use crate::store::{Change, Store};
 use proto::custody::CeremonyPhase;
 use std::sync::Arc;
 use std::time::Duration;
-use threshold::committee::ParticipantIndex;
 use threshold::encoding::Canonical;
 
 /// Node 2 died when its canary had opened and its confirmation was not yet on disk; node 1 had confirmed. Both
@@ -22,7 +21,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     // No confirmation arrives: what is sent instead is not signed, and dropped.
     let honest = cluster.seams.tamper.replace(Arc::new(|_, mut message| {
         if matches!(message.body, Body::Confirm) {
-            message.body = Body::Join;
+            message.body = Body::Join { deals: false };
         }
         message
     }));
@@ -56,7 +55,9 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     assert!(
         record
             .confirms
-            .remove(&ParticipantIndex::new(2).unwrap())
+            .remove(&crate::ceremony::tests::simulation::key_of(
+                &cluster.identities[1]
+            ))
             .is_some()
     );
     let change = Change {
@@ -64,7 +65,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
         record: record.to_bytes(),
         displaced: None,
         doubt: None,
-        active: false,
+        active: None,
     };
     store.apply(&change).unwrap();
     drop(store);
@@ -102,7 +103,7 @@ async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
             .until(node, |status| phase(status) == CeremonyPhase::Aborted)
             .await;
         let reason = status.ceremony.unwrap().reason;
-        assert!(reason.contains("do not verify: 2"), "{reason}");
+        assert!(reason.contains("do not verify: node-2"), "{reason}");
     }
     cluster.stop_node(2).await;
     cluster.seams.tamper = honest;

@@ -1,0 +1,85 @@
+//! What ceremonies take, on whole clusters of processes on this machine, and what reads notice of them.
+
+use std::time::{Duration, Instant};
+
+use proto::custody::{CeremonyKind, ProposeCeremonyRequest};
+use serde_json::{Value, json};
+
+use super::load::Load;
+use super::measure::{cores, rounded};
+use crate::cli::CeremoniesArgs;
+use crate::cluster::{Cluster, Say, Size};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+
+/// How long reads are measured without a ceremony.
+const QUIET: Duration = Duration::from_secs(5);
+/// Before anything is measured.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Runs all sizes, each on a cluster of its own, and prints a list with the figures of each.
+pub(crate) async fn run(output: Output, arguments: &CeremoniesArgs) -> Outcome {
+    let progress = output.progress("starting");
+    let say = |what: &str| progress.say(what);
+    let mut figures = Vec::new();
+    for nodes in &arguments.sizes {
+        let size = Size {
+            nodes: *nodes,
+            threshold: nodes / 2 + 1,
+        };
+        figures.push(one(size, arguments.rounds, &say).await?);
+    }
+    drop(progress);
+    let text: Vec<String> = figures.iter().map(Value::to_string).collect();
+    output.result(&Value::Array(figures), &text.join("\n"))
+}
+
+/// One reader reads all the time while the key is handed over again and again, and each epoch put on the chain.
+async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
+    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+    let mut cluster = Cluster::prepare(&directory.path().join("cluster"), size, say)?;
+    cluster.start_all(say).await?;
+    say(&format!("generating a key with {} nodes", size.nodes));
+    let begun = Instant::now();
+    cluster.generate().await?;
+    let generation = begun.elapsed();
+    cluster.ensure_key(say).await?;
+    let load = Load::prepare(&cluster).await?;
+    load.reads(1, WARM_UP).await;
+    say("reads, with no ceremony");
+    let quiet = load.reads(1, QUIET).await;
+    say(&format!("{rounds} resharings among {} nodes", size.nodes));
+    let first = cluster.layout().nodes.first().map(|seat| seat.name.clone());
+    let first = first.unwrap_or_default();
+    let resharings = async {
+        let mut took = Vec::new();
+        for _ in 0..rounds {
+            let proposal = ProposeCeremonyRequest {
+                kind: CeremonyKind::Resharing.into(),
+                ..ProposeCeremonyRequest::default()
+            };
+            let begun = Instant::now();
+            cluster.run_ceremony(&first, proposal).await?;
+            took.push(begun.elapsed());
+            cluster.publish_key().await?;
+        }
+        took.sort_unstable();
+        let median = took.get(took.len() / 2).copied();
+        median.ok_or_else(|| Failure::error("no resharing was run", "ask for at least one"))
+    };
+    let (resharing, busy) = load.reads_during(resharings).await;
+    let resharing = resharing?;
+    cluster.shutdown().await?;
+    let ratio = busy.whole.percentile_ms(50.0) / quiet.whole.percentile_ms(50.0).max(0.001);
+    Ok(json!({
+        "n": size.nodes, "t": size.threshold,
+        "dkg_seconds": rounded(generation.as_secs_f64()),
+        "reshare_seconds": rounded(resharing.as_secs_f64()),
+        "read_p50_ratio": rounded(ratio),
+        "read_errors": quiet.whole.errors() + busy.whole.errors(),
+        "reads": busy.whole.count(),
+        "first_error": busy.whole.first_error(),
+        "cores": cores(),
+        "optimised": !cfg!(debug_assertions),
+    }))
+}

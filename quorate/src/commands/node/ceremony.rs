@@ -1,0 +1,143 @@
+//! The verbs of a ceremony: propose, join, accept, reject, execute, abort.
+
+use proto::custody::{
+    AbortCeremonyRequest, CeremonyKind, ExecuteCeremonyRequest, JoinCeremonyRequest, ProposeCeremonyRequest,
+};
+use serde_json::json;
+use threshold::committee::SignedManifest;
+use threshold::encoding::Canonical;
+
+use super::connect;
+use crate::cli::{CeremonyArgs, ProposeArgs};
+use crate::cluster::operator::Operator;
+use crate::commands::Context;
+use crate::failure::{Failure, Outcome};
+use crate::keyring::Owner;
+
+pub(super) async fn propose(context: &Context, arguments: &ProposeArgs) -> Outcome {
+    let what = &arguments.what;
+    let kind = match (&what.repair, what.refresh || what.reshare) {
+        (Some(_), _) => CeremonyKind::Repair,
+        (None, true) => CeremonyKind::Resharing,
+        (None, false) => CeremonyKind::KeyGeneration,
+    };
+    if what.refresh && (arguments.threshold.is_some() || !arguments.members.is_empty()) {
+        return Err(Failure::error(
+            "a refresh keeps members and threshold",
+            "use --reshare to change them",
+        ));
+    }
+    let mut operator = connect(context, &arguments.node)?;
+    let message = ProposeCeremonyRequest {
+        kind: kind.into(),
+        threshold: arguments.threshold.unwrap_or(0).into(),
+        members: arguments.members.clone(),
+        lost: what.repair.clone().unwrap_or_default(),
+    };
+    let answer = operator
+        .rpc
+        .propose_ceremony(message)
+        .await
+        .map_err(|status| operator.failed(&status))?;
+    let id = hex::encode(answer.into_inner().ceremony_id);
+    let text = format!(
+        "ceremony {id} proposed; every operator looks at it with `quorate node status`, compares the id by telephone, and \
+         joins or accepts"
+    );
+    context.output.result(&json!({ "ceremony_id": id }), &text)
+}
+
+pub(super) async fn join(context: &Context, arguments: &CeremonyArgs) -> Outcome {
+    let mut operator = connect(context, &arguments.node)?;
+    let ceremony_id = ceremony_id(&mut operator, arguments.ceremony.as_deref()).await?;
+    let id = hex::encode(&ceremony_id);
+    // The key that the profile pins, for a node that holds no share of it.
+    let key_id = context.profile()?.key_id.as_deref().map(hex::decode);
+    let key_id = key_id
+        .transpose()
+        .map_err(anyhow::Error::from)?
+        .unwrap_or_default();
+    operator
+        .rpc
+        .join_ceremony(JoinCeremonyRequest { ceremony_id, key_id })
+        .await
+        .map_err(|status| operator.failed(&status))?;
+    context.output.result(
+        &json!({ "ceremony_id": id, "joined": true }),
+        &format!("joined {id}"),
+    )
+}
+
+pub(super) async fn execute(context: &Context, arguments: &CeremonyArgs, without: Vec<String>) -> Outcome {
+    let mut operator = connect(context, &arguments.node)?;
+    let ceremony_id = ceremony_id(&mut operator, arguments.ceremony.as_deref()).await?;
+    let id = hex::encode(&ceremony_id);
+    operator
+        .rpc
+        .execute_ceremony(ExecuteCeremonyRequest { ceremony_id, without })
+        .await
+        .map_err(|status| operator.failed(&status))?;
+    context.output.result(
+        &json!({ "ceremony_id": id, "executed": true }),
+        &format!("begun {id}"),
+    )
+}
+
+/// Rejecting is giving up before anything was promised; what it means for the others, they know by the member's role.
+pub(super) async fn abort(context: &Context, arguments: &CeremonyArgs, done: &str) -> Outcome {
+    let mut operator = connect(context, &arguments.node)?;
+    let ceremony_id = ceremony_id(&mut operator, arguments.ceremony.as_deref()).await?;
+    let id = hex::encode(&ceremony_id);
+    operator
+        .rpc
+        .abort_ceremony(AbortCeremonyRequest { ceremony_id })
+        .await
+        .map_err(|status| operator.failed(&status))?;
+    context
+        .output
+        .result(&json!({ "ceremony_id": id, done: true }), &format!("{done} {id}"))
+}
+
+/// An organisation confirms a committee that its own people have compared with the crypto nodes' operators.
+pub(super) async fn publish(context: &Context, file: &std::path::Path) -> Outcome {
+    let unread = |why: String| {
+        Failure::error(
+            format!("{}: {why}", file.display()),
+            "save the manifest with `quorate node committee`",
+        )
+    };
+    let bytes = std::fs::read(file).map_err(|error| unread(error.to_string()))?;
+    let signed = SignedManifest::from_bytes(&bytes).map_err(|error| unread(error.to_string()))?;
+    signed.verify().map_err(|error| unread(error.to_string()))?;
+    let (epoch, digest) = (signed.manifest.epoch(), signed.manifest.digest());
+    let client = context.client_as(&Owner::Admin).await?;
+    let recorded = client.publish_committee(signed).await?;
+    let published = recorded.entry.outcome.succeeded();
+    let state = if published {
+        "published"
+    } else {
+        "confirmed; more organisations have to"
+    };
+    context.output.result(
+        &json!({ "epoch": epoch, "digest": digest.to_string(), "published": published }),
+        &format!("epoch {epoch}, digest {digest}: {state}"),
+    )
+}
+
+async fn ceremony_id(operator: &mut Operator, given: Option<&str>) -> Outcome<Vec<u8>> {
+    if let Some(text) = given {
+        return hex::decode(text).map_err(|_| {
+            Failure::error(
+                format!("{text:?} is not a ceremony's id"),
+                "copy it from `quorate node status`",
+            )
+        });
+    }
+    let ceremony = operator.status().await?.ceremony;
+    ceremony.map(|ceremony| ceremony.ceremony_id).ok_or_else(|| {
+        Failure::error(
+            "the node knows of no ceremony",
+            "propose one with `quorate node propose`",
+        )
+    })
+}
