@@ -211,3 +211,58 @@ fn keys_datasets_and_documents_have_an_end_from_the_command_line() {
     person.ends(2, "quorate grant acme/trials reader bob");
     cluster.interrupt();
 }
+
+#[test]
+fn operators_refresh_a_key_by_the_commands_of_the_readme() {
+    let person = Person::new();
+    let [commands] = &blocks("Run a crypto node")[..] else {
+        panic!("not one block");
+    };
+    let [propose, status, accept, committee, publish] = &commands[..] else {
+        panic!("{} commands", commands.len());
+    };
+    let dev = person.start("quorate dev");
+    person.ends(0, &propose.command);
+    let at = |line: &Line, node: &str| line.command.replace("crypto-3", node);
+    let json = |line: String| -> Value {
+        serde_json::from_slice(&person.ends(0, &format!("{line} --json")).stdout).unwrap()
+    };
+    let until = |what: &str, holds: &dyn Fn() -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !holds() {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "waited too long until {what}"
+            );
+        }
+    };
+    for node in ["crypto-1", "crypto-3", "crypto-4", "crypto-5"] {
+        // The proposal reaches a node a moment after it was made.
+        let proposed = || json(at(status, node))["ceremony"]["phase"] == "proposed";
+        until("the proposal is there", &proposed);
+        person.ends(0, &at(accept, node));
+    }
+    for node in 1..=5 {
+        let done = || {
+            let status = json(at(status, &format!("crypto-{node}")));
+            (status["epoch"] == 2) && status["ceremony"]["phase"] == "done"
+        };
+        until("the new epoch is there", &done);
+    }
+    let text = String::from_utf8(person.ends(0, &status.command).stdout).unwrap();
+    assert!(
+        text.contains("refresh key") && text.contains("[x] joined [x] confirmed  crypto-5"),
+        "{text}"
+    );
+    assert!(
+        text.contains("aloud") && text.contains("serves    epoch 1 too"),
+        "{text}"
+    );
+    person.ends(0, &committee.command);
+    let answer = json(publish.command.clone());
+    assert_eq!(
+        (&answer["epoch"], &answer["published"]),
+        (&Value::from(2), &Value::from(false))
+    );
+    dev.interrupt();
+}

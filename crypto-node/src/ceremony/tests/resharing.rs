@@ -629,3 +629,35 @@ fn an_old_member_that_refuses_does_not_deal_and_does_not_stop_the_others() {
     committee.settle();
     assert_eq!(committee.phases()[1], Some(Phase::Aborted));
 }
+
+#[test]
+fn p7_one_member_alone_does_not_end_the_old_epoch_for_the_others() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let id = committee.wish(1, &resharing(2, &[]));
+    committee.run_on(id);
+    let out = committee.machine(3).used_new_epoch();
+    committee.carry_out(3, out);
+    committee.settle();
+    assert!(committee.members[2].before.is_none());
+    assert!(committee.opens_with(&[1, 2], true), "the old epoch");
+    let out = committee.machine(2).used_new_epoch();
+    committee.carry_out(2, out);
+    committee.settle();
+    assert!(committee.members[0].before.is_none(), "t members use the new one");
+}
+
+#[test]
+fn a13_nobody_but_its_proposer_begins_a_ceremony_or_says_who_deals() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let id = committee.wish(1, &resharing(2, &[1, 2]));
+    committee.settle();
+    let dealers = vec![index(3), index(4)];
+    let execute = Message::new(id, Body::Execute { dealers }, &key(3));
+    let now_ms = committee.now_ms;
+    let out = committee
+        .machine(2)
+        .message(&who(3), execute, now_ms, &mut OsRng)
+        .unwrap();
+    assert!(!out.persist);
+    assert_eq!(committee.machine(2).record().unwrap().expected, None);
+}
