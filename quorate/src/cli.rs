@@ -402,9 +402,9 @@ pub(crate) enum ExportFormat {
 pub(crate) struct AuditExportArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// How it is written
-    #[arg(long, value_enum, default_value = "ndjson")]
-    pub(crate) format: ExportFormat,
+    /// How it is written [default: ndjson, or json with --json]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ExportFormat>,
     /// Where to write it [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

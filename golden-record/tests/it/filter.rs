@@ -78,7 +78,7 @@ fn each_part_of_a_filter_restricts_what_matches() {
     let of_tenant = count(&within(Within::Tenant(name("acme"))));
     let of_dataset = count(&within(Within::Dataset(name("acme"), name("reports"))));
     assert!(0 < of_dataset && of_dataset < of_tenant && of_tenant < all.len());
-    assert_eq!(count(&within(Within::Tenant(name("other")))), 0);
+    assert_eq!(count(&within(Within::Tenant(name("nobody")))), 0);
     for (since_ms, until_ms, found) in [
         (Some(1_000), None, true),
         (Some(1_001), None, false),

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use client::{Client, Found};
 use golden_record::{Filter, Within};
-use serde_json::Value;
+use serde_json::{Value, json};
 use threshold::name::{DocumentName, Name};
 
 use super::super::documents::warn;
@@ -51,15 +51,19 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
     if let Some(path) = &arguments.output {
         super::super::receipts::check_free(path, arguments.force)?;
     }
+    let format = arguments.format.unwrap_or(match context.output.is_json() {
+        true => ExportFormat::Json,
+        false => ExportFormat::Ndjson,
+    });
     let client = context.client(filter.within.tenant()).await?;
     let progress = context.output.progress("searching");
     match &arguments.output {
         None => {
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            match all(context, &client, &filter, arguments.format, &mut out).await {
+            match all(context, &client, &filter, format, &mut out).await {
                 // The reader of a pipe may leave early, as `head` does.
                 Err(failure) if failure.code == BROKEN_PIPE => return Ok(()),
-                ended => ended?,
+                ended => drop(ended?),
             }
         }
         Some(path) => {
@@ -67,10 +71,14 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            all(context, &client, &filter, arguments.format, &mut file).await?;
+            let count = all(context, &client, &filter, format, &mut file).await?;
             file.as_file().sync_all()?;
             file.persist(path)
                 .map_err(|error| Failure::from(error.error).while_doing(&path.display().to_string()))?;
+            if context.output.is_json() {
+                let value = json!({ "export": path.display().to_string(), "entries": count });
+                context.output.result(&value, "")?;
+            }
         }
     }
     drop(progress);
@@ -79,14 +87,14 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
 
 const BROKEN_PIPE: &str = "broken_pipe";
 
-/// Writes all that is found, as it is found; a table needs all of it first.
+/// Writes all that is found, as it is found, and says how many entries that are; a table needs all of them first.
 async fn all(
     context: &Context,
     client: &Client,
     filter: &Filter,
     format: ExportFormat,
     out: &mut impl Write,
-) -> Outcome {
+) -> Outcome<usize> {
     let mut export = Export::begin(format, out)?;
     let (mut from, mut count, mut compared, mut until) = (0, 0, usize::MAX, None);
     let mut faults = Vec::new();
@@ -111,7 +119,7 @@ async fn all(
     ));
     compared_with(context, client, compared);
     warn(context, &faults);
-    Ok(())
+    Ok(count)
 }
 
 /// What an export has of each entry.
