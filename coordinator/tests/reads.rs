@@ -160,6 +160,12 @@ async fn too_few_nodes_is_unavailable_and_ends_before_the_deadline() {
     }
     let status = cluster.reencrypt(&cluster.read()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
+    // The two shares that came are of no use, and they were looked at.
+    assert!(
+        status.message().starts_with("2 valid shares of 3 needed"),
+        "{}",
+        status.message()
+    );
     for node in &mut cluster.nodes[..3] {
         node.restart().await;
     }
@@ -178,6 +184,8 @@ async fn what_the_nodes_refuse_is_refused_with_their_reason() {
         "policy_not_satisfied"
     );
     assert!(cluster.status().await.nodes.iter().all(|node| node.reachable));
+    // A no is an answer: nobody is asked for it twice.
+    assert!(cluster.nodes.iter().all(|node| node.asked() == 1));
 }
 
 #[tokio::test]

@@ -51,6 +51,9 @@ fn config() -> Config {
     }
 }
 
+/// Where the fault is, and what makes it.
+type Case<'a> = (&'a str, &'a dyn Fn(&mut Config));
+
 /// Why it is refused.
 fn refused(change: impl FnOnce(&mut Config)) -> String {
     let mut config = config();
@@ -139,7 +142,7 @@ fn p11_a_key_with_two_roles_is_refused() {
 fn d3_keys_and_names_that_are_none_are_refused_by_their_place() {
     // Of small order: signatures under it mean nothing.
     let weak = format!("01{}", "0".repeat(62));
-    let cases: [(&str, &dyn Fn(&mut Config)); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("installation", &|config| config.installation = "no name".into()),
         ("members[1]", &|config| config.members[1].name = "no name".into()),
         ("members[1]", &|config| config.members[1].identity = weak.clone()),
@@ -157,30 +160,30 @@ fn d3_keys_and_names_that_are_none_are_refused_by_their_place() {
 
 #[test]
 fn p11_d2_a_trust_bundle_that_does_not_hold_is_refused() {
-    let cases: [(&str, fn(&mut Config)); 8] = [
-        ("approval.chain_id", |config| {
+    let cases: [Case<'_>; 8] = [
+        ("approval.chain_id", &|config| {
             config.approval.chain_id = "12".into()
         }),
-        ("approval.policy", |config| {
+        ("approval.policy", &|config| {
             config.approval.policy = "OUTOF(".into()
         }),
         // An organisation that the policy names and nobody pins.
-        ("approval", |config| {
+        ("approval", &|config| {
             config.approval.policy = "OUTOF(2, north, south, west)".into();
         }),
-        ("approval", |config| {
+        ("approval", &|config| {
             config.approval.organisations[1].root = config.approval.organisations[0].root.clone();
         }),
-        ("approval", |config| {
+        ("approval", &|config| {
             config.approval.organisations[1].name = "north".into();
         }),
-        ("approval.organisations: no name", |config| {
+        ("approval.organisations: no name", &|config| {
             config.approval.organisations[0].name = "no name".into();
         }),
-        ("approval.organisations: north: cannot read root", |config| {
+        ("approval.organisations: north: cannot read root", &|config| {
             config.approval.organisations[0].root = "/nowhere/root.pem".into();
         }),
-        ("approval.organisations: north", |config| {
+        ("approval.organisations: north", &|config| {
             config.approval.organisations[0].root.truncate(100);
         }),
     ];
