@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use golden_record::{Body, Entry, EntryProof, FinalityEvidence, Genesis, Header, Outcome, TxId};
 use proto::field;
-use proto::ledger::{GetStatusRequest, GetStatusResponse, GetTransactionRequest, LogEntry};
+use proto::ledger::{
+    GetStatusRequest, GetStatusResponse, GetTransactionRequest, ListTransactionsRequest, LogEntry,
+};
 use threshold::encoding::Canonical;
 use threshold::name::Name;
 use tonic::Code;
@@ -126,6 +130,46 @@ impl Client {
             }
         }
         Err(last)
+    }
+
+    /// Whether the chain knows this client's key, by the word of more endorsers than can lie.
+    ///
+    /// # Errors
+    /// Too few endorsers that say the same.
+    pub async fn is_known(&self) -> Result<bool, Error> {
+        let mut asked: FuturesUnordered<_> = self
+            .0
+            .endorsers
+            .iter()
+            .map(|endorser| async move {
+                let nothing = ListTransactionsRequest {
+                    from: u64::MAX,
+                    limit: 1,
+                };
+                (
+                    endorser,
+                    whole(endorser.rpc().list_transactions(request(nothing))).await,
+                )
+            })
+            .collect();
+        let (mut known, mut unknown, mut faults) = (0, 0, Vec::new());
+        while let Some((endorser, answer)) = asked.next().await {
+            match answer {
+                Ok(_) => known += 1,
+                Err(status) if status.code() == Code::PermissionDenied => unknown += 1,
+                Err(status) => faults.push(Fault::instead_of_an_answer(
+                    endorser.party(),
+                    endorser.failed(&status),
+                )),
+            }
+            if known.max(unknown) > self.tolerated() {
+                return Ok(known > unknown);
+            }
+        }
+        Err(Error::TooFew {
+            needed: "endorsers that say whether the chain knows this key".into(),
+            faults,
+        })
     }
 
     /// How every endorser is doing, by its organisation.

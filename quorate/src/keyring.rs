@@ -1,10 +1,12 @@
 //! A person's signing keys, each in a sealed file of its own.
 //!
 //! `keys/admin.key` is an organisation's administrator, `keys/auditor.key` an auditor; `keys/tenants/NAME/admin.key` and
-//! `keys/tenants/NAME/users/NAME.key` are a tenant's. A key that is to follow has `.next` in place of `.key`. What seals
+//! `keys/tenants/NAME/users/NAME.key` are a tenant's. A key that is to follow has `.next` in place of `.key`, and one that was before
+//! it `.retired-` and a number. What seals
 //! them is the passphrase file.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,12 +109,17 @@ impl Keyring {
         self.path_of_next(owner).exists()
     }
 
-    /// Puts the key that follows in the place of the one before, which is kept beside it as `.retired`: that the chain has
-    /// retired it is what endorsers say.
+    /// Puts the key that follows in the place of the one before, which stays beside it as `.retired-1`, `.retired-2` and so on:
+    /// that the chain has retired it is what endorsers say.
     pub fn advance(&self, owner: &Owner) -> Outcome {
         let path = self.path(owner);
-        if path.exists() {
-            fs::copy(&path, path.with_extension("retired"))?;
+        for number in 1_u64.. {
+            match fs::hard_link(&path, path.with_extension(format!("retired-{number}"))) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                // There is none when the key was lost.
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => break,
+            }
         }
         fs::rename(self.path_of_next(owner), &path)?;
         if let Some(directory) = path.parent() {

@@ -80,7 +80,7 @@ fn p11_only_members_coordinators_and_operators_connect_each_in_its_role() {
     let settings = Settings::check(&config(), &key(2)).unwrap();
     let all = [1, 2, 3, 11, 12, 21, 22].map(key);
     assert_eq!(settings.peers(), all.into());
-    let seat = |seed| settings.seat_of(&key(seed)).map(ParticipantIndex::get);
+    let seat = |seed| settings.node(&key(seed)).map(|seat| seat.index.get());
     assert_eq!(
         [1, 2, 3, 11, 21, 99].map(seat),
         [Some(1), Some(2), Some(3), None, None, None]

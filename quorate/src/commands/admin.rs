@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use client::{Client, Error, Recorded};
-use golden_record::{Configuration, RejectionReason, Role, Storage};
+use client::{Client, Recorded};
+use golden_record::{Configuration, Role, Storage};
 use serde_json::json;
 use service::identity::Identity;
 use threshold::name::Name;
@@ -32,11 +32,13 @@ pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Outcome
         TenantCommand::Rotate { tenant } => {
             let name: Name = parse("tenant", &tenant)?;
             let owner = Owner::TenantAdmin(tenant);
+            if finishes(context, &owner).await? {
+                return Ok(());
+            }
             let client = context.client_as(&owner).await?;
-            let again = context.keyring().has_next(&owner);
             let key = context.keyring().next(&owner)?;
-            let answer = client.rotate_tenant_admin(name, public(&key)).await;
-            rotated(context, &owner, answer, again)
+            let recorded = client.rotate_tenant_admin(name, public(&key)).await?;
+            rotated(context, &owner, &recorded)
         }
     }
 }
@@ -63,11 +65,15 @@ pub(super) async fn user(context: &Context, command: UserCommand) -> Outcome {
             } else {
                 owner.clone()
             };
+            if finishes(context, &owner).await? {
+                return Ok(());
+            }
             let client = context.client_as(&signer).await?;
-            let again = context.keyring().has_next(&owner);
             let key = context.keyring().next(&owner)?;
-            let answer = client.rotate_user_key(tenant_name, user_name, public(&key)).await;
-            rotated(context, &owner, answer, again)
+            let recorded = client
+                .rotate_user_key(tenant_name, user_name, public(&key))
+                .await?;
+            rotated(context, &owner, &recorded)
         }
         UserCommand::Revoke { tenant, user } => {
             let (tenant_name, user_name) = (parse("tenant", &tenant)?, parse("user", &user)?);
@@ -82,32 +88,31 @@ pub(super) async fn user(context: &Context, command: UserCommand) -> Outcome {
     }
 }
 
-/// Has the next key take the place of the one that the chain has retired: now, or in an earlier attempt that ended between
-/// the two. Then the chain refuses the old key, or says that the next one is in use.
-fn rotated(context: &Context, owner: &Owner, answer: Result<Recorded, Error>, again: bool) -> Outcome {
+/// Whether an earlier attempt, which ended between the chain's change and the keyring's, was all that this one was to do:
+/// then the chain knows the key that follows, which nobody else has.
+async fn finishes(context: &Context, owner: &Owner) -> Outcome<bool> {
     let keyring = context.keyring();
-    match answer {
-        Ok(recorded) => {
-            keyring.advance(owner)?;
-            let text = format!("{owner} has a new key, which is in the keyring; the old one is retired");
-            done(context, &recorded, &text)
-        }
-        Err(
-            error @ (Error::Forbidden(_)
-            | Error::Rejected {
-                reason: RejectionReason::KeyInUse,
-                ..
-            }),
-        ) if again => {
-            keyring.advance(owner)?;
-            Err(Failure::no(
-                error.code(),
-                format!("the chain knows the old key of {owner} no longer; the new one is in its place now"),
-                "see that it works, for example with `quorate inspect`; if it does not, have the administrator rotate the key",
-            ))
-        }
-        Err(error) => Err(error.into()),
+    if !keyring.has_next(owner)
+        || !context
+            .client_with(keyring.next(owner)?)
+            .await?
+            .is_known()
+            .await?
+    {
+        return Ok(false);
     }
+    keyring.advance(owner)?;
+    let text = format!("{owner} had a new key already, since an earlier attempt; it is in its place now");
+    context
+        .output
+        .result(&json!({ "status": "already_applied" }), &text)?;
+    Ok(true)
+}
+
+fn rotated(context: &Context, owner: &Owner, recorded: &Recorded) -> Outcome {
+    context.keyring().advance(owner)?;
+    let text = format!("{owner} has a new key, which is in the keyring; the old one is retired");
+    done(context, recorded, &text)
 }
 
 pub(super) async fn dataset(context: &Context, command: DatasetCommand) -> Outcome {

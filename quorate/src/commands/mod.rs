@@ -74,6 +74,11 @@ impl Context {
         Ok(Client::connect_with(profile, identity, checkpoints).await?)
     }
 
+    /// A client that signs with this key.
+    pub(crate) async fn client_with(&self, identity: Arc<Identity>) -> Outcome<Client> {
+        self.connect(self.profile()?, identity).await
+    }
+
     /// A client for looking at things, with the key of the keyring that may see most: endorsers show the log to those
     /// whom it concerns. With none, a key of the moment does for what is public.
     pub(crate) async fn client(&self, tenant: Option<&Name>) -> Outcome<Client> {

@@ -152,7 +152,7 @@ fn keys_datasets_and_documents_have_an_end_from_the_command_line() {
     person.ends(0, "quorate user rotate acme alice");
     let new = fs::read(&key).unwrap();
     assert_ne!(old, new);
-    assert_eq!(fs::read(key.with_extension("retired")).unwrap(), old);
+    assert_eq!(fs::read(key.with_extension("retired-1")).unwrap(), old);
     person.ends(0, "quorate read acme/trials/small --as alice -o copy");
     assert_eq!(fs::read(person.work("copy")).unwrap(), small);
     fs::write(&key, &old).unwrap();
@@ -162,9 +162,20 @@ fn keys_datasets_and_documents_have_an_end_from_the_command_line() {
     // As when the last attempt ended before the new key took its place.
     let admin = person.home("keys/tenants/t-acme/admin.key");
     fs::rename(&admin, admin.with_extension("next")).unwrap();
-    fs::rename(admin.with_extension("retired"), &admin).unwrap();
-    person.ends(2, "quorate tenant rotate acme");
+    fs::rename(admin.with_extension("retired-1"), &admin).unwrap();
+    assert_eq!(json("quorate tenant rotate acme")["status"], "already_applied");
     person.ends(0, "quorate user create acme bob");
+    // A key that the chain does not know takes nobody's place, however often that is tried.
+    let bob = person.home("keys/tenants/t-acme/users/bob.key");
+    let his = fs::read(&bob).unwrap();
+    fs::rename(&bob, person.home("bob.key")).unwrap();
+    fs::copy(&key, &bob).unwrap();
+    for _ in 0..2 {
+        person.ends(2, "quorate user rotate acme bob");
+        assert_ne!(fs::read(&bob).unwrap(), his);
+        assert!(!bob.with_extension("retired-1").exists());
+    }
+    fs::rename(person.home("bob.key"), &bob).unwrap();
 
     // Outside means outside, however small.
     person.ends(

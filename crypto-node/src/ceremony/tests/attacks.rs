@@ -93,20 +93,17 @@ fn play_two_dealers(committee: &mut Simulation) {
     let (mut ceremony, mut other) = (None, None);
     let mut commitments = BTreeMap::new();
     committee.tamper = Some(Box::new(move |from, to, message| {
-        if let Body::Propose {
-            ceremony: proposed, ..
-        } = &message.body
-        {
-            ceremony = Some(proposed.clone());
+        if let Body::Propose { plan, .. } = &message.body {
+            ceremony = Some(generated(plan));
         }
         let Body::Round(round) = &message.body else {
             return message;
         };
-        let kind = round.unpack().unwrap().kind();
-        if kind == Kind::Round1 && from.get() != LIAR {
-            commitments.insert(from, round.clone());
+        let kind = round.unpack::<Kind>().unwrap().kind();
+        if kind == Kind::Round1 && liar(&from) != LIAR {
+            commitments.insert(number(&from), round.clone());
         }
-        if from.get() != LIAR || to.get() > 2 || kind == Kind::Round2 {
+        if liar(&from) != LIAR || number(&to) > 2 || kind == Kind::Round2 {
             return message;
         }
         let ceremony = ceremony.as_ref().unwrap();
@@ -121,7 +118,7 @@ fn play_two_dealers(committee: &mut Simulation) {
             let round1 = Round1::collect(ceremony, seen).unwrap();
             Round::pack(&round1.report(ceremony, &key(LIAR)).unwrap())
         };
-        Message::new(message.ceremony, from, Body::Round(shown), &key(LIAR))
+        Message::new(message.ceremony, Body::Round(shown), &key(LIAR))
     }));
 }
 
@@ -148,10 +145,10 @@ fn a6_two_halves_that_do_not_hear_each_others_reports_have_no_key() {
     let mut committee = Simulation::new(5, 17);
     play_two_dealers(&mut committee);
     committee.lost = Some(Box::new(|from, to, message| {
+        let (from, to) = (liar(&from), liar(&to));
         let half = |member: u16| member > LIAR;
-        let between = from.get() != LIAR && to.get() != LIAR && half(from.get()) != half(to.get());
-        let is_report =
-            matches!(&message.body, Body::Round(round) if round.unpack().unwrap().kind() == Kind::Equality);
+        let between = from != LIAR && to != LIAR && half(from) != half(to);
+        let is_report = matches!(&message.body, Body::Round(round) if round.unpack::<Kind>().unwrap().kind() == Kind::Equality);
         between && is_report
     }));
     committee.run(1, 3);
