@@ -31,8 +31,8 @@ impl Machine {
             self.proposed(&proposal, now_ms, out);
             return Ok(());
         }
-        if let Body::Retired = message.body {
-            self.has_retired(&message, out);
+        if let Body::InUse { .. } = message.body {
+            self.is_in_use(&message, out);
             return Ok(());
         }
         let newest = self.record.as_ref();
@@ -43,7 +43,7 @@ impl Machine {
         let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
         match message.body {
             // Proposals were taken above; canaries are answered where the share is.
-            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } | Body::Retired => {}
+            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } | Body::InUse { .. } => {}
             Body::Join { .. } => self.joined(message, out),
             Body::Execute { ref dealers } => self.executed(&message.sender, dealers, out),
             Body::Round(ref round) => self.round_message(message.sender, round, out)?,
@@ -279,18 +279,34 @@ impl Machine {
         }
     }
 
-    /// A member of the new epoch says that it is used. When as many do as can open anything, the old one is over.
-    fn has_retired(&mut self, message: &Message, out: &mut Outcome) {
-        let Some(active) = self.active.as_ref().filter(|active| !active.used) else {
+    /// A seat says that it has the new epoch in use; perhaps before this node knows that it may use it itself.
+    fn is_in_use(&mut self, message: &Message, out: &mut Outcome) {
+        let id = message.ceremony;
+        let Body::InUse { read, .. } = message.body else {
             return;
         };
-        if active.plan.id() != message.ceremony || active.plan.seat_of(&message.sender).is_none() {
+        let is_news = |record: &Record| {
+            let known = record.in_use.get(&message.sender);
+            let known =
+                known.is_some_and(|known| !read || matches!(known.body, Body::InUse { read: true, .. }));
+            record.plan.id() == id && record.plan.seat_of(&message.sender).is_some() && !known
+        };
+        let news = [&self.active, &self.record, &self.doubt]
+            .into_iter()
+            .flatten()
+            .any(is_news);
+        if !news {
             return;
         }
-        self.retired.insert(message.sender);
-        if self.retired.len() >= usize::from(active.plan.threshold().t()) {
-            self.retire(out);
-        }
+        self.note(id, out, |record| {
+            record.in_use.insert(message.sender, message.clone());
+        });
+        let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) else {
+            return;
+        };
+        // Whoever says so may not have heard it of this node.
+        out.answer = active.in_use.get(&self.me).cloned();
+        self.weigh_use(out);
     }
 
     fn round_message(&mut self, sender: PublicKey, round: &Round, out: &mut Outcome) -> Result<(), NotTaken> {

@@ -58,7 +58,7 @@ pub struct Outcome {
     pub canary: Option<SignedManifest>,
     /// All have confirmed: use the key, if this node is a member; if it no longer is, its share serves the epoch before.
     pub activate: Option<SignedManifest>,
-    /// The new epoch is used: destroy the share of the one before.
+    /// Enough seats have the new epoch, and it is used: destroy the share of the one before.
     pub retire: bool,
     /// What to send, and to whom.
     pub send: Vec<(PublicKey, Message)>,
@@ -184,8 +184,6 @@ pub struct Machine {
     pub(super) rounds: Rounds,
     pub(super) key: Option<Arc<Guard>>,
     pub(super) past: BTreeSet<CeremonyId>,
-    /// Who has said that it uses the new epoch and has destroyed its old share.
-    pub(super) retired: BTreeSet<PublicKey>,
     /// Whether a share of the epoch before is still there.
     pub(super) serves_old: bool,
     /// When this machine was last told the time.
@@ -207,7 +205,6 @@ impl Machine {
             rounds: Rounds::default(),
             key: memory.key,
             past: memory.past,
-            retired: BTreeSet::new(),
             serves_old: memory.serves_old,
             now_ms: 0,
             window_ms,
@@ -315,9 +312,8 @@ impl Machine {
         if let Some(message) = self.done_message(record) {
             self.to_all_of(record, &message, out);
         }
-        if record.used && self.key.is_some() {
-            let message = self.sign(record.plan.id(), Body::Retired);
-            self.to_all_of(record, &message, out);
+        if let Some(message) = record.in_use.get(&self.me) {
+            self.to_all_of(record, message, out);
         }
     }
 
@@ -575,39 +571,80 @@ impl Machine {
         out
     }
 
-    /// This node has used the new epoch for an approved read, or knows that others have: nobody needs the old one any
-    /// more.
+    /// This node has used the new epoch for an approved read.
     pub fn used_new_epoch(&mut self) -> Outcome {
         let mut out = Outcome::default();
-        self.retire(&mut out);
+        self.is_read(&mut out);
+        self.destroy_old(&mut out);
         out
     }
 
-    /// Says that the new epoch is used, and destroys the old share if there is one.
-    pub(super) fn retire(&mut self, out: &mut Outcome) {
-        let resharing = |record: &&mut Record| matches!(record.plan, Plan::Resharing(_)) && !record.used;
-        let Some(active) = self.active.as_mut().filter(resharing) else {
+    /// The new epoch is read with, so it is published: says so. That alone destroys nothing.
+    pub(super) fn is_read(&mut self, out: &mut Outcome) {
+        let resharing = |record: &&Record| matches!(record.plan, Plan::Resharing(_)) && !record.used;
+        let Some(id) = self
+            .active
+            .as_ref()
+            .filter(resharing)
+            .map(|active| active.plan.id())
+        else {
             return;
         };
-        active.used = true;
+        self.note(id, out, |record| record.used = true);
+        self.say_in_use(true, out);
+    }
+
+    /// Says that this node's share of the newest epoch is in use, if it has one.
+    pub(super) fn say_in_use(&mut self, read: bool, out: &mut Outcome) {
+        let me = self.me;
+        let Some(active) = self
+            .active
+            .as_ref()
+            .filter(|active| active.plan.seat_of(&me).is_some())
+        else {
+            return;
+        };
+        let Some(manifest) = active.manifest.as_ref().map(CommitteeManifest::digest) else {
+            return;
+        };
         let id = active.plan.id();
-        match self.record.as_mut() {
-            Some(newest) if newest.plan.id() == id => newest.used = true,
-            _ => out.displaced = Some(active.clone()),
+        let message = self.sign(id, Body::InUse { manifest, read });
+        self.to_all_of(active, &message, out);
+        self.note(id, out, |record| {
+            record.in_use.insert(me, message.clone());
+        });
+    }
+
+    /// Changes what is kept of a ceremony, wherever it is kept.
+    pub(super) fn note(&mut self, id: CeremonyId, out: &mut Outcome, change: impl Fn(&mut Record)) {
+        let is_it = |record: &&mut Record| record.plan.id() == id;
+        let newest = self.record.as_mut().filter(is_it).map(&change).is_some();
+        for record in [&mut self.doubt, &mut self.active].into_iter().flatten() {
+            if record.plan.id() == id {
+                change(record);
+                if !newest {
+                    out.displaced = Some(record.clone());
+                }
+            }
         }
         out.persist = true;
-        if let Some(record) = self.active.as_ref().filter(|_| self.key.is_some()) {
-            let message = self.sign(id, Body::Retired);
-            self.to_all_of(record, &message, out);
+    }
+
+    /// What follows from what the seats say of the newest epoch.
+    pub(super) fn weigh_use(&mut self, out: &mut Outcome) {
+        // One of t is honest.
+        let read = |active: &Record| active.seats_in_use().1 >= usize::from(active.plan.threshold().t());
+        if self.active.as_ref().is_some_and(read) {
+            self.is_read(out);
         }
         self.destroy_old(out);
     }
 
-    fn destroy_old(&mut self, out: &mut Outcome) {
+    pub(super) fn destroy_old(&mut self, out: &mut Outcome) {
         if let Some(active) = self
             .active
             .as_ref()
-            .filter(|active| active.used && self.serves_old)
+            .filter(|active| active.ends_epoch_before() && self.serves_old)
         {
             out.journal.push((active.plan.id(), Step::Retired, String::new()));
             out.retire = true;

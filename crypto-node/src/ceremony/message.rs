@@ -116,8 +116,13 @@ pub enum Body {
         /// Under their old indices.
         dealers: Vec<ParticipantIndex>,
     },
-    /// The sender has used the new epoch for an approved read, and has destroyed its share of the old one.
-    Retired,
+    /// The sender's share of this manifest is durable, and it answers under it.
+    InUse {
+        /// The manifest's digest.
+        manifest: ManifestDigest,
+        /// Whether the sender knows that an approved read was answered under it: it is published.
+        read: bool,
+    },
 }
 
 /// What shows that a ceremony is done, also to a party that was not there.
@@ -352,7 +357,11 @@ impl Canonical for Body {
                 writer.u8(11);
                 writer.list(dealers);
             }
-            Self::Retired => writer.u8(12),
+            Self::InUse { manifest, read } => {
+                writer.u8(12);
+                writer.put(manifest);
+                writer.bool(*read);
+            }
         }
     }
 
@@ -389,7 +398,10 @@ impl Canonical for Body {
             11 => Self::Execute {
                 dealers: reader.list(MAX_MEMBERS.into())?,
             },
-            12 => Self::Retired,
+            12 => Self::InUse {
+                manifest: reader.get()?,
+                read: reader.bool()?,
+            },
             _ => return Err(DecodeError::Invalid("kind of ceremony message")),
         })
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! record  u8 version (2) ‖ plan ‖ proposer's identity key (32) ‖ u64 deadline, milliseconds ‖ u8 phase
 //!         ‖ bytes transcript (empty or 32) ‖ joins ‖ rejections ‖ option expected ‖ counted ‖ option manifest
-//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
+//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ messages in use ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
 //! joins, rejections, signs, confirms  u32 count ‖ messages
 //! expected, counted                   u32 count ‖ u16 dealers' indices
 //! faults                              u32 count ‖ times (identity key (32) ‖ str what ‖ option evidence)
@@ -82,8 +82,10 @@ pub struct Record {
     pub signed: Option<SignedManifest>,
     /// Who has used the key.
     pub confirms: Messages,
-    /// Whether this node knows that the new epoch is used.
+    /// Whether this node knows that the new epoch is used for reads, and so published.
     pub used: bool,
+    /// The seats that have said that their share of the new epoch is in use.
+    pub in_use: Messages,
     /// Dealers that do not count, and why.
     pub faults: Vec<Fault>,
     /// Why it was aborted.
@@ -113,6 +115,7 @@ impl Record {
             signed: None,
             confirms: BTreeMap::new(),
             used: false,
+            in_use: BTreeMap::new(),
             faults: Vec::new(),
             reason: String::new(),
             culprit: None,
@@ -244,6 +247,32 @@ impl Record {
                 Err(error)
             }
         }
+    }
+
+    /// How many seats say that their share of exactly this result is in use, and how many of them know that it was read with.
+    #[must_use]
+    pub fn seats_in_use(&self) -> (usize, usize) {
+        let digest = self.manifest.as_ref().map(CommitteeManifest::digest);
+        let said = self
+            .in_use
+            .iter()
+            .filter_map(|(who, message)| match message.body {
+                Body::InUse { manifest, read } if Some(manifest) == digest => {
+                    self.plan.seat_of(who).map(|_| usize::from(read))
+                }
+                _ => None,
+            });
+        said.fold((0, 0), |(seats, reads), read| (seats + 1, reads + read))
+    }
+
+    /// Whether the share of the epoch before is needed by nobody any more: reads use the new one, and so many seats have it
+    /// that t of them are honest though t - 1 lie. With fewer, the old epoch may be all that the others have.
+    #[must_use]
+    pub fn ends_epoch_before(&self) -> bool {
+        let threshold = self.plan.threshold();
+        let (t, n) = (usize::from(threshold.t()), usize::from(threshold.n()));
+        let resharing = matches!(self.plan, Plan::Resharing(_)) && self.phase == Phase::Active;
+        resharing && self.used && self.seats_in_use().0 >= n.min(2 * t - 1)
     }
 
     /// Whether the end of the ceremony is a change of the key that a party uses: not for one who merely helped.
@@ -379,6 +408,7 @@ impl Canonical for Record {
         writer.option(self.signed.as_ref());
         write_messages(writer, &self.confirms);
         writer.bool(self.used);
+        write_messages(writer, &self.in_use);
         writer.list(&self.faults);
         writer.str(crate::journal::cut(&self.reason, MAX_REASON));
         writer.option(self.culprit.as_ref());
@@ -414,6 +444,7 @@ impl Canonical for Record {
             signed: reader.option()?,
             confirms: read_messages(reader)?,
             used: reader.bool()?,
+            in_use: read_messages(reader)?,
             faults: reader.list(MAX_MEMBERS.into())?,
             reason: reader.str(MAX_REASON)?.to_owned(),
             culprit: reader.option()?,

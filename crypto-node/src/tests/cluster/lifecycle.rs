@@ -276,7 +276,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
             seen.fetch_max(own, Ordering::SeqCst);
             if own >= step {
                 // What was signed no longer matches: nobody takes it.
-                message.body = Body::Retired;
+                message.body = Body::Execute { dealers: Vec::new() };
             }
             message
         }));
