@@ -308,14 +308,16 @@ fn open(
         Some(active) => open_key(active, &shares, &settings, &activated, &me)?.map(Arc::new),
         None => None,
     };
-    let before = open_before(&store, &shares, decode(store.before()?)?, &me)?.map(Arc::new);
+    let kept = [&active, &record, &doubt].map(Option::as_ref);
+    let before = open_before(&store, &shares, decode(store.before()?)?, kept, &me)?.map(Arc::new);
+    let serves_old = store.before()?.is_some();
     let remembered = Remembered {
         record,
         doubt,
         active,
         past,
         key,
-        serves_old: before.is_some(),
+        serves_old,
     };
     let opened = Opened {
         settings,
@@ -437,19 +439,30 @@ fn open_key(
     Ok(Some(load_share(shares, id, signed, me)?))
 }
 
-/// The share of the epoch before, unless it was destroyed when the node stopped.
+/// The share of the epoch before. If the newest has ended it, and the node stopped in the middle of destroying it, that is
+/// finished. One that cannot be read is said and not waited for: the newest serves without it.
 fn open_before(
     store: &Store,
     shares: &ShareFiles,
     record: Option<Record>,
+    [active, newest, doubt]: [Option<&Record>; 3],
     me: &PublicKey,
 ) -> anyhow::Result<Option<Guard>> {
+    if active.is_some_and(Record::ends_epoch_before) {
+        let kept = [active, newest, doubt].into_iter().flatten();
+        let kept: Vec<CeremonyId> = kept.map(|record| record.plan.id()).collect();
+        shares.keep_only(&kept)?;
+        store.retire()?;
+        return Ok(None);
+    }
     let Some((id, signed)) = record.and_then(|record| Some((record.plan.id(), record.signed_manifest()?)))
     else {
         return Ok(None);
     };
     match shares.is_there(id)? {
-        true => Ok(Some(load_share(shares, id, signed, me)?)),
+        true => Ok(load_share(shares, id, signed, me)
+            .inspect_err(|error| tracing::warn!(%error, "the share of the epoch before cannot be read"))
+            .ok()),
         false => {
             store.retire()?;
             Ok(None)

@@ -170,10 +170,58 @@ async fn p8_b5_b8_shares_are_refreshed_under_reads_and_the_old_ones_are_destroye
 
     // An old share that is put back is nobody's.
     cluster.stop_node(3).await;
-    std::fs::write(&kept, old_bytes).unwrap();
+    std::fs::write(&kept, &old_bytes).unwrap();
     cluster.start_node(3).await;
     cluster.all_refuse(&[3], &old, &wrapped, 7).await;
     cluster.read(&[1, 3], &new, &wrapped, 8).await;
+
+    // A node that died in the middle of destroying it finishes that when it starts, with whatever was never written whole.
+    cluster.stop_node(3).await;
+    set_back_to_destroying(&cluster.configs[2].directory.join("ceremonies.redb"), &kept);
+    std::fs::write(&kept, &old_bytes).unwrap();
+    std::fs::write(kept.with_file_name(".0a.share.77-1.tmp"), &old_bytes).unwrap();
+    cluster.start_node(3).await;
+    assert_eq!(cluster.share_files(3).len(), 1);
+    cluster.read(&[2, 3], &new, &wrapped, 9).await;
+    cluster.end().await;
+}
+
+/// As if the store did not know yet that the old share is gone.
+fn set_back_to_destroying(store: &std::path::Path, kept: &std::path::Path) {
+    use crate::store::{Before, Change, Store};
+    let store = Store::open(store).unwrap();
+    let (new, record) = store.active().unwrap().unwrap();
+    let name = kept.file_stem().unwrap().to_str().unwrap();
+    let old = threshold::ids::CeremonyId(hex::decode(name).unwrap().try_into().unwrap());
+    let old_record = store.record(old).unwrap().unwrap();
+    for (ceremony, record) in [(old, old_record), (new, record)] {
+        let change = Change {
+            ceremony,
+            record,
+            displaced: None,
+            doubt: None,
+            active: Some(Before::Serves),
+        };
+        store.apply(&change).unwrap();
+    }
+    assert_eq!(store.before().unwrap().unwrap().0, old);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p7_an_old_share_that_cannot_be_read_does_not_keep_the_node_from_starting() {
+    let mut cluster = Cluster::start(3).await;
+    let old = cluster.generate(1, 2).await;
+    let wrapped = super::wrapped(old.manifest.custody_key(), "a");
+    let old_file = cluster.share_files(3).pop_first().unwrap();
+    let new = cluster.run(2, &[1, 2, 3], resharing(0, &[])).await;
+    cluster.stop_node(3).await;
+    let path = cluster.configs[2].directory.join("shares").join(old_file);
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    cluster.start_node(3).await;
+    cluster.read(&[1, 3], &new, &wrapped, 1).await;
+    cluster.until_retired(&[1, 2, 3]).await;
+    assert!(!path.exists());
     cluster.end().await;
 }
 
