@@ -48,7 +48,7 @@ impl Machine {
             Body::Execute { ref dealers } => self.executed(&message.sender, dealers, out),
             Body::Round(ref round) => self.round_message(message.sender, round, out)?,
             Body::Sign { .. } => self.signed_directly(message, out),
-            Body::Confirm => self.confirmed(message, out),
+            Body::Confirm { .. } => self.confirmed(message, out),
             Body::Abort { .. } => self.aborted(message, out),
             Body::Relay(ref nested) => self.relayed(nested, out)?,
             Body::Done(ref proof) => self.done(proof, out)?,
@@ -84,7 +84,7 @@ impl Machine {
             // Nobody comes so far without this member: it has gone on to another ceremony, or its disk was lost or set back,
             // and what the ceremony needs of it with it. Should it have confirmed, and somebody use the key, then its
             // abort does not count.
-            Body::Sign { .. } | Body::Confirm => {
+            Body::Sign { .. } | Body::Confirm { .. } => {
                 let reason = "this member no longer takes part in the ceremony, or has lost its disk since";
                 out.answer = Some(self.abort_of(id, reason.to_owned()));
                 Ok(())
@@ -104,10 +104,10 @@ impl Machine {
         let Some(doubt) = self.doubt.as_mut() else {
             return Ok(());
         };
-        let goes_on = matches!(message.body, Body::Confirm);
+        let goes_on = matches!(message.body, Body::Confirm { .. });
         match message.body {
             Body::Done(proof) => doubt.take_proof(&proof)?,
-            Body::Confirm => drop(doubt.confirms.entry(message.sender).or_insert(message)),
+            Body::Confirm { .. } => doubt.take_confirmation(message),
             _ => {}
         }
         self.take_up_doubt(rng, out);
@@ -369,7 +369,7 @@ impl Machine {
             .as_mut()
             .filter(|record| record.phase != Phase::Active)
         {
-            record.confirms.entry(message.sender).or_insert(message);
+            record.take_confirmation(message);
             out.persist = true;
         }
     }
@@ -395,7 +395,7 @@ impl Machine {
                 }
             }
             _ if !self.has_confirmed() => self.give_up(&reason, proven, out),
-            _ if record.confirms.contains_key(&sender) => {
+            _ if record.has_confirmed(&sender) => {
                 tracing::error!(
                     member = record.plan.name_of(&sender),
                     "a member aborts although it has confirmed; its abort does not count"

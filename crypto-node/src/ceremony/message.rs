@@ -97,8 +97,14 @@ pub enum Body {
     },
     /// The answer to a canary.
     CanaryShare(Box<ReencryptionShare>),
-    /// The sender has used the new key with the others, and it opens.
-    Confirm,
+    /// The sender has used the new key with the others, and it opens. Says what ended: a confirmation of one end shows nothing
+    /// of another.
+    Confirm {
+        /// The digest of the manifest that the ceremony ends in.
+        manifest: ManifestDigest,
+        /// The dealers that count, under their old indices.
+        dealers: Vec<ParticipantIndex>,
+    },
     /// The sender gives up.
     Abort {
         /// Why, in words.
@@ -209,12 +215,13 @@ impl Message {
     pub fn confirmation(
         ceremony: CeremonyId,
         sender: PublicKey,
+        body: Body,
         signature: Signature,
     ) -> Result<Self, MessageError> {
         let message = Self {
             ceremony,
             sender,
-            body: Body::Confirm,
+            body,
             signature,
         };
         message.verify().map(|()| message)
@@ -337,7 +344,11 @@ impl Canonical for Body {
                 writer.u8(6);
                 writer.put(share.as_ref());
             }
-            Self::Confirm => writer.u8(7),
+            Self::Confirm { manifest, dealers } => {
+                writer.u8(7);
+                writer.put(manifest);
+                writer.list(dealers);
+            }
             Self::Abort { reason, evidence } => {
                 writer.u8(8);
                 writer.str(crate::journal::cut(reason, MAX_REASON));
@@ -384,7 +395,10 @@ impl Canonical for Body {
                 q: reader.get()?,
             },
             6 => Self::CanaryShare(Box::new(reader.get()?)),
-            7 => Self::Confirm,
+            7 => Self::Confirm {
+                manifest: reader.get()?,
+                dealers: reader.list(MAX_MEMBERS.into())?,
+            },
             8 => Self::Abort {
                 reason: reader.str(MAX_REASON)?.to_owned(),
                 evidence: reader.option()?,

@@ -171,7 +171,7 @@ impl Record {
     /// The manifest of the key to use: once everybody whose confirmation counts has confirmed.
     #[must_use]
     pub fn confirmed_manifest(&self) -> Option<SignedManifest> {
-        let all = |confirmers: &[PublicKey]| confirmers.iter().all(|who| self.confirms.contains_key(who));
+        let all = |confirmers: &[PublicKey]| confirmers.iter().all(|who| self.has_confirmed(who));
         // Without a manifest it is not known yet who counts.
         let signed = self.signed_manifest()?;
         all(&self.confirmers()).then_some(signed)
@@ -183,13 +183,43 @@ impl Record {
         let confirmers = self.confirmers();
         let confirmations = confirmers
             .iter()
-            .map(|who| self.confirms.get(who).map(|message| *message.signature()))
+            .map(|who| {
+                let message = self.confirms.get(who).filter(|_| self.has_confirmed(who));
+                message.map(|message| *message.signature())
+            })
             .collect::<Option<_>>()?;
         Some(Proof {
             signed: self.signed_manifest()?,
             dealers: self.counted.clone(),
             confirmations,
         })
+    }
+
+    /// What a party says that confirms this end of the ceremony, once the end is known.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<Body> {
+        let manifest = match &self.plan {
+            Plan::Repair(repair) => repair.manifest().digest(),
+            Plan::Generation(_) | Plan::Resharing(_) => self.manifest.as_ref()?.digest(),
+        };
+        Some(Body::Confirm {
+            manifest,
+            dealers: self.counted.clone(),
+        })
+    }
+
+    /// Whether a party has confirmed the end that this node knows.
+    #[must_use]
+    pub fn has_confirmed(&self, who: &PublicKey) -> bool {
+        let said = self.confirms.get(who).map(|message| &message.body);
+        said.is_some() && said == self.confirmation().as_ref()
+    }
+
+    /// Takes a confirmation in. Until the end is known any may be the right one; after that, one of another end says nothing.
+    pub fn take_confirmation(&mut self, message: Message) {
+        if !self.has_confirmed(&message.sender) {
+            self.confirms.insert(message.sender, message);
+        }
     }
 
     /// Takes in what another party proves: all of it, or it proves nothing.
@@ -227,11 +257,18 @@ impl Record {
         }
         let counted = std::mem::replace(&mut self.counted, proof.dealers.clone());
         let confirmers = self.confirmers();
+        let said = Body::Confirm {
+            manifest: manifest.digest(),
+            dealers: proof.dealers.clone(),
+        };
         let confirms = if confirmers.len() == proof.confirmations.len() {
             confirmers
                 .iter()
                 .zip(&proof.confirmations)
-                .map(|(who, signature)| Ok((*who, Message::confirmation(self.plan.id(), *who, *signature)?)))
+                .map(|(who, signature)| {
+                    let id = self.plan.id();
+                    Ok((*who, Message::confirmation(id, *who, said.clone(), *signature)?))
+                })
                 .collect::<Result<Messages, MessageError>>()
         } else {
             unproven.map(|()| Messages::new())

@@ -201,7 +201,10 @@ impl Machine {
     /// This node is bound to the ceremony from here on.
     pub(super) fn confirm(&mut self, out: &mut Outcome) {
         let me = self.me;
-        let message = self.broadcast(Body::Confirm, out);
+        let Some(body) = self.record.as_ref().and_then(Record::confirmation) else {
+            return;
+        };
+        let message = self.broadcast(body, out);
         if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
             record.confirms.insert(me, message);
             out.journal

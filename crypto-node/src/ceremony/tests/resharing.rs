@@ -690,7 +690,10 @@ fn p7_seats_that_have_the_new_epoch_do_not_end_the_old_one_before_it_is_read_wit
 fn p7_a_member_cannot_lead_one_half_of_the_honest_to_destroy_what_the_other_half_needs() {
     let mut committee = with_key(3, 2, 3, 1);
     committee.lost = Some(Box::new(|from, to, message| {
-        let withheld = matches!(message.body, Body::Confirm | Body::Done(_) | Body::InUse { .. });
+        let withheld = matches!(
+            message.body,
+            Body::Confirm { .. } | Body::Done(_) | Body::InUse { .. }
+        );
         // Neither do the two honest members' words of the second resharing come through in time.
         let parted = from == who(2) || to == who(2);
         (from == who(3) && withheld)
@@ -736,6 +739,48 @@ fn p7_a_member_cannot_lead_one_half_of_the_honest_to_destroy_what_the_other_half
     committee.restart(2);
     committee.settle();
     assert!(committee.all_follow(&[1, 2], "the late confirmation"));
+}
+
+/// Members 3 and 4 leave, and one of them tells the other that its own dealing did not count: the same manifest, other dealers.
+#[test]
+fn p6_confirmations_with_other_dealers_prove_nothing() {
+    let mut committee = with_key(4, 2, 4, 1);
+    committee.lost = Some(Box::new(|_, to, message| {
+        to == who(4)
+            && matches!(
+                message.body,
+                Body::Confirm { .. } | Body::Done(_) | Body::Round(_)
+            )
+    }));
+    let id = committee.wish(1, &resharing(2, &[1, 2]));
+    committee.run_on(id);
+    assert_eq!(
+        committee.phases()[0],
+        Some(Phase::Canary),
+        "it waits for member 4"
+    );
+    let record = committee.machine(1).record().unwrap().clone();
+    assert_eq!(record.counted.len(), 4);
+    // Of all whose confirmation would count, if member 4 did not deal, there are confirmations.
+    let dealers: Vec<_> = record
+        .counted
+        .iter()
+        .copied()
+        .filter(|dealer| *dealer != index(4))
+        .collect();
+    let confirmations = [1, 2, 3]
+        .map(|member| *record.confirms[&who(member)].signature())
+        .to_vec();
+    let proof = crate::ceremony::message::Proof {
+        signed: record.signed_manifest().unwrap(),
+        dealers,
+        confirmations,
+    };
+    let done = Message::new(id, Body::Done(Box::new(proof)), &key(3));
+    let now_ms = committee.now_ms;
+    let refused = committee.machine(4).message(&who(3), done, now_ms, &mut OsRng);
+    assert!(refused.is_err());
+    assert_eq!(committee.epoch(4), 1);
 }
 
 #[test]

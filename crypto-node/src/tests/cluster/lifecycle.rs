@@ -312,7 +312,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
                 Body::Join { .. } => 1,
                 Body::Round(_) => 2,
                 Body::Sign { .. } => 4,
-                Body::Confirm => 5,
+                Body::Confirm { .. } => 5,
                 Body::Done(_) => 6,
                 _ => return message,
             };

@@ -20,7 +20,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     }
     // No confirmation arrives: what is sent instead is not signed, and dropped.
     let honest = cluster.seams.tamper.replace(Arc::new(|_, mut message| {
-        if matches!(message.body, Body::Confirm) {
+        if matches!(message.body, Body::Confirm { .. }) {
             message.body = Body::Join { deals: false };
         }
         message
