@@ -4,7 +4,7 @@ use super::evidence;
 use super::machine::{Machine, NotTaken, Outcome};
 use super::message::{Body, Message, MessageError, Nested, Proof, Round};
 use super::plan::Plan;
-use super::record::{Phase, Record};
+use super::record::{Fault, Phase, Record, blame};
 use super::rounds::Rounds;
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
@@ -388,8 +388,19 @@ impl Machine {
         let only_deals = matches!(record.plan, Plan::Resharing(_)) && record.plan.seat_of(&sender).is_none();
         match record.phase {
             Phase::Aborted | Phase::Active => {}
-            _ if only_deals && proven.is_none() && !record.confirmers().contains(&sender) => {
+            // Whatever it brings with it, against itself or another that only deals: that leaves dealers out, and ends nothing.
+            _ if only_deals && !record.confirmers().contains(&sender) => {
+                let culprit = proven.as_ref();
+                let culprit = culprit.and_then(|evidence| evidence::culprit(evidence, &record.plan).ok());
                 if let Some(record) = self.record.as_mut() {
+                    if culprit == Some(sender) {
+                        let fault = Fault {
+                            who: sender,
+                            what: reason,
+                            evidence: proven,
+                        };
+                        blame(&mut record.faults, fault);
+                    }
                     record.rejections.entry(sender).or_insert(message);
                     out.persist = true;
                 }

@@ -52,6 +52,15 @@ pub struct Fault {
     pub evidence: Option<Evidence>,
 }
 
+/// Holds something against a dealer, once: what is shown counts more than what is not.
+pub fn blame(faults: &mut Vec<Fault>, fault: Fault) {
+    match faults.iter_mut().find(|known| known.who == fault.who) {
+        Some(known) if known.evidence.is_none() => *known = fault,
+        Some(_) => {}
+        None => faults.push(fault),
+    }
+}
+
 /// A ceremony on disk.
 #[derive(Debug, Clone)]
 pub struct Record {

@@ -8,7 +8,7 @@ use crate::ceremony::evidence::of_resharing;
 use crate::ceremony::machine::{Machine, Outcome};
 use crate::ceremony::message::{Body, Evidence, MessageError, Round};
 use crate::ceremony::plan::{Party, Plan};
-use crate::ceremony::record::{Fault, Record};
+use crate::ceremony::record::{Fault, Record, blame};
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
 use std::collections::BTreeMap;
@@ -381,7 +381,7 @@ impl Machine {
             let words = format!("member {} does not count: {what}", record.plan.name_of(&who));
             tracing::warn!(ceremony = %record.plan.id(), words, "ceremony");
             out.journal.push((record.plan.id(), Step::Excluded, words));
-            record.faults.push(Fault { who, what, evidence });
+            blame(&mut record.faults, Fault { who, what, evidence });
         }
     }
 

@@ -741,6 +741,50 @@ fn p7_a_member_cannot_lead_one_half_of_the_honest_to_destroy_what_the_other_half
     assert!(committee.all_follow(&[1, 2], "the late confirmation"));
 }
 
+#[test]
+fn b6_p9_a_dealer_without_a_seat_cannot_end_a_resharing_by_evidence_against_itself() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let share = committee.share(4);
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.settle();
+    let plan = committee.machine(1).record().unwrap().plan.clone();
+    let Plan::Resharing(now) = &plan else {
+        panic!("a resharing")
+    };
+    let commitments = || deal(now, &share, &key(4), &mut OsRng).unwrap().0.attestation();
+    let twice = threshold::reshare::Evidence::Equivocation(threshold::reshare::Equivocation {
+        sender: index(4),
+        recipient: None,
+        kind: Kind::Commitments,
+        first: commitments(),
+        second: commitments(),
+    });
+    let evidence = crate::ceremony::evidence::of_resharing(&twice).unwrap();
+    assert_eq!(culprit(&evidence, &plan), Ok(who(4)));
+    let abort = Body::Abort {
+        reason: "I cheat".into(),
+        evidence: Some(evidence),
+    };
+    let now_ms = committee.now_ms;
+    for member in 1..=3 {
+        let abort = Message::new(id, abort.clone(), &key(4));
+        let out = committee
+            .machine(member)
+            .message(&who(4), abort, now_ms, &mut OsRng)
+            .unwrap();
+        committee.carry_out(member, out);
+    }
+    [1, 2, 3].iter().for_each(|member| committee.join(*member, id));
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "without the cheat"),
+        "{:?}",
+        committee.phases()
+    );
+    let faults = &committee.machine(1).record().unwrap().faults;
+    assert_eq!(faults.iter().map(|fault| fault.who).collect::<Vec<_>>(), [who(4)]);
+}
+
 /// Members 3 and 4 leave, and one of them tells the other that its own dealing did not count: the same manifest, other dealers.
 #[test]
 fn p6_confirmations_with_other_dealers_prove_nothing() {
