@@ -186,6 +186,17 @@ impl Record {
         all(&self.confirmers()).then_some(signed)
     }
 
+    /// Whether a dealer's dealing is to be collected: it was to deal, and has not left since.
+    #[must_use]
+    pub fn expects(&self, dealer: ParticipantIndex) -> bool {
+        let expected = self
+            .expected
+            .as_ref()
+            .is_some_and(|expected| expected.contains(&dealer));
+        let left = |who: PublicKey| self.rejections.contains_key(&who);
+        expected && !self.plan.dealing(dealer).is_none_or(left)
+    }
+
     /// What proves to any party that the ceremony is done.
     #[must_use]
     pub fn proof(&self) -> Option<Proof> {

@@ -785,6 +785,79 @@ fn b6_p9_a_dealer_without_a_seat_cannot_end_a_resharing_by_evidence_against_itse
     assert_eq!(faults.iter().map(|fault| fault.who).collect::<Vec<_>>(), [who(4)]);
 }
 
+#[test]
+fn a13_whoever_was_not_to_deal_does_not_count_though_it_deals() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let share = committee.share(4);
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.settle();
+    let Plan::Resharing(now) = committee.machine(1).record().unwrap().plan.clone() else {
+        panic!("a resharing")
+    };
+    committee.join(2, id);
+    committee.join(3, id);
+    committee.settle();
+    // Member 4 has not consented; what it deals is there before anybody's.
+    let (commitments, shares) = deal(&now, &share, &key(4), &mut OsRng).unwrap();
+    let now_ms = committee.now_ms;
+    for member in 1..=3 {
+        let own = shares
+            .iter()
+            .find(|share| share.recipient() == Some(index(member)));
+        for round in [&commitments, own.unwrap()] {
+            let round = Message::new(id, Body::Round(Round::pack(round)), &key(4));
+            let out = committee
+                .machine(member)
+                .message(&who(4), round, now_ms, &mut OsRng)
+                .unwrap();
+            committee.carry_out(member, out);
+        }
+    }
+    let out = committee.machine(1).execute(id, &[name(4)], &mut OsRng).unwrap();
+    committee.carry_out(1, out);
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "without member 4"),
+        "{:?}",
+        committee.phases()
+    );
+    assert_eq!(
+        committee.machine(1).record().unwrap().counted,
+        [1, 2, 3].map(index)
+    );
+}
+
+#[test]
+fn a15_a_dealer_that_leaves_before_the_reports_is_left_out() {
+    let mut committee = with_key(4, 2, 4, 1);
+    committee.lost = Some(Box::new(|from, _, message| {
+        let dealt = match &message.body {
+            Body::Round(round) => round
+                .unpack::<Kind>()
+                .is_ok_and(|round| matches!(round.kind(), Kind::Commitments | Kind::Share)),
+            _ => false,
+        };
+        from == who(3) && dealt
+    }));
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.run_on(id);
+    assert_eq!(
+        committee.phases()[0],
+        Some(Phase::Running),
+        "it waits for member 3"
+    );
+    committee.abort(4, id);
+    committee.settle();
+    committee.tick(WINDOW_MS / 2);
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "without 3 and 4"),
+        "{:?}",
+        committee.phases()
+    );
+    assert_eq!(committee.machine(1).record().unwrap().counted, [1, 2].map(index));
+}
+
 /// Members 3 and 4 leave, and one of them tells the other that its own dealing did not count: the same manifest, other dealers.
 #[test]
 fn p6_confirmations_with_other_dealers_prove_nothing() {
