@@ -163,6 +163,7 @@ fn operator_status(error: &OperatorError) -> Status {
             | CommandError::Busy(_)
             | CommandError::Done(_)
             | CommandError::Begun(_)
+            | CommandError::NotAParty
             | CommandError::NotProposer(_)
             | CommandError::TooFewDealers { .. },
         ) => Status::failed_precondition(text),

@@ -31,7 +31,7 @@ use crate::journal::Step;
 use crate::share::Guard;
 use rand_core::{CryptoRng, RngCore};
 use service::Identity;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use threshold::committee::{CommitteeError, CommitteeManifest, ParticipantIndex, SignedManifest, Threshold};
 use threshold::dkg::{Ceremony, Seat};
@@ -95,6 +95,9 @@ pub enum CommandError {
     /// Who is to take part is not known.
     #[error("{0} is none of the members in this node's configuration")]
     UnknownMember(Name),
+    /// Whoever proposes takes part.
+    #[error("this node has no part in what it is to propose: ask a member that has one")]
+    NotAParty,
     /// Only the proposer begins a ceremony.
     #[error("ceremony {0} was proposed by another member: its operator begins it")]
     NotProposer(CeremonyId),
@@ -184,6 +187,8 @@ pub struct Machine {
     pub(super) rounds: Rounds,
     pub(super) key: Option<Arc<Guard>>,
     pub(super) past: BTreeSet<CeremonyId>,
+    /// Proposals beside the newest, one of each proposer, to which this node's operator has not consented.
+    pub(super) waiting: BTreeMap<CeremonyId, Record>,
     /// Whether a share of the epoch before is still there.
     pub(super) serves_old: bool,
     /// When this machine was last told the time.
@@ -205,6 +210,7 @@ impl Machine {
             rounds: Rounds::default(),
             key: memory.key,
             past: memory.past,
+            waiting: BTreeMap::new(),
             serves_old: memory.serves_old,
             now_ms: 0,
             window_ms,
@@ -337,7 +343,8 @@ impl Machine {
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
         let plan = self.plan(wish, nonce)?;
-        if let Some(live) = self.live() {
+        plan.party(&self.me).ok_or(CommandError::NotAParty)?;
+        if let Some(live) = self.live().filter(|_| self.is_bound()) {
             return Err(CommandError::Busy(live));
         }
         let id = plan.id();
@@ -446,6 +453,10 @@ impl Machine {
         out: &mut Outcome,
     ) -> Result<(), CommandError> {
         let me = self.me;
+        if let Some(live) = self.live().filter(|live| *live != id && self.is_bound()) {
+            return Err(CommandError::Busy(live));
+        }
+        self.bring_forward(id, out);
         let record = self.record.as_ref().filter(|record| record.plan.id() == id);
         match record.map(|record| (record.phase, record.joins.contains_key(&me))) {
             None | Some((Phase::Aborted, _)) => return Err(CommandError::Unknown(id)),
@@ -533,6 +544,11 @@ impl Machine {
             .filter(|record| record.plan.id() == id)
             .map(|record| record.phase);
         let mut out = Outcome::default();
+        if let Some(waiting) = self.waiting.remove(&id) {
+            let refusal = self.abort_of(id, "this member's operator aborted".to_owned());
+            self.to_all_of(&waiting, &refusal, &mut out);
+            return Ok(out);
+        }
         match phase {
             None | Some(Phase::Aborted) => Err(CommandError::Unknown(id)),
             Some(Phase::Active) => Err(CommandError::Done(id)),
@@ -566,6 +582,7 @@ impl Machine {
     pub fn tick(&mut self, now_ms: u64) -> Outcome {
         let mut out = Outcome::default();
         self.now_ms = now_ms;
+        self.waiting.retain(|_, waiting| now_ms < waiting.deadline_ms);
         self.lose_patience(&mut out);
         self.check_deadline(now_ms, &mut out);
         out

@@ -901,6 +901,77 @@ fn p6_confirmations_with_other_dealers_prove_nothing() {
 }
 
 #[test]
+fn a13_a_proposal_that_nobody_wants_keeps_nothing_out_and_what_was_joined_stays() {
+    let mut committee = with_key(4, 2, 4, 1);
+    // Member 4 proposes what nobody consents to; the others' proposal is made, consented to and ends.
+    let idle = committee.wish(4, &resharing(2, &[1, 2, 4]));
+    committee.settle();
+    committee.kill(4);
+    let wanted = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.settle();
+    committee.join(2, wanted);
+    // What comes now, with whatever id, does not displace it; nor does one that its proposer has no part in come at all.
+    let manifest = committee.members[0].active.clone().unwrap();
+    let seats = committee.seats.clone();
+    let now_ms = committee.now_ms;
+    for number in 0..16 {
+        let threshold = manifest.manifest.threshold();
+        let plan = Resharing::new([number; 32], manifest.clone(), threshold, seats.clone()).unwrap();
+        let plan = Box::new(Plan::Resharing(Box::new(plan)));
+        let id = plan.id();
+        let body = Body::Propose {
+            plan,
+            deadline_ms: now_ms + WINDOW_MS,
+        };
+        let stranger = Message::new(id, body.clone(), &key(5));
+        assert!(
+            committee
+                .machine(2)
+                .message(&who(5), stranger, now_ms, &mut OsRng)
+                .is_err()
+        );
+        let proposal = Message::new(id, body, &key(3));
+        let out = committee
+            .machine(2)
+            .message(&who(3), proposal, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }), "{number}");
+        assert_eq!(committee.machine(2).live(), Some(wanted));
+    }
+    assert_ne!(idle, wanted);
+    committee.join(3, wanted);
+    committee.settle();
+    let out = committee.machine(1).execute(wanted, &[], &mut OsRng).unwrap();
+    committee.carry_out(1, out);
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "the one that was wanted"),
+        "{:?}",
+        committee.phases()
+    );
+}
+
+#[test]
+fn a13_a_dealer_counts_once_among_those_that_are_to_deal() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let id = committee.wish(1, &resharing(2, &[1, 2]));
+    committee.settle();
+    let now_ms = committee.now_ms;
+    for dealers in [
+        vec![index(1), index(1)],
+        vec![index(2), index(1)],
+        vec![index(1), index(9)],
+    ] {
+        let execute = Message::new(id, Body::Execute { dealers }, &key(1));
+        let out = committee
+            .machine(2)
+            .message(&who(1), execute, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(!out.persist && committee.machine(2).record().unwrap().expected.is_none());
+    }
+}
+
+#[test]
 fn a13_nobody_but_its_proposer_begins_a_ceremony_or_says_who_deals() {
     let mut committee = with_key(4, 2, 4, 1);
     let id = committee.wish(1, &resharing(2, &[1, 2]));

@@ -505,7 +505,7 @@ impl Simulation {
             let waits = self.members[member - 1]
                 .machine
                 .as_ref()
-                .and_then(Machine::record)
+                .and_then(|machine| machine.waiting.get(&id).or(machine.record()))
                 .is_some_and(|record| {
                     record.phase == Phase::Proposed
                         && record.plan.id() == id
