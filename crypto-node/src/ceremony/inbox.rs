@@ -200,6 +200,8 @@ impl Machine {
             self.yields_to(id).err()
         };
         if let Some(reason) = objection {
+            // What this node has refused with its signature it takes no part in later.
+            self.past.insert(id);
             out.answer = Some(self.abort_of(id, reason));
             return;
         }

@@ -95,6 +95,9 @@ pub enum CommandError {
     /// Who is to take part is not known.
     #[error("{0} is none of the members in this node's configuration")]
     UnknownMember(Name),
+    /// Two epochs that nobody can read with would follow one another.
+    #[error("epoch {0} is not read with yet: publish it and read first, then reshare again")]
+    Unpublished(u32),
     /// Whoever proposes takes part.
     #[error("this node has no part in what it is to propose: ask a member that has one")]
     NotAParty,
@@ -357,6 +360,19 @@ impl Machine {
         Ok((id, out))
     }
 
+    /// The next resharing would make the node forget the share of the epoch that the chain still names.
+    fn is_published(&self) -> Result<(), CommandError> {
+        let unread = |active: &&Record| matches!(active.plan, Plan::Resharing(_)) && !active.used;
+        let manifest = self
+            .active
+            .as_ref()
+            .filter(unread)
+            .and_then(|active| active.manifest.as_ref());
+        manifest.map_or(Ok(()), |manifest| {
+            Err(CommandError::Unpublished(manifest.epoch()))
+        })
+    }
+
     fn plan(&self, wish: &Wish, nonce: [u8; 32]) -> Result<Plan, CommandError> {
         let seats = |error: &dyn core::fmt::Display| CommandError::Seats(error.to_string());
         match wish {
@@ -370,6 +386,7 @@ impl Machine {
             }
             Wish::Reshare { threshold, members } => {
                 let key = self.key.as_ref().ok_or(CommandError::NoKey)?;
+                self.is_published()?;
                 let members = self.seats_of(members, || self.present_seats(key.manifest()))?;
                 let t = match threshold {
                     0 => key.manifest().threshold().t(),
@@ -462,6 +479,13 @@ impl Machine {
             None | Some((Phase::Aborted, _)) => return Err(CommandError::Unknown(id)),
             Some((Phase::Proposed, false)) => {}
             Some(_) => return Ok(()),
+        }
+        if self
+            .record
+            .as_ref()
+            .is_some_and(|record| matches!(record.plan, Plan::Resharing(_)))
+        {
+            self.is_published()?;
         }
         let start = self.record.as_ref().and_then(|record| record.plan.starts_from());
         if let Some(manifest) = start.map(|signed| &signed.manifest) {

@@ -38,6 +38,17 @@ fn with_key(all: usize, t: u16, n: usize, seed: u64) -> Simulation {
 }
 
 impl Simulation {
+    /// The newest epoch is published, and every seat answers a read.
+    fn read_everywhere(&mut self) {
+        for member in 1..=self.members.len() {
+            if self.is_up(member) && self.members[member - 1].key.is_some() {
+                let out = self.machine(member).used_new_epoch();
+                self.carry_out(member, out);
+            }
+        }
+        self.settle();
+    }
+
     fn epoch(&self, member: usize) -> u32 {
         let active = self.members[member - 1].active.as_ref();
         active.map_or(0, |signed| signed.manifest.epoch())
@@ -199,6 +210,7 @@ fn crash_everywhere(victim: usize, how: Crash, members: &[usize], late: bool) {
         let holder = (1..=4)
             .find(|member| committee.members[member - 1].key.is_some())
             .unwrap();
+        committee.read_everywhere();
         let next = committee.wish(holder, &resharing(2, &[1, 2, 3]));
         committee.run_on(next);
         assert!(
@@ -409,6 +421,7 @@ fn b5_p8_a_member_whose_disk_was_put_back_takes_part_in_nothing_and_is_repaired(
     committee.restart(3);
     committee.settle();
     assert_eq!((committee.epoch(1), committee.epoch(3)), (2, 1));
+    committee.read_everywhere();
     // Its old share does not deal, nor does it take part in what starts from an epoch that it does not know.
     let id = committee.wish(1, &resharing(2, &[]));
     committee.run_on(id);
@@ -623,6 +636,7 @@ fn an_old_member_that_refuses_does_not_deal_and_does_not_stop_the_others() {
             .contains_key(&who(1))
     );
     // A member of the new committee that refuses does.
+    committee.read_everywhere();
     let id = committee.wish(2, &resharing(2, &[]));
     committee.settle();
     committee.abort(4, id);
@@ -949,6 +963,54 @@ fn a13_a_proposal_that_nobody_wants_keeps_nothing_out_and_what_was_joined_stays(
         "{:?}",
         committee.phases()
     );
+}
+
+#[test]
+fn b8_no_resharing_starts_from_an_epoch_that_is_not_published() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let id = committee.wish(1, &resharing(2, &[]));
+    committee.run_on(id);
+    let now_ms = committee.now_ms;
+    let again = resharing(2, &[]);
+    let refused = committee
+        .machine(1)
+        .propose(&again, now_ms, &mut OsRng)
+        .unwrap_err();
+    assert_eq!(refused, CommandError::Unpublished(2));
+    // Whoever has read does not make another join that has not.
+    let out = committee.machine(2).used_new_epoch();
+    committee.carry_out(2, out);
+    let next = committee.wish(2, &again);
+    committee.settle();
+    let mut out = Outcome::default();
+    let refused = committee
+        .machine(1)
+        .join(next, None, &mut OsRng, &mut out)
+        .unwrap_err();
+    assert_eq!(refused, CommandError::Unpublished(2));
+    committee.read_everywhere();
+    committee.run_on(next);
+    assert_eq!([1, 2, 3].map(|member| committee.epoch(member)), [3; 3]);
+}
+
+#[test]
+fn a13_what_a_member_has_refused_it_does_not_take_part_in_later() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let signed = committee.members[0].active.clone().unwrap();
+    let threshold = signed.manifest.threshold();
+    let plan = Resharing::new([1; 32], signed, threshold, committee.seats.clone()).unwrap();
+    let plan = Box::new(Plan::Resharing(Box::new(plan)));
+    let (id, now_ms) = (plan.id(), committee.now_ms);
+    for deadline_ms in [now_ms, now_ms + WINDOW_MS] {
+        let plan = plan.clone();
+        let proposal = Message::new(id, Body::Propose { plan, deadline_ms }, &key(3));
+        let out = committee
+            .machine(1)
+            .message(&who(3), proposal, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }));
+        assert_eq!(committee.machine(1).live(), None);
+    }
 }
 
 #[test]
