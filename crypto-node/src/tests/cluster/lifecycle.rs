@@ -226,6 +226,28 @@ async fn p7_an_old_share_that_cannot_be_read_does_not_keep_the_node_from_startin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b5_p8_old_ceremonies_and_an_old_share_beside_the_live_journal_do_not_start() {
+    let mut cluster = Cluster::start(3).await;
+    let _ = cluster.generate(1, 2).await;
+    cluster.stop_node(1).await;
+    let directory = cluster.configs[0].directory.clone();
+    let share = directory
+        .join("shares")
+        .join(cluster.share_files(1).pop_first().unwrap());
+    let files = [directory.join("ceremonies.redb"), share];
+    let old = files.clone().map(|file| std::fs::read(file).unwrap());
+    cluster.start_node(1).await;
+    let _ = cluster.run(2, &[1, 2, 3], resharing(0, &[])).await;
+    cluster.stop_node(1).await;
+    for (file, bytes) in files.iter().zip(old) {
+        std::fs::write(file, bytes).unwrap();
+    }
+    let refusal = cluster.refusal().await;
+    assert!(refusal.starts_with("journal: it does not know"), "{refusal}");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b4_another_committee_with_another_threshold_reads_what_was_wrapped_before() {
     let mut cluster = Cluster::start(5).await;
     // Three of them have a key; two do not know it yet.
@@ -365,6 +387,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
         );
         signed = SignedManifest::from_bytes(&ended[0]).unwrap();
         cluster.read(&[2, 3], &signed, &wrapped, approve).await;
+        cluster.until_retired(&[1, 2, 3]).await;
         signed = cluster.run(3, &[1, 2, 3], resharing(0, &[])).await;
         cluster.read(&[1, 3], &signed, &wrapped, approve + 100).await;
         cluster.until_retired(&[1, 2, 3]).await;

@@ -114,7 +114,7 @@ async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
 
 impl Cluster {
     /// Why node 1 does not start.
-    async fn refusal(&self) -> String {
+    pub(super) async fn refusal(&self) -> String {
         let never = std::future::pending();
         let started = run_with(self.configs[0].clone(), never, self.seams.clone());
         let refused = tokio::time::timeout(super::LIMIT, started).await.unwrap();
