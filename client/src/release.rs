@@ -59,8 +59,7 @@ impl Client {
                 Ok(released) => return Ok((committee, released)),
                 Err(error) => error,
             };
-            let of_another_epoch = matches!(&error, Error::Lied(fault) if fault.check == MANIFEST);
-            if !of_another_epoch || attempt == EPOCH_ATTEMPTS {
+            if !is_of_another_epoch(&error) || attempt == EPOCH_ATTEMPTS {
                 return Err(error);
             }
             self.forget_committee().await;
@@ -86,8 +85,7 @@ impl Client {
             certificates: certificates.to_vec(),
             manifest_digest: committee.digest().as_bytes().to_vec(),
         };
-        let mut last = Error::Request("the profile names no coordinator".into());
-        let mut earlier = Vec::new();
+        let mut failures = Failures::default();
         for coordinator in &self.0.coordinators {
             let mut rpc = coordinator.rpc();
             let answer = whole(rpc.reencrypt(request(message.clone()))).await;
@@ -96,17 +94,44 @@ impl Client {
                 .and_then(|answer| check(&coordinator.party(), committee, approved, wrapped, &answer));
             match released {
                 Ok(mut released) => {
-                    released.faults.append(&mut earlier);
+                    released.faults.append(&mut failures.faults);
                     return Ok(released);
                 }
-                Err(error) => {
-                    earlier.extend(error.faults());
-                    last = error;
-                }
+                Err(error) => failures.add(error),
             }
         }
-        Err(last)
+        Err(failures.end())
     }
+}
+
+/// What came of coordinators that brought nothing.
+#[derive(Default)]
+struct Failures {
+    last: Option<Error>,
+    /// That of a coordinator that may be ahead, or behind: to be tried again, and no fault meanwhile.
+    other_epoch: Option<Error>,
+    faults: Vec<Fault>,
+}
+
+impl Failures {
+    fn add(&mut self, error: Error) {
+        if is_of_another_epoch(&error) {
+            self.other_epoch = Some(error);
+        } else {
+            self.faults.extend(error.faults());
+            self.last = Some(error);
+        }
+    }
+
+    /// Whichever coordinator was asked last: if any is in another epoch, that is worth another attempt.
+    fn end(self) -> Error {
+        let nobody = || Error::Request("the profile names no coordinator".into());
+        self.other_epoch.or(self.last).unwrap_or_else(nobody)
+    }
+}
+
+fn is_of_another_epoch(error: &Error) -> bool {
+    matches!(error, Error::Lied(fault) if fault.check == MANIFEST)
 }
 
 /// Recomputes everything: proofs in a batch, statements, combination.

@@ -1,7 +1,8 @@
 //! Which committees hold which custody keys.
 //!
-//! Learnt from endorsers: a manifest counts when every member has signed it, its members are configured nodes, and they
-//! are all of them or more endorsers give it than can lie. Of two that count, the one of the later epoch is used.
+//! Learnt from endorsers: a manifest counts when every member has signed it, its members are configured nodes, and more
+//! endorsers give it than can lie. Of two that count, the one of the later epoch is used, and of one epoch the one that came last:
+//! that more endorsers give it than can lie says that the chain has it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -132,10 +133,9 @@ impl Committees {
     /// Requests come from strangers, so that they must not make for a flood of questions: they take turns, and
     /// whoever finds the answer there, or the last question just asked, asks no other.
     async fn ask_seldom(&self, key_id: KeyId, stale: Option<&Committee>) -> Option<Arc<Committee>> {
-        let epoch = stale.map_or(0, |committee| committee.manifest().epoch());
         let newer = || {
             self.known(key_id)
-                .filter(|committee| committee.manifest().epoch() > epoch)
+                .filter(|known| stale.is_none_or(|stale| replaces(known.manifest(), stale.manifest())))
         };
         let mut asked_at = self.asked_at.lock().await;
         let recently = asked_at.is_some_and(|at| at.elapsed() < BETWEEN_QUESTIONS);
@@ -174,10 +174,9 @@ impl Committees {
                 Ok(signed) => {
                     let givers = alike.entry(signed.manifest.digest()).or_default();
                     *givers += 1;
-                    // The members sign for themselves, and a few who are configured could sign for a committee that they made
-                    // up; not if they are all.
-                    let all = signed.manifest.members().len() == self.nodes.len();
-                    if all || *givers > self.endorsers.len().saturating_sub(1) / 3 {
+                    // The members sign for themselves, and before it is known whether the epoch comes to be: that the chain
+                    // has it, only the endorsers say.
+                    if is_believed(*givers, self.endorsers.len()) {
                         self.consider(signed, key_id, &endorser);
                     }
                 }
@@ -193,8 +192,9 @@ impl Committees {
 
     fn consider(&self, signed: SignedManifest, asked_for: Option<KeyId>, endorser: &Endorser) {
         let (key_id, epoch) = (signed.manifest.key_id(), signed.manifest.epoch());
+        let manifest = signed.manifest.clone();
         let later =
-            |known: Option<&Arc<Committee>>| known.is_none_or(|known| known.manifest().epoch() < epoch);
+            |known: Option<&Arc<Committee>>| known.is_none_or(|known| replaces(&manifest, known.manifest()));
         let asked = asked_for.is_none_or(|asked_for| asked_for == key_id);
         // Before the costly check: most answers are what is known already.
         if !asked || !later(self.known(key_id).as_ref()) {
@@ -214,4 +214,15 @@ impl Committees {
             }
         }
     }
+}
+
+/// Whether more endorsers say it than can lie.
+const fn is_believed(givers: usize, endorsers: usize) -> bool {
+    givers > endorsers.saturating_sub(1) / 3
+}
+
+/// Whether a manifest that counts takes the place of one that is known.
+fn replaces(manifest: &CommitteeManifest, known: &CommitteeManifest) -> bool {
+    let (epoch, known_epoch) = (manifest.epoch(), known.epoch());
+    epoch > known_epoch || (epoch == known_epoch && manifest.digest() != known.digest())
 }

@@ -20,7 +20,6 @@ use service::operations::{Operations, Readiness};
 use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
 use service::{ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use threshold::encoding::Canonical;
@@ -305,17 +304,24 @@ fn open(
     );
     let me = PublicKey::of(identity.signing_key());
     let key = match &active {
-        Some(active) => open_key(active, &shares, &settings, &activated, &me)?.map(Arc::new),
+        Some(active) => {
+            let unfinished = [&record, &doubt].map(|record| record.as_ref().map(|record| record.plan.id()));
+            let known =
+                activated.is_some_and(|last| last == active.plan.id() || unfinished.contains(&Some(last)));
+            open_key(active, &shares, &settings, known, &me)?.map(Arc::new)
+        }
         None => None,
     };
-    let before = open_before(&store, &shares, decode(store.before()?)?, &me)?.map(Arc::new);
+    let kept = [&active, &record, &doubt].map(Option::as_ref);
+    let before = open_before(&store, &shares, decode(store.before()?)?, kept, &me)?.map(Arc::new);
+    let serves_old = store.before()?.is_some();
     let remembered = Remembered {
         record,
         doubt,
         active,
         past,
         key,
-        serves_old: before.is_some(),
+        serves_old,
     };
     let opened = Opened {
         settings,
@@ -336,7 +342,7 @@ struct OpenJournal {
     journal: Journal,
     marks: MarkFile,
     memory: Memory,
-    activated: BTreeSet<CeremonyId>,
+    activated: Option<CeremonyId>,
 }
 
 fn open_journal(
@@ -350,7 +356,7 @@ fn open_journal(
     let mut marks = MarkFile::open(config.journal.mark_path(&config.directory), identity.clone())?;
     let mut memory = Memory::new(clock());
     let synced = metrics.clone();
-    let mut activated = BTreeSet::new();
+    let mut activated = None;
     let remember = |entry: &crate::journal::Entry| match &entry.event {
         Event::Release(release) => {
             let crate::journal::Release {
@@ -372,7 +378,7 @@ fn open_journal(
             step: Step::Active,
             ..
         } => {
-            activated.insert(*ceremony);
+            activated = Some(*ceremony);
         }
         _ => {}
     };
@@ -404,20 +410,21 @@ fn open_journal(
 /// The share in use, if this node is a member of the newest epoch: the manifest signed by all, the members known, the
 /// share its own.
 ///
-/// The journal recorded that the key came into use before the store did. One that does not know of it was removed or
-/// replaced, and with it what approvals were used for.
+/// The journal recorded that the key came into use before the store did, so that the last that it knows of is the store's, or one
+/// that the store has not finished. Otherwise one of the two was removed or put back, and with the journal what approvals
+/// were used for.
 fn open_key(
     active: &Record,
     shares: &ShareFiles,
     settings: &Settings,
-    activated: &BTreeSet<CeremonyId>,
+    is_newest: bool,
     me: &PublicKey,
 ) -> anyhow::Result<Option<Guard>> {
     let id = active.plan.id();
     ensure!(
-        activated.contains(&id),
-        "journal: it does not know of the key in use (ceremony {id}), so it is not the one that this node wrote; put \
-         this node's own journal back"
+        is_newest,
+        "journal: it does not know of the key in use (ceremony {id}) as the newest, so it or ceremonies.redb is not the one that \
+         this node wrote; put this node's own back, or start with neither ceremonies nor shares and have the share repaired"
     );
     let signed = active
         .signed_manifest()
@@ -437,19 +444,30 @@ fn open_key(
     Ok(Some(load_share(shares, id, signed, me)?))
 }
 
-/// The share of the epoch before, unless it was destroyed when the node stopped.
+/// The share of the epoch before. If the newest has ended it, and the node stopped in the middle of destroying it, that is
+/// finished. One that cannot be read is said and not waited for: the newest serves without it.
 fn open_before(
     store: &Store,
     shares: &ShareFiles,
     record: Option<Record>,
+    [active, newest, doubt]: [Option<&Record>; 3],
     me: &PublicKey,
 ) -> anyhow::Result<Option<Guard>> {
+    if active.is_some_and(Record::ends_epoch_before) {
+        let kept = [active, newest, doubt].into_iter().flatten();
+        let kept: Vec<CeremonyId> = kept.map(|record| record.plan.id()).collect();
+        shares.keep_only(&kept)?;
+        store.retire()?;
+        return Ok(None);
+    }
     let Some((id, signed)) = record.and_then(|record| Some((record.plan.id(), record.signed_manifest()?)))
     else {
         return Ok(None);
     };
     match shares.is_there(id)? {
-        true => Ok(Some(load_share(shares, id, signed, me)?)),
+        true => Ok(load_share(shares, id, signed, me)
+            .inspect_err(|error| tracing::warn!(%error, "the share of the epoch before cannot be read"))
+            .ok()),
         false => {
             store.retire()?;
             Ok(None)

@@ -163,6 +163,8 @@ fn operator_status(error: &OperatorError) -> Status {
             | CommandError::Busy(_)
             | CommandError::Done(_)
             | CommandError::Begun(_)
+            | CommandError::NotAParty
+            | CommandError::Unpublished(_)
             | CommandError::NotProposer(_)
             | CommandError::TooFewDealers { .. },
         ) => Status::failed_precondition(text),
@@ -326,7 +328,12 @@ fn status(machine: &Machine) -> Option<CeremonyStatus> {
         ceremony_id: record.plan.id().to_bytes(),
         phase: machine.status_phase().into(),
         threshold: record.plan.threshold().t().into(),
-        transcript: record.transcript.map(Vec::from).unwrap_or_default(),
+        // Nobody is to compare, or publish, what did not come to be.
+        transcript: record
+            .transcript
+            .filter(|_| record.phase != Phase::Aborted)
+            .map(Vec::from)
+            .unwrap_or_default(),
         members: record.plan.parties().into_iter().map(member).collect(),
         reason,
         kind: kind.into(),

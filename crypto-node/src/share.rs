@@ -144,6 +144,10 @@ impl ShareFiles {
                 destroy(&path)?;
             }
         }
+        // What a crash left of a write that was never finished.
+        for path in unfinished(&self.directory)? {
+            destroy(&path)?;
+        }
         std::fs::File::open(&self.directory)?.sync_all()
     }
 
@@ -191,15 +195,27 @@ const EXTENSION: &str = "share";
 /// # Errors
 /// The file system's.
 pub fn share_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_share = |path: &PathBuf| path.extension().is_some_and(|extension| extension == EXTENSION);
+    Ok(files_in(directory)?.into_iter().filter(is_share).collect())
+}
+
+/// Shares that were being written, under their temporary names, when the node stopped.
+fn unfinished(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_unfinished = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| {
+            name.starts_with('.') && name.contains(&format!(".{EXTENSION}.")) && name.ends_with(".tmp")
+        })
+    };
+    Ok(files_in(directory)?.into_iter().filter(is_unfinished).collect())
+}
+
+fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let paths: Vec<PathBuf> = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<io::Result<_>>()?;
-    let is_share = |path: &PathBuf| path.extension().is_some_and(|extension| extension == EXTENSION);
-    Ok(paths.into_iter().filter(is_share).collect())
+    entries.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
 /// A wrapped key that whoever sends it can open already: it carries the label of this ceremony's canary, which no

@@ -547,8 +547,8 @@ pub(crate) enum NodeCommand {
 pub(crate) struct CeremonyArgs {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
-    /// The ceremony's id [default: the one that the node's status shows]
-    pub(crate) ceremony: Option<String>,
+    /// The ceremony's id, or how the id of the one that the node's status shows begins, at least 8 digits
+    pub(crate) ceremony: String,
 }
 
 /// `quorate node propose`

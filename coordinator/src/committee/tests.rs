@@ -63,3 +63,17 @@ async fn a_node_that_is_configured_and_no_member_is_none_of_its_nodes() {
     let committee = Committee::new(test.signed.clone(), &nodes).unwrap();
     assert_eq!(committee.seats().count(), 3);
 }
+
+#[test]
+fn a_committee_counts_when_more_endorsers_give_it_than_can_lie() {
+    let enough = |endorsers| (0..=endorsers).find(|givers| is_believed(*givers, endorsers));
+    assert_eq!([1, 3, 4, 6, 7, 10].map(enough), [1, 1, 2, 2, 3, 4].map(Some));
+}
+
+#[test]
+fn of_one_epoch_another_manifest_replaces_the_known_one_and_an_earlier_epoch_none() {
+    let (known, other) = (committee(), committee());
+    let (known, other) = (known.manifest(), other.manifest());
+    assert_eq!(known.epoch(), other.epoch());
+    assert!(replaces(other, known) && !replaces(known, known));
+}

@@ -315,6 +315,7 @@ impl Driver {
             Plan::Resharing(_) => Before::Serves,
             Plan::Generation(_) | Plan::Repair(_) => Before::Gone,
         };
+        let first = matches!(record.plan, Plan::Generation(_));
         let in_use = record.phase == Phase::Active && record.changes_key_of(&self.me);
         let change = Change {
             ceremony: id,
@@ -350,6 +351,9 @@ impl Driver {
         }
         if let Some(signed) = out.activate {
             self.activate(state, id, signed, before).await?;
+            if first {
+                self.destroy_others(&[id]).await?;
+            }
         }
         if out.retire {
             self.retire(state).await?;
@@ -369,7 +373,6 @@ impl Driver {
         signed: SignedManifest,
         before: Before,
     ) -> Result<(), DriverError> {
-        let (store, files) = (Arc::clone(&self.store), self.shares.clone());
         let guard = match signed.manifest.member_by_identity(&self.me) {
             Some(_) => Some(self.candidate(state, id, signed).await?),
             None => None,
@@ -378,12 +381,14 @@ impl Driver {
         state.machine.use_key(guard);
         state.candidate = None;
         tracing::info!(ceremony = %id, "the new key, or its new epoch, is in use");
-        let destroyed = tokio::task::spawn_blocking(move || {
-            let before = store.before()?.map(|(before, _)| before);
-            let kept: Vec<CeremonyId> = before.into_iter().chain([id]).collect();
-            Ok::<_, DriverError>(files.keep_only(&kept)?)
-        });
-        destroyed.await?
+        Ok(())
+    }
+
+    /// Until enough seats have a new epoch, no other share is destroyed: what a member has confirmed and given up may yet
+    /// turn out to be what the others have.
+    async fn destroy_others(&self, kept: &[CeremonyId]) -> Result<(), DriverError> {
+        let (files, kept) = (self.shares.clone(), kept.to_vec());
+        Ok(tokio::task::spawn_blocking(move || files.keep_only(&kept)).await??)
     }
 
     /// Destroys the share of the epoch before: first where it serves, then on the disk.
@@ -396,12 +401,9 @@ impl Driver {
             .flatten()
             .map(|record| record.plan.id())
             .collect();
-        let (store, files) = (Arc::clone(&self.store), self.shares.clone());
-        let destroyed = tokio::task::spawn_blocking(move || {
-            files.keep_only(&kept)?;
-            Ok::<_, DriverError>(store.retire()?)
-        });
-        destroyed.await?
+        self.destroy_others(&kept).await?;
+        let store = Arc::clone(&self.store);
+        Ok(tokio::task::spawn_blocking(move || store.retire()).await??)
     }
 
     async fn record_steps(&self, steps: Vec<(CeremonyId, Step, String)>) -> Result<(), DriverError> {

@@ -4,11 +4,11 @@ use super::evidence;
 use super::machine::{Machine, NotTaken, Outcome};
 use super::message::{Body, Message, MessageError, Nested, Proof, Round};
 use super::plan::Plan;
-use super::record::{Phase, Record};
+use super::record::{Fault, Phase, Record, blame};
 use super::rounds::Rounds;
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
-use threshold::committee::{CommitteeManifest, ParticipantIndex};
+use threshold::committee::CommitteeManifest;
 use threshold::ids::CeremonyId;
 use threshold::signature::PublicKey;
 
@@ -27,12 +27,13 @@ impl Machine {
             if plan.id() != message.ceremony {
                 return Err(MessageError::BadSignature.into());
             }
+            plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
             let proposal = Record::new(plan.as_ref().clone(), message.sender, *deadline_ms);
             self.proposed(&proposal, now_ms, out);
             return Ok(());
         }
-        if let Body::Retired = message.body {
-            self.has_retired(&message, out);
+        if let Body::InUse { .. } = message.body {
+            self.is_in_use(&message, out);
             return Ok(());
         }
         let newest = self.record.as_ref();
@@ -43,12 +44,15 @@ impl Machine {
         let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
         match message.body {
             // Proposals were taken above; canaries are answered where the share is.
-            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } | Body::Retired => {}
-            Body::Join { .. } => self.joined(message, out),
-            Body::Execute { ref dealers } => self.executed(&message.sender, dealers, out),
+            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } | Body::InUse { .. } => {}
+            Body::Join { .. } | Body::Execute { .. } => {
+                if let Some(record) = self.record.as_mut() {
+                    out.persist |= gathers(record, message);
+                }
+            }
             Body::Round(ref round) => self.round_message(message.sender, round, out)?,
             Body::Sign { .. } => self.signed_directly(message, out),
-            Body::Confirm => self.confirmed(message, out),
+            Body::Confirm { .. } => self.confirmed(message, out),
             Body::Abort { .. } => self.aborted(message, out),
             Body::Relay(ref nested) => self.relayed(nested, out)?,
             Body::Done(ref proof) => self.done(proof, out)?,
@@ -71,6 +75,9 @@ impl Machine {
         if self.doubt.as_ref().is_some_and(|doubt| doubt.plan.id() == id) {
             return self.of_doubt(message, rng, out);
         }
+        if self.waiting.contains_key(&id) {
+            return self.of_waiting(message, rng, out);
+        }
         if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
             // It does not know the end yet.
             if !matches!(message.body, Body::Done(_)) {
@@ -84,7 +91,7 @@ impl Machine {
             // Nobody comes so far without this member: it has gone on to another ceremony, or its disk was lost or set back,
             // and what the ceremony needs of it with it. Should it have confirmed, and somebody use the key, then its
             // abort does not count.
-            Body::Sign { .. } | Body::Confirm => {
+            Body::Sign { .. } | Body::Confirm { .. } => {
                 let reason = "this member no longer takes part in the ceremony, or has lost its disk since";
                 out.answer = Some(self.abort_of(id, reason.to_owned()));
                 Ok(())
@@ -92,6 +99,40 @@ impl Machine {
             _ if self.past.contains(&id) => Ok(()),
             _ => Err(NotTaken::Early),
         }
+    }
+
+    /// A message of a proposal that this node's operator has not consented to, beside the newest.
+    fn of_waiting(
+        &mut self,
+        message: Message,
+        rng: &mut (impl RngCore + CryptoRng),
+        out: &mut Outcome,
+    ) -> Result<(), NotTaken> {
+        let id = message.ceremony;
+        let Some(record) = self.waiting.get_mut(&id) else {
+            return Ok(());
+        };
+        let party = record.plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
+        match message.body {
+            Body::Join { .. } | Body::Execute { .. } => drop(gathers(record, message)),
+            Body::Abort { .. } if record.plan.needs(&party) => drop(self.waiting.remove(&id)),
+            Body::Abort { .. } => drop(record.rejections.insert(message.sender, message)),
+            Body::Done(_) if self.bring_forward(id, out) => return self.take(message, self.now_ms, rng, out),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a proposal that waits the newest ceremony, unless the newest is under way here.
+    pub(super) fn bring_forward(&mut self, id: CeremonyId, out: &mut Outcome) -> bool {
+        if self.is_bound() {
+            return false;
+        }
+        let Some(record) = self.waiting.remove(&id) else {
+            return false;
+        };
+        self.adopt(record, out);
+        true
     }
 
     /// A confirmation of the ceremony that this node has confirmed and given up, or the proof of all.
@@ -104,10 +145,10 @@ impl Machine {
         let Some(doubt) = self.doubt.as_mut() else {
             return Ok(());
         };
-        let goes_on = matches!(message.body, Body::Confirm);
+        let goes_on = matches!(message.body, Body::Confirm { .. });
         match message.body {
             Body::Done(proof) => doubt.take_proof(&proof)?,
-            Body::Confirm => drop(doubt.confirms.entry(message.sender).or_insert(message)),
+            Body::Confirm { .. } => doubt.take_confirmation(message),
             _ => {}
         }
         self.take_up_doubt(rng, out);
@@ -117,7 +158,7 @@ impl Machine {
         Ok(())
     }
 
-    fn abort_of(&self, ceremony: CeremonyId, reason: String) -> Message {
+    pub(super) fn abort_of(&self, ceremony: CeremonyId, reason: String) -> Message {
         let body = Body::Abort {
             reason,
             evidence: None,
@@ -140,6 +181,9 @@ impl Machine {
             self.answer_the_late(out);
             return;
         }
+        if self.waiting.contains_key(&id) {
+            return;
+        }
         if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
             out.answer = self.done_message(active);
             return;
@@ -156,10 +200,12 @@ impl Machine {
             self.yields_to(id).err()
         };
         if let Some(reason) = objection {
+            // What this node has refused with its signature it takes no part in later.
+            self.past.insert(id);
             out.answer = Some(self.abort_of(id, reason));
             return;
         }
-        if self.live().is_some() {
+        if self.is_bound() {
             self.give_up(&format!("ceremony {id} was proposed at the same time"), None, out);
         }
         self.adopt(proposal.clone(), out);
@@ -229,14 +275,21 @@ impl Machine {
         ))
     }
 
-    /// Of two proposals at once the one with the lower id stays, on every member; one that has begun stays too.
+    /// A ceremony that this node's operator has consented to yields to no other; of two proposals at once, to which nobody has
+    /// consented but the one who proposed, the one with the lower id stays.
     fn yields_to(&self, id: CeremonyId) -> Result<(), String> {
-        match self.record.as_ref().filter(|_| self.live().is_some()) {
-            Some(live) if live.phase != Phase::Proposed || live.plan.id() < id => {
+        match self.record.as_ref().filter(|_| self.is_bound()) {
+            Some(live) if live.proposer != self.me || live.joins.len() > 1 || live.plan.id() < id => {
                 Err(format!("ceremony {} is under way", live.plan.id()))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether this node's operator has consented to the newest ceremony, and it is not over.
+    pub(super) fn is_bound(&self) -> bool {
+        let joined = |record: &Record| record.joins.contains_key(&self.me);
+        self.live().is_some() && self.record.as_ref().is_some_and(joined)
     }
 
     pub(super) fn adopt(&mut self, record: Record, out: &mut Outcome) {
@@ -246,51 +299,51 @@ impl Machine {
             .as_ref()
             .is_some_and(|before| before.phase == Phase::Aborted);
         let confirmed = self.has_confirmed() && aborted;
+        let unjoined = self.live().is_some() && !self.is_bound();
         if let Some(before) = self.record.replace(record) {
             // Stored with the newest: as aborted, if it has just given way.
             out.displaced = Some(before.clone());
             if confirmed {
                 self.doubt = Some(before);
+            } else if unjoined {
+                // Of each proposer the newest.
+                self.waiting
+                    .retain(|_, waiting| waiting.proposer != before.proposer);
+                self.waiting.insert(before.plan.id(), before);
             }
         }
         self.rounds = Rounds::default();
         out.persist = true;
     }
 
-    fn joined(&mut self, message: Message, out: &mut Outcome) {
-        if let Some(record) = self
-            .record
-            .as_mut()
-            .filter(|record| record.phase == Phase::Proposed)
-        {
-            record.joins.entry(message.sender).or_insert(message);
-            out.persist = true;
-        }
-    }
-
-    /// Whoever proposed the ceremony does not wait for the rest of the old members.
-    fn executed(&mut self, sender: &PublicKey, dealers: &[ParticipantIndex], out: &mut Outcome) {
-        let newest = self.record.as_mut();
-        if let Some(record) = newest.filter(|record| {
-            record.phase == Phase::Proposed && record.proposer == *sender && record.expected.is_none()
-        }) {
-            record.expected = Some(dealers.to_vec());
-            out.persist = true;
-        }
-    }
-
-    /// A member of the new epoch says that it is used. When as many do as can open anything, the old one is over.
-    fn has_retired(&mut self, message: &Message, out: &mut Outcome) {
-        let Some(active) = self.active.as_ref().filter(|active| !active.used) else {
+    /// A seat says that it has the new epoch in use; perhaps before this node knows that it may use it itself.
+    fn is_in_use(&mut self, message: &Message, out: &mut Outcome) {
+        let id = message.ceremony;
+        let Body::InUse { read, .. } = message.body else {
             return;
         };
-        if active.plan.id() != message.ceremony || active.plan.seat_of(&message.sender).is_none() {
+        let is_news = |record: &Record| {
+            let known = record.in_use.get(&message.sender);
+            let known =
+                known.is_some_and(|known| !read || matches!(known.body, Body::InUse { read: true, .. }));
+            record.plan.id() == id && record.plan.seat_of(&message.sender).is_some() && !known
+        };
+        let news = [&self.active, &self.record, &self.doubt]
+            .into_iter()
+            .flatten()
+            .any(is_news);
+        if !news {
             return;
         }
-        self.retired.insert(message.sender);
-        if self.retired.len() >= usize::from(active.plan.threshold().t()) {
-            self.retire(out);
-        }
+        self.note(id, out, |record| {
+            record.in_use.insert(message.sender, message.clone());
+        });
+        let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) else {
+            return;
+        };
+        // Whoever says so may not have heard it of this node.
+        out.answer = active.in_use.get(&self.me).cloned();
+        self.weigh_use(out);
     }
 
     fn round_message(&mut self, sender: PublicKey, round: &Round, out: &mut Outcome) -> Result<(), NotTaken> {
@@ -353,7 +406,7 @@ impl Machine {
             .as_mut()
             .filter(|record| record.phase != Phase::Active)
         {
-            record.confirms.entry(message.sender).or_insert(message);
+            record.take_confirmation(message);
             out.persist = true;
         }
     }
@@ -372,14 +425,25 @@ impl Machine {
         let only_deals = matches!(record.plan, Plan::Resharing(_)) && record.plan.seat_of(&sender).is_none();
         match record.phase {
             Phase::Aborted | Phase::Active => {}
-            _ if only_deals && proven.is_none() && !record.confirmers().contains(&sender) => {
+            // Whatever it brings with it, against itself or another that only deals: that leaves dealers out, and ends nothing.
+            _ if only_deals && !record.confirmers().contains(&sender) => {
+                let culprit = proven.as_ref();
+                let culprit = culprit.and_then(|evidence| evidence::culprit(evidence, &record.plan).ok());
                 if let Some(record) = self.record.as_mut() {
+                    if culprit == Some(sender) {
+                        let fault = Fault {
+                            who: sender,
+                            what: reason,
+                            evidence: proven,
+                        };
+                        blame(&mut record.faults, fault);
+                    }
                     record.rejections.entry(sender).or_insert(message);
                     out.persist = true;
                 }
             }
             _ if !self.has_confirmed() => self.give_up(&reason, proven, out),
-            _ if record.confirms.contains_key(&sender) => {
+            _ if record.has_confirmed(&sender) => {
                 tracing::error!(
                     member = record.plan.name_of(&sender),
                     "a member aborts although it has confirmed; its abort does not count"
@@ -424,5 +488,29 @@ impl Machine {
         self.rounds = Rounds::default();
         out.persist = true;
         Ok(())
+    }
+}
+
+/// What is said before a ceremony begins. Nobody but whoever proposed it says who deals, once, and each dealer once.
+fn gathers(record: &mut Record, message: Message) -> bool {
+    if record.phase != Phase::Proposed {
+        return false;
+    }
+    match &message.body {
+        Body::Execute { dealers } => {
+            let sound = dealers.is_sorted_by(|one, other| one < other)
+                && dealers
+                    .iter()
+                    .all(|dealer| record.plan.dealing(*dealer).is_some());
+            let first = record.proposer == message.sender && record.expected.is_none();
+            if sound && first {
+                record.expected = Some(dealers.clone());
+            }
+            sound && first
+        }
+        _ => {
+            record.joins.entry(message.sender).or_insert(message);
+            true
+        }
     }
 }

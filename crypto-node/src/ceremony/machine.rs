@@ -31,7 +31,7 @@ use crate::journal::Step;
 use crate::share::Guard;
 use rand_core::{CryptoRng, RngCore};
 use service::Identity;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use threshold::committee::{CommitteeError, CommitteeManifest, ParticipantIndex, SignedManifest, Threshold};
 use threshold::dkg::{Ceremony, Seat};
@@ -58,7 +58,7 @@ pub struct Outcome {
     pub canary: Option<SignedManifest>,
     /// All have confirmed: use the key, if this node is a member; if it no longer is, its share serves the epoch before.
     pub activate: Option<SignedManifest>,
-    /// The new epoch is used: destroy the share of the one before.
+    /// Enough seats have the new epoch, and it is used: destroy the share of the one before.
     pub retire: bool,
     /// What to send, and to whom.
     pub send: Vec<(PublicKey, Message)>,
@@ -95,6 +95,12 @@ pub enum CommandError {
     /// Who is to take part is not known.
     #[error("{0} is none of the members in this node's configuration")]
     UnknownMember(Name),
+    /// Two epochs that nobody can read with would follow one another.
+    #[error("epoch {0} is not read with yet: publish it and read first, then reshare again")]
+    Unpublished(u32),
+    /// Whoever proposes takes part.
+    #[error("this node has no part in what it is to propose: ask a member that has one")]
+    NotAParty,
     /// Only the proposer begins a ceremony.
     #[error("ceremony {0} was proposed by another member: its operator begins it")]
     NotProposer(CeremonyId),
@@ -184,8 +190,8 @@ pub struct Machine {
     pub(super) rounds: Rounds,
     pub(super) key: Option<Arc<Guard>>,
     pub(super) past: BTreeSet<CeremonyId>,
-    /// Who has said that it uses the new epoch and has destroyed its old share.
-    pub(super) retired: BTreeSet<PublicKey>,
+    /// Proposals beside the newest, one of each proposer, to which this node's operator has not consented.
+    pub(super) waiting: BTreeMap<CeremonyId, Record>,
     /// Whether a share of the epoch before is still there.
     pub(super) serves_old: bool,
     /// When this machine was last told the time.
@@ -207,7 +213,7 @@ impl Machine {
             rounds: Rounds::default(),
             key: memory.key,
             past: memory.past,
-            retired: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             serves_old: memory.serves_old,
             now_ms: 0,
             window_ms,
@@ -315,9 +321,8 @@ impl Machine {
         if let Some(message) = self.done_message(record) {
             self.to_all_of(record, &message, out);
         }
-        if record.used && self.key.is_some() {
-            let message = self.sign(record.plan.id(), Body::Retired);
-            self.to_all_of(record, &message, out);
+        if let Some(message) = record.in_use.get(&self.me) {
+            self.to_all_of(record, message, out);
         }
     }
 
@@ -341,7 +346,8 @@ impl Machine {
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
         let plan = self.plan(wish, nonce)?;
-        if let Some(live) = self.live() {
+        plan.party(&self.me).ok_or(CommandError::NotAParty)?;
+        if let Some(live) = self.live().filter(|_| self.is_bound()) {
             return Err(CommandError::Busy(live));
         }
         let id = plan.id();
@@ -352,6 +358,19 @@ impl Machine {
         self.broadcast(Body::Propose { plan, deadline_ms }, &mut out);
         self.join(id, None, rng, &mut out)?;
         Ok((id, out))
+    }
+
+    /// The next resharing would make the node forget the share of the epoch that the chain still names.
+    fn is_published(&self) -> Result<(), CommandError> {
+        let unread = |active: &&Record| matches!(active.plan, Plan::Resharing(_)) && !active.used;
+        let manifest = self
+            .active
+            .as_ref()
+            .filter(unread)
+            .and_then(|active| active.manifest.as_ref());
+        manifest.map_or(Ok(()), |manifest| {
+            Err(CommandError::Unpublished(manifest.epoch()))
+        })
     }
 
     fn plan(&self, wish: &Wish, nonce: [u8; 32]) -> Result<Plan, CommandError> {
@@ -367,6 +386,7 @@ impl Machine {
             }
             Wish::Reshare { threshold, members } => {
                 let key = self.key.as_ref().ok_or(CommandError::NoKey)?;
+                self.is_published()?;
                 let members = self.seats_of(members, || self.present_seats(key.manifest()))?;
                 let t = match threshold {
                     0 => key.manifest().threshold().t(),
@@ -450,11 +470,22 @@ impl Machine {
         out: &mut Outcome,
     ) -> Result<(), CommandError> {
         let me = self.me;
+        if let Some(live) = self.live().filter(|live| *live != id && self.is_bound()) {
+            return Err(CommandError::Busy(live));
+        }
+        self.bring_forward(id, out);
         let record = self.record.as_ref().filter(|record| record.plan.id() == id);
         match record.map(|record| (record.phase, record.joins.contains_key(&me))) {
             None | Some((Phase::Aborted, _)) => return Err(CommandError::Unknown(id)),
             Some((Phase::Proposed, false)) => {}
             Some(_) => return Ok(()),
+        }
+        if self
+            .record
+            .as_ref()
+            .is_some_and(|record| matches!(record.plan, Plan::Resharing(_)))
+        {
+            self.is_published()?;
         }
         let start = self.record.as_ref().and_then(|record| record.plan.starts_from());
         if let Some(manifest) = start.map(|signed| &signed.manifest) {
@@ -537,6 +568,11 @@ impl Machine {
             .filter(|record| record.plan.id() == id)
             .map(|record| record.phase);
         let mut out = Outcome::default();
+        if let Some(waiting) = self.waiting.remove(&id) {
+            let refusal = self.abort_of(id, "this member's operator aborted".to_owned());
+            self.to_all_of(&waiting, &refusal, &mut out);
+            return Ok(out);
+        }
         match phase {
             None | Some(Phase::Aborted) => Err(CommandError::Unknown(id)),
             Some(Phase::Active) => Err(CommandError::Done(id)),
@@ -570,44 +606,86 @@ impl Machine {
     pub fn tick(&mut self, now_ms: u64) -> Outcome {
         let mut out = Outcome::default();
         self.now_ms = now_ms;
+        self.waiting.retain(|_, waiting| now_ms < waiting.deadline_ms);
         self.lose_patience(&mut out);
         self.check_deadline(now_ms, &mut out);
         out
     }
 
-    /// This node has used the new epoch for an approved read, or knows that others have: nobody needs the old one any
-    /// more.
+    /// This node has used the new epoch for an approved read.
     pub fn used_new_epoch(&mut self) -> Outcome {
         let mut out = Outcome::default();
-        self.retire(&mut out);
+        self.is_read(&mut out);
+        self.destroy_old(&mut out);
         out
     }
 
-    /// Says that the new epoch is used, and destroys the old share if there is one.
-    pub(super) fn retire(&mut self, out: &mut Outcome) {
-        let resharing = |record: &&mut Record| matches!(record.plan, Plan::Resharing(_)) && !record.used;
-        let Some(active) = self.active.as_mut().filter(resharing) else {
+    /// The new epoch is read with, so it is published: says so. That alone destroys nothing.
+    pub(super) fn is_read(&mut self, out: &mut Outcome) {
+        let resharing = |record: &&Record| matches!(record.plan, Plan::Resharing(_)) && !record.used;
+        let Some(id) = self
+            .active
+            .as_ref()
+            .filter(resharing)
+            .map(|active| active.plan.id())
+        else {
             return;
         };
-        active.used = true;
+        self.note(id, out, |record| record.used = true);
+        self.say_in_use(true, out);
+    }
+
+    /// Says that this node's share of the newest epoch is in use, if it has one.
+    pub(super) fn say_in_use(&mut self, read: bool, out: &mut Outcome) {
+        let me = self.me;
+        let Some(active) = self
+            .active
+            .as_ref()
+            .filter(|active| active.plan.seat_of(&me).is_some())
+        else {
+            return;
+        };
+        let Some(manifest) = active.manifest.as_ref().map(CommitteeManifest::digest) else {
+            return;
+        };
         let id = active.plan.id();
-        match self.record.as_mut() {
-            Some(newest) if newest.plan.id() == id => newest.used = true,
-            _ => out.displaced = Some(active.clone()),
+        let message = self.sign(id, Body::InUse { manifest, read });
+        self.to_all_of(active, &message, out);
+        self.note(id, out, |record| {
+            record.in_use.insert(me, message.clone());
+        });
+    }
+
+    /// Changes what is kept of a ceremony, wherever it is kept.
+    pub(super) fn note(&mut self, id: CeremonyId, out: &mut Outcome, change: impl Fn(&mut Record)) {
+        let is_it = |record: &&mut Record| record.plan.id() == id;
+        let newest = self.record.as_mut().filter(is_it).map(&change).is_some();
+        for record in [&mut self.doubt, &mut self.active].into_iter().flatten() {
+            if record.plan.id() == id {
+                change(record);
+                if !newest {
+                    out.displaced = Some(record.clone());
+                }
+            }
         }
         out.persist = true;
-        if let Some(record) = self.active.as_ref().filter(|_| self.key.is_some()) {
-            let message = self.sign(id, Body::Retired);
-            self.to_all_of(record, &message, out);
+    }
+
+    /// What follows from what the seats say of the newest epoch.
+    pub(super) fn weigh_use(&mut self, out: &mut Outcome) {
+        // One of t is honest.
+        let read = |active: &Record| active.seats_in_use().1 >= usize::from(active.plan.threshold().t());
+        if self.active.as_ref().is_some_and(read) {
+            self.is_read(out);
         }
         self.destroy_old(out);
     }
 
-    fn destroy_old(&mut self, out: &mut Outcome) {
+    pub(super) fn destroy_old(&mut self, out: &mut Outcome) {
         if let Some(active) = self
             .active
             .as_ref()
-            .filter(|active| active.used && self.serves_old)
+            .filter(|active| active.ends_epoch_before() && self.serves_old)
         {
             out.journal.push((active.plan.id(), Step::Retired, String::new()));
             out.retire = true;

@@ -97,8 +97,14 @@ pub enum Body {
     },
     /// The answer to a canary.
     CanaryShare(Box<ReencryptionShare>),
-    /// The sender has used the new key with the others, and it opens.
-    Confirm,
+    /// The sender has used the new key with the others, and it opens. Says what ended: a confirmation of one end shows nothing
+    /// of another.
+    Confirm {
+        /// The digest of the manifest that the ceremony ends in.
+        manifest: ManifestDigest,
+        /// The dealers that count, under their old indices.
+        dealers: Vec<ParticipantIndex>,
+    },
     /// The sender gives up.
     Abort {
         /// Why, in words.
@@ -116,8 +122,13 @@ pub enum Body {
         /// Under their old indices.
         dealers: Vec<ParticipantIndex>,
     },
-    /// The sender has used the new epoch for an approved read, and has destroyed its share of the old one.
-    Retired,
+    /// The sender's share of this manifest is durable, and it answers under it.
+    InUse {
+        /// The manifest's digest.
+        manifest: ManifestDigest,
+        /// Whether the sender knows that an approved read was answered under it: it is published.
+        read: bool,
+    },
 }
 
 /// What shows that a ceremony is done, also to a party that was not there.
@@ -204,12 +215,13 @@ impl Message {
     pub fn confirmation(
         ceremony: CeremonyId,
         sender: PublicKey,
+        body: Body,
         signature: Signature,
     ) -> Result<Self, MessageError> {
         let message = Self {
             ceremony,
             sender,
-            body: Body::Confirm,
+            body,
             signature,
         };
         message.verify().map(|()| message)
@@ -332,7 +344,11 @@ impl Canonical for Body {
                 writer.u8(6);
                 writer.put(share.as_ref());
             }
-            Self::Confirm => writer.u8(7),
+            Self::Confirm { manifest, dealers } => {
+                writer.u8(7);
+                writer.put(manifest);
+                writer.list(dealers);
+            }
             Self::Abort { reason, evidence } => {
                 writer.u8(8);
                 writer.str(crate::journal::cut(reason, MAX_REASON));
@@ -352,7 +368,11 @@ impl Canonical for Body {
                 writer.u8(11);
                 writer.list(dealers);
             }
-            Self::Retired => writer.u8(12),
+            Self::InUse { manifest, read } => {
+                writer.u8(12);
+                writer.put(manifest);
+                writer.bool(*read);
+            }
         }
     }
 
@@ -375,7 +395,10 @@ impl Canonical for Body {
                 q: reader.get()?,
             },
             6 => Self::CanaryShare(Box::new(reader.get()?)),
-            7 => Self::Confirm,
+            7 => Self::Confirm {
+                manifest: reader.get()?,
+                dealers: reader.list(MAX_MEMBERS.into())?,
+            },
             8 => Self::Abort {
                 reason: reader.str(MAX_REASON)?.to_owned(),
                 evidence: reader.option()?,
@@ -389,7 +412,10 @@ impl Canonical for Body {
             11 => Self::Execute {
                 dealers: reader.list(MAX_MEMBERS.into())?,
             },
-            12 => Self::Retired,
+            12 => Self::InUse {
+                manifest: reader.get()?,
+                read: reader.bool()?,
+            },
             _ => return Err(DecodeError::Invalid("kind of ceremony message")),
         })
     }

@@ -33,7 +33,7 @@ impl Queue {
         let ends = |message: &Message| {
             matches!(
                 message.body,
-                Body::Abort { .. } | Body::Relay(_) | Body::Done(_) | Body::Retired
+                Body::Abort { .. } | Body::Relay(_) | Body::Done(_) | Body::InUse { .. }
             )
         };
         let aborts = matches!(message.body, Body::Abort { .. });

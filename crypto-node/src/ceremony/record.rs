@@ -3,7 +3,7 @@
 //! ```text
 //! record  u8 version (2) ‖ plan ‖ proposer's identity key (32) ‖ u64 deadline, milliseconds ‖ u8 phase
 //!         ‖ bytes transcript (empty or 32) ‖ joins ‖ rejections ‖ option expected ‖ counted ‖ option manifest
-//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
+//!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ messages in use ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
 //! joins, rejections, signs, confirms  u32 count ‖ messages
 //! expected, counted                   u32 count ‖ u16 dealers' indices
 //! faults                              u32 count ‖ times (identity key (32) ‖ str what ‖ option evidence)
@@ -52,6 +52,15 @@ pub struct Fault {
     pub evidence: Option<Evidence>,
 }
 
+/// Holds something against a dealer, once: what is shown counts more than what is not.
+pub fn blame(faults: &mut Vec<Fault>, fault: Fault) {
+    match faults.iter_mut().find(|known| known.who == fault.who) {
+        Some(known) if known.evidence.is_none() => *known = fault,
+        Some(_) => {}
+        None => faults.push(fault),
+    }
+}
+
 /// A ceremony on disk.
 #[derive(Debug, Clone)]
 pub struct Record {
@@ -82,8 +91,10 @@ pub struct Record {
     pub signed: Option<SignedManifest>,
     /// Who has used the key.
     pub confirms: Messages,
-    /// Whether this node knows that the new epoch is used.
+    /// Whether this node knows that the new epoch is used for reads, and so published.
     pub used: bool,
+    /// The seats that have said that their share of the new epoch is in use.
+    pub in_use: Messages,
     /// Dealers that do not count, and why.
     pub faults: Vec<Fault>,
     /// Why it was aborted.
@@ -113,6 +124,7 @@ impl Record {
             signed: None,
             confirms: BTreeMap::new(),
             used: false,
+            in_use: BTreeMap::new(),
             faults: Vec::new(),
             reason: String::new(),
             culprit: None,
@@ -168,10 +180,21 @@ impl Record {
     /// The manifest of the key to use: once everybody whose confirmation counts has confirmed.
     #[must_use]
     pub fn confirmed_manifest(&self) -> Option<SignedManifest> {
-        let all = |confirmers: &[PublicKey]| confirmers.iter().all(|who| self.confirms.contains_key(who));
+        let all = |confirmers: &[PublicKey]| confirmers.iter().all(|who| self.has_confirmed(who));
         // Without a manifest it is not known yet who counts.
         let signed = self.signed_manifest()?;
         all(&self.confirmers()).then_some(signed)
+    }
+
+    /// Whether a dealer's dealing is to be collected: it was to deal, and has not left since.
+    #[must_use]
+    pub fn expects(&self, dealer: ParticipantIndex) -> bool {
+        let expected = self
+            .expected
+            .as_ref()
+            .is_some_and(|expected| expected.contains(&dealer));
+        let left = |who: PublicKey| self.rejections.contains_key(&who);
+        expected && !self.plan.dealing(dealer).is_none_or(left)
     }
 
     /// What proves to any party that the ceremony is done.
@@ -180,13 +203,43 @@ impl Record {
         let confirmers = self.confirmers();
         let confirmations = confirmers
             .iter()
-            .map(|who| self.confirms.get(who).map(|message| *message.signature()))
+            .map(|who| {
+                let message = self.confirms.get(who).filter(|_| self.has_confirmed(who));
+                message.map(|message| *message.signature())
+            })
             .collect::<Option<_>>()?;
         Some(Proof {
             signed: self.signed_manifest()?,
             dealers: self.counted.clone(),
             confirmations,
         })
+    }
+
+    /// What a party says that confirms this end of the ceremony, once the end is known.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<Body> {
+        let manifest = match &self.plan {
+            Plan::Repair(repair) => repair.manifest().digest(),
+            Plan::Generation(_) | Plan::Resharing(_) => self.manifest.as_ref()?.digest(),
+        };
+        Some(Body::Confirm {
+            manifest,
+            dealers: self.counted.clone(),
+        })
+    }
+
+    /// Whether a party has confirmed the end that this node knows.
+    #[must_use]
+    pub fn has_confirmed(&self, who: &PublicKey) -> bool {
+        let said = self.confirms.get(who).map(|message| &message.body);
+        said.is_some() && said == self.confirmation().as_ref()
+    }
+
+    /// Takes a confirmation in. Until the end is known any may be the right one; after that, one of another end says nothing.
+    pub fn take_confirmation(&mut self, message: Message) {
+        if !self.has_confirmed(&message.sender) {
+            self.confirms.insert(message.sender, message);
+        }
     }
 
     /// Takes in what another party proves: all of it, or it proves nothing.
@@ -224,11 +277,18 @@ impl Record {
         }
         let counted = std::mem::replace(&mut self.counted, proof.dealers.clone());
         let confirmers = self.confirmers();
+        let said = Body::Confirm {
+            manifest: manifest.digest(),
+            dealers: proof.dealers.clone(),
+        };
         let confirms = if confirmers.len() == proof.confirmations.len() {
             confirmers
                 .iter()
                 .zip(&proof.confirmations)
-                .map(|(who, signature)| Ok((*who, Message::confirmation(self.plan.id(), *who, *signature)?)))
+                .map(|(who, signature)| {
+                    let id = self.plan.id();
+                    Ok((*who, Message::confirmation(id, *who, said.clone(), *signature)?))
+                })
                 .collect::<Result<Messages, MessageError>>()
         } else {
             unproven.map(|()| Messages::new())
@@ -244,6 +304,32 @@ impl Record {
                 Err(error)
             }
         }
+    }
+
+    /// How many seats say that their share of exactly this result is in use, and how many of them know that it was read with.
+    #[must_use]
+    pub fn seats_in_use(&self) -> (usize, usize) {
+        let digest = self.manifest.as_ref().map(CommitteeManifest::digest);
+        let said = self
+            .in_use
+            .iter()
+            .filter_map(|(who, message)| match message.body {
+                Body::InUse { manifest, read } if Some(manifest) == digest => {
+                    self.plan.seat_of(who).map(|_| usize::from(read))
+                }
+                _ => None,
+            });
+        said.fold((0, 0), |(seats, reads), read| (seats + 1, reads + read))
+    }
+
+    /// Whether the share of the epoch before is needed by nobody any more: reads use the new one, and so many seats have it
+    /// that t of them are honest though t - 1 lie. With fewer, the old epoch may be all that the others have.
+    #[must_use]
+    pub fn ends_epoch_before(&self) -> bool {
+        let threshold = self.plan.threshold();
+        let (t, n) = (usize::from(threshold.t()), usize::from(threshold.n()));
+        let resharing = matches!(self.plan, Plan::Resharing(_)) && self.phase == Phase::Active;
+        resharing && self.used && self.seats_in_use().0 >= n.min(2 * t - 1)
     }
 
     /// Whether the end of the ceremony is a change of the key that a party uses: not for one who merely helped.
@@ -379,6 +465,7 @@ impl Canonical for Record {
         writer.option(self.signed.as_ref());
         write_messages(writer, &self.confirms);
         writer.bool(self.used);
+        write_messages(writer, &self.in_use);
         writer.list(&self.faults);
         writer.str(crate::journal::cut(&self.reason, MAX_REASON));
         writer.option(self.culprit.as_ref());
@@ -414,6 +501,7 @@ impl Canonical for Record {
             signed: reader.option()?,
             confirms: read_messages(reader)?,
             used: reader.bool()?,
+            in_use: read_messages(reader)?,
             faults: reader.list(MAX_MEMBERS.into())?,
             reason: reader.str(MAX_REASON)?.to_owned(),
             culprit: reader.option()?,

@@ -201,7 +201,10 @@ impl Machine {
     /// This node is bound to the ceremony from here on.
     pub(super) fn confirm(&mut self, out: &mut Outcome) {
         let me = self.me;
-        let message = self.broadcast(Body::Confirm, out);
+        let Some(body) = self.record.as_ref().and_then(Record::confirmation) else {
+            return;
+        };
+        let message = self.broadcast(body, out);
         if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
             record.confirms.insert(me, message);
             out.journal
@@ -223,6 +226,7 @@ impl Machine {
         };
         // A seat without a share has nothing to use; see `done`.
         let id = record.plan.id();
+        let mut in_use = false;
         if record.phase == Phase::Aborted {
             tracing::warn!(ceremony = %id, "all have confirmed: the abort does not count");
             (record.reason, record.culprit, record.abort) = (String::new(), None, None);
@@ -234,14 +238,18 @@ impl Machine {
             out.journal.push((id, Step::Active, digest));
             self.serves_old = matches!(record.plan, Plan::Resharing(_)) && self.key.is_some();
             self.active = Some(record.clone());
-            self.retired.clear();
             out.activate = Some(manifest);
+            in_use = matches!(record.plan, Plan::Resharing(_));
         }
         // Whoever still waits, or believes in an abort, takes the result up.
         if let Some(record) = &self.record
             && let Some(message) = self.done_message(record)
         {
             self.to_all_of(record, &message, out);
+        }
+        if in_use {
+            self.say_in_use(false, out);
+            self.weigh_use(out);
         }
         Go::On
     }

@@ -233,7 +233,6 @@ fn operators_refresh_a_key_by_the_commands_of_the_readme() {
         panic!("{} commands", commands.len());
     };
     let dev = person.start("quorate dev");
-    person.ends(0, &propose.command);
     let at = |line: &Line, node: &str| line.command.replace("crypto-3", node);
     let json = |line: String| -> Value {
         serde_json::from_slice(&person.ends(0, &format!("{line} --json")).stdout).unwrap()
@@ -247,11 +246,23 @@ fn operators_refresh_a_key_by_the_commands_of_the_readme() {
             );
         }
     };
-    for node in ["crypto-1", "crypto-3", "crypto-4", "crypto-5"] {
+    let proposed = json(propose.command.clone());
+    let id = proposed["ceremony_id"].as_str().unwrap();
+    // Consent is to one ceremony, not to whatever the node shows.
+    for other in ["", "00000000", &id[..7]] {
+        let run = person.run(&accept.command.replace("ID", other));
+        assert!(!run.status.success(), "{other:?}");
+    }
+    for (node, id) in [
+        ("crypto-1", id),
+        ("crypto-3", &id[..8]),
+        ("crypto-4", id),
+        ("crypto-5", id),
+    ] {
         // The proposal reaches a node a moment after it was made.
         let proposed = || json(at(status, node))["ceremony"]["phase"] == "proposed";
         until("the proposal is there", &proposed);
-        person.ends(0, &at(accept, node));
+        person.ends(0, &at(accept, node).replace("ID", id));
     }
     for node in 1..=5 {
         let done = || {

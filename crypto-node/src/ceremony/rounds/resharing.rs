@@ -8,7 +8,7 @@ use crate::ceremony::evidence::of_resharing;
 use crate::ceremony::machine::{Machine, Outcome};
 use crate::ceremony::message::{Body, Evidence, MessageError, Round};
 use crate::ceremony::plan::{Party, Plan};
-use crate::ceremony::record::{Fault, Record};
+use crate::ceremony::record::{Fault, Record, blame};
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
 use std::collections::BTreeMap;
@@ -132,8 +132,13 @@ impl HandOver {
         }
     }
 
-    fn dealings(&self) -> Result<Vec<SignedMessage>, MessageError> {
-        let rounds = self.dealt.values().flatten();
+    /// What came from the dealers that were to deal and have not left: the rest has no part in the report.
+    fn dealings(&self, record: &Record) -> Result<Vec<SignedMessage>, MessageError> {
+        let expected = self
+            .dealt
+            .iter()
+            .filter(|((dealer, _), _)| record.expects(*dealer));
+        let rounds = expected.flat_map(|(_, rounds)| rounds);
         Ok(rounds.map(Round::unpack).collect::<Result<_, _>>()?)
     }
 
@@ -234,18 +239,14 @@ impl Machine {
         let Some(record) = &self.record else { return false };
         let expected = record.expected.as_deref().unwrap_or_default();
         let rounds = &self.rounds.resharing;
-        let there = expected
-            .iter()
-            .filter(|dealer| rounds.has_dealt(**dealer))
-            .count();
+        let dealt = |dealer: &&ParticipantIndex| record.expects(**dealer) && rounds.has_dealt(**dealer);
+        let there = expected.iter().filter(dealt).count();
         let needed = usize::from(resharing.previous().threshold().t());
-        let gone = |dealer: &&ParticipantIndex| {
-            let identity = record.plan.dealing(**dealer);
-            identity.is_some_and(|identity| record.rejections.contains_key(&identity))
-        };
-        let mut awaited = expected.iter().filter(|dealer| !rounds.has_dealt(**dealer));
+        let mut awaited = expected
+            .iter()
+            .filter(|dealer| record.expects(**dealer) && !rounds.has_dealt(**dealer));
         let patient = self.now_ms < rounds.patient_until_ms;
-        there >= needed && (!patient || awaited.all(|dealer| gone(&dealer)))
+        there >= needed && (!patient || awaited.next().is_none())
     }
 
     fn all_have_reported(&self, resharing: &Resharing) -> bool {
@@ -256,10 +257,11 @@ impl Machine {
     fn report_dealings(&mut self, resharing: &Resharing, out: &mut Outcome) {
         let key = self.identity.signing_key();
         let me = self.me;
+        let Some(record) = &self.record else { return };
         let reported = self
             .rounds
             .resharing
-            .dealings()
+            .dealings(record)
             .map_err(|error| error.to_string());
         let reported = reported.and_then(|messages| {
             let received = Received::collect(resharing, &me, messages).map_err(|error| error.to_string())?;
@@ -381,7 +383,7 @@ impl Machine {
             let words = format!("member {} does not count: {what}", record.plan.name_of(&who));
             tracing::warn!(ceremony = %record.plan.id(), words, "ceremony");
             out.journal.push((record.plan.id(), Step::Excluded, words));
-            record.faults.push(Fault { who, what, evidence });
+            blame(&mut record.faults, Fault { who, what, evidence });
         }
     }
 

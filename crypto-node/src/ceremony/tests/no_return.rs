@@ -139,7 +139,7 @@ fn p7_a_member_that_dies_after_signing_does_not_block_those_that_have_not_confir
 fn p7_nothing_but_its_operator_ends_the_waiting_of_a_member_that_has_confirmed() {
     let mut committee = Simulation::new(3, 1);
     committee.lost = Some(Box::new(|from, _, message| {
-        from == who(LIAR) && matches!(message.body, Body::Confirm | Body::Done(_))
+        from == who(LIAR) && matches!(message.body, Body::Confirm { .. } | Body::Done(_))
     }));
     let id = committee.run(1, 2);
     committee.tick(2 * WINDOW_MS);
@@ -200,7 +200,7 @@ fn p6_all_confirmations_count_more_than_an_abort() {
         };
         let mut committee = Simulation::new(4, seed);
         committee.tamper = Some(Box::new(move |from, to, message| {
-            if from == who(LIAR) && matches!(message.body, Body::Confirm) && !confirms_to(to) {
+            if from == who(LIAR) && matches!(message.body, Body::Confirm { .. }) && !confirms_to(to) {
                 return abort(message.ceremony, LIAR);
             }
             message
@@ -226,14 +226,14 @@ fn p6_all_confirmations_count_more_than_an_abort() {
 fn in_doubt() -> (Simulation, CeremonyId) {
     let mut committee = Simulation::new(3, 4);
     committee.tamper = Some(Box::new(|from, _, message| {
-        if from == who(LIAR) && matches!(message.body, Body::Confirm) {
+        if from == who(LIAR) && matches!(message.body, Body::Confirm { .. }) {
             return abort(message.ceremony, LIAR);
         }
         message
     }));
     committee.lost = Some(Box::new(|from, to, message| {
         // What member 3 needs to use the key by itself stays away from it.
-        to == who(LIAR) && from == who(1) && matches!(message.body, Body::Confirm | Body::Done(_))
+        to == who(LIAR) && from == who(1) && matches!(message.body, Body::Confirm { .. } | Body::Done(_))
     }));
     let id = (0..200)
         .find_map(|_| {
@@ -255,6 +255,15 @@ fn in_doubt() -> (Simulation, CeremonyId) {
     (committee, id)
 }
 
+/// What the liar says at last of a ceremony that members 1 and 2 have confirmed.
+fn late_confirmation(committee: &mut Simulation, first: CeremonyId) -> Message {
+    let machine = committee.machine(1);
+    let records = [machine.doubt(), machine.record()].into_iter().flatten();
+    let known = records.filter(|record| record.plan.id() == first);
+    let body = known.filter_map(|record| record.confirmation()).next();
+    message(first, LIAR, body.unwrap())
+}
+
 #[test]
 fn p6_a_key_that_is_in_use_after_all_is_taken_up_during_the_next_ceremony() {
     let (mut committee, first) = in_doubt();
@@ -266,7 +275,7 @@ fn p6_a_key_that_is_in_use_after_all_is_taken_up_during_the_next_ceremony() {
     committee.restart(1);
     committee.restart(2);
     let now_ms = committee.now_ms;
-    let late = message(first, LIAR, Body::Confirm);
+    let late = late_confirmation(&mut committee, first);
     let out = committee
         .machine(2)
         .message(&who(LIAR), late, now_ms, &mut OsRng)
@@ -282,10 +291,11 @@ fn p6_a_key_that_is_in_use_after_all_is_taken_up_during_the_next_ceremony() {
 #[test]
 fn p6_a_member_that_confirms_a_later_ceremony_does_not_go_back() {
     let (mut committee, first) = in_doubt();
+    let late = late_confirmation(&mut committee, first);
     committee.run(2, 2);
     let key = committee.common_key();
     for member in 1..=2 {
-        let late = message(first, LIAR, Body::Confirm);
+        let late = late.clone();
         let now_ms = committee.now_ms;
         let out = committee
             .machine(member)
@@ -302,7 +312,14 @@ fn a_member_without_memory_of_a_ceremony_ends_it() {
     let mut committee = Simulation::new(3, 1);
     let now_ms = committee.now_ms;
     let id = CeremonyId([9; 32]);
-    let unknown = message(id, 2, Body::Confirm);
+    let unknown = message(
+        id,
+        2,
+        Body::Confirm {
+            manifest: threshold::ids::ManifestDigest([1; 32]),
+            dealers: Vec::new(),
+        },
+    );
     let out = committee
         .machine(1)
         .message(&who(2), unknown, now_ms, &mut OsRng)
@@ -342,10 +359,37 @@ fn the_journal_names_the_ceremony_that_gave_way() {
 }
 
 #[test]
+fn p6_a_confirmation_of_another_end_is_none() {
+    let (mut committee, first) = in_doubt();
+    let right = late_confirmation(&mut committee, first);
+    let Body::Confirm { manifest, .. } = right.body else {
+        panic!("not a confirmation")
+    };
+    let others = [
+        (threshold::ids::ManifestDigest([8; 32]), Vec::new()),
+        (manifest, vec![super::simulation::index(1)]),
+    ];
+    let now_ms = committee.now_ms;
+    for (manifest, dealers) in others {
+        let other = message(first, LIAR, Body::Confirm { manifest, dealers });
+        let out = committee
+            .machine(1)
+            .message(&who(LIAR), other, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(out.activate.is_none());
+    }
+    let out = committee
+        .machine(1)
+        .message(&who(LIAR), right, now_ms, &mut OsRng)
+        .unwrap();
+    assert!(out.activate.is_some());
+}
+
+#[test]
 fn p6_a_proof_that_is_not_complete_or_not_signed_is_none() {
     let mut committee = Simulation::new(3, 1);
     committee.lost = Some(Box::new(|from, _, message| {
-        from == who(LIAR) && matches!(message.body, Body::Confirm | Body::Done(_))
+        from == who(LIAR) && matches!(message.body, Body::Confirm { .. } | Body::Done(_))
     }));
     let id = committee.run(1, 2);
     let proof = committee.machine(LIAR).record().unwrap().proof().unwrap();

@@ -38,6 +38,17 @@ fn with_key(all: usize, t: u16, n: usize, seed: u64) -> Simulation {
 }
 
 impl Simulation {
+    /// The newest epoch is published, and every seat answers a read.
+    fn read_everywhere(&mut self) {
+        for member in 1..=self.members.len() {
+            if self.is_up(member) && self.members[member - 1].key.is_some() {
+                let out = self.machine(member).used_new_epoch();
+                self.carry_out(member, out);
+            }
+        }
+        self.settle();
+    }
+
     fn epoch(&self, member: usize) -> u32 {
         let active = self.members[member - 1].active.as_ref();
         active.map_or(0, |signed| signed.manifest.epoch())
@@ -199,6 +210,7 @@ fn crash_everywhere(victim: usize, how: Crash, members: &[usize], late: bool) {
         let holder = (1..=4)
             .find(|member| committee.members[member - 1].key.is_some())
             .unwrap();
+        committee.read_everywhere();
         let next = committee.wish(holder, &resharing(2, &[1, 2, 3]));
         committee.run_on(next);
         assert!(
@@ -409,6 +421,7 @@ fn b5_p8_a_member_whose_disk_was_put_back_takes_part_in_nothing_and_is_repaired(
     committee.restart(3);
     committee.settle();
     assert_eq!((committee.epoch(1), committee.epoch(3)), (2, 1));
+    committee.read_everywhere();
     // Its old share does not deal, nor does it take part in what starts from an epoch that it does not know.
     let id = committee.wish(1, &resharing(2, &[]));
     committee.run_on(id);
@@ -623,6 +636,7 @@ fn an_old_member_that_refuses_does_not_deal_and_does_not_stop_the_others() {
             .contains_key(&who(1))
     );
     // A member of the new committee that refuses does.
+    committee.read_everywhere();
     let id = committee.wish(2, &resharing(2, &[]));
     committee.settle();
     committee.abort(4, id);
@@ -631,19 +645,392 @@ fn an_old_member_that_refuses_does_not_deal_and_does_not_stop_the_others() {
 }
 
 #[test]
-fn p7_one_member_alone_does_not_end_the_old_epoch_for_the_others() {
+fn p7_use_alone_or_too_few_seats_do_not_end_the_old_epoch() {
+    let mut committee = with_key(3, 2, 3, 1);
+    // Of what member 2 says of the new epoch, nothing arrives anywhere.
+    committee.lost = Some(Box::new(|from, _, message| {
+        from == who(2) && matches!(message.body, Body::InUse { .. })
+    }));
+    let id = committee.wish(1, &resharing(2, &[]));
+    committee.run_on(id);
+    for user in [1, 3] {
+        let out = committee.machine(user).used_new_epoch();
+        committee.carry_out(user, out);
+    }
+    committee.settle();
+    for member in 1..=3 {
+        committee.restart(member);
+        committee.settle();
+    }
+    assert!(committee.machine(1).active().unwrap().used);
+    assert!(
+        committee.opens_with(&[1, 3], true),
+        "two of three seats, of which one may lie, ended the old epoch"
+    );
+    committee.lost = None;
+    committee.restart(2);
+    committee.settle();
+    for member in 1..=3 {
+        let member = &committee.members[member - 1];
+        assert!(member.before.is_none() && member.disk.shares.len() == 1);
+    }
+    assert!(committee.opens_with(&[1, 2], false));
+}
+
+#[test]
+fn p7_seats_that_have_the_new_epoch_do_not_end_the_old_one_before_it_is_read_with() {
     let mut committee = with_key(3, 2, 3, 1);
     let id = committee.wish(1, &resharing(2, &[]));
     committee.run_on(id);
+    assert!(committee.opens_with(&[1, 2], true), "nobody has published it");
+    // One seat that says so may lie, in another's name it may not speak, and for another manifest it says nothing.
     let out = committee.machine(3).used_new_epoch();
     committee.carry_out(3, out);
     committee.settle();
-    assert!(committee.members[2].before.is_none());
-    assert!(committee.opens_with(&[1, 2], true), "the old epoch");
+    assert!(committee.opens_with(&[1, 2], true));
+    let manifest = threshold::ids::ManifestDigest([7; 32]);
+    let other = Message::new(id, Body::InUse { manifest, read: true }, &key(2));
+    let now_ms = committee.now_ms;
+    let out = committee
+        .machine(1)
+        .message(&who(2), other, now_ms, &mut OsRng)
+        .unwrap();
+    assert!(!out.retire && !committee.machine(1).active().unwrap().used);
+}
+
+/// Member 3 confirms the first of two resharings late, and to member 2 alone: it alone comes to the first's epoch, because
+/// member 1 is bound to the second.
+#[test]
+fn p7_a_member_cannot_lead_one_half_of_the_honest_to_destroy_what_the_other_half_needs() {
+    let mut committee = with_key(3, 2, 3, 1);
+    committee.lost = Some(Box::new(|from, to, message| {
+        let withheld = matches!(
+            message.body,
+            Body::Confirm { .. } | Body::Done(_) | Body::InUse { .. }
+        );
+        // Neither do the two honest members' words of the second resharing come through in time.
+        let parted = from == who(2) || to == who(2);
+        (from == who(3) && withheld)
+            || (parted && from != who(3) && matches!(message.body, Body::Abort { .. }))
+    }));
+    let first = committee.wish(1, &resharing(2, &[]));
+    committee.run_on(first);
+    let late = committee.machine(3).record().unwrap().confirms[&who(3)].clone();
+    let proof = committee.machine(3).record().unwrap().proof().unwrap();
+    committee.abort(1, first);
+    committee.abort(2, first);
+    committee.settle();
+    let share = committee.disk_of(1).shares[&first].clone();
+    let done = Message::new(first, Body::Done(Box::new(proof)), &key(3));
+    let now_ms = committee.now_ms;
+    let mut out = committee
+        .machine(2)
+        .message(&who(3), done, now_ms, &mut OsRng)
+        .unwrap();
+    out.send.clear();
+    committee.carry_out(2, out);
+    assert_eq!((committee.epoch(1), committee.epoch(2)), (1, 2));
+    let manifest = committee.members[1].active.clone().unwrap().manifest.digest();
+    for read in [false, true] {
+        let lie = Message::new(first, Body::InUse { manifest, read }, &key(3));
+        let out = committee
+            .machine(2)
+            .message(&who(3), lie, now_ms, &mut OsRng)
+            .unwrap();
+        committee.carry_out(2, out);
+    }
     let out = committee.machine(2).used_new_epoch();
     committee.carry_out(2, out);
+    // Both still have what they have in common, and member 1 what would let it follow.
+    assert!(committee.members[1].before.is_some(), "the old epoch is gone");
+    assert_eq!(committee.disk_of(1).shares[&first], share);
+    let out = committee
+        .machine(1)
+        .message(&who(3), late, now_ms, &mut OsRng)
+        .unwrap();
+    committee.carry_out(1, out);
+    committee.lost = None;
+    committee.restart(2);
     committee.settle();
-    assert!(committee.members[0].before.is_none(), "t members use the new one");
+    assert!(committee.all_follow(&[1, 2], "the late confirmation"));
+}
+
+#[test]
+fn b6_p9_a_dealer_without_a_seat_cannot_end_a_resharing_by_evidence_against_itself() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let share = committee.share(4);
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.settle();
+    let plan = committee.machine(1).record().unwrap().plan.clone();
+    let Plan::Resharing(now) = &plan else {
+        panic!("a resharing")
+    };
+    let commitments = || deal(now, &share, &key(4), &mut OsRng).unwrap().0.attestation();
+    let twice = threshold::reshare::Evidence::Equivocation(threshold::reshare::Equivocation {
+        sender: index(4),
+        recipient: None,
+        kind: Kind::Commitments,
+        first: commitments(),
+        second: commitments(),
+    });
+    let evidence = crate::ceremony::evidence::of_resharing(&twice).unwrap();
+    assert_eq!(culprit(&evidence, &plan), Ok(who(4)));
+    let abort = Body::Abort {
+        reason: "I cheat".into(),
+        evidence: Some(evidence),
+    };
+    let now_ms = committee.now_ms;
+    for member in 1..=3 {
+        let abort = Message::new(id, abort.clone(), &key(4));
+        let out = committee
+            .machine(member)
+            .message(&who(4), abort, now_ms, &mut OsRng)
+            .unwrap();
+        committee.carry_out(member, out);
+    }
+    [1, 2, 3].iter().for_each(|member| committee.join(*member, id));
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "without the cheat"),
+        "{:?}",
+        committee.phases()
+    );
+    let faults = &committee.machine(1).record().unwrap().faults;
+    assert_eq!(faults.iter().map(|fault| fault.who).collect::<Vec<_>>(), [who(4)]);
+}
+
+#[test]
+fn a13_whoever_was_not_to_deal_does_not_count_though_it_deals() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let share = committee.share(4);
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.settle();
+    let Plan::Resharing(now) = committee.machine(1).record().unwrap().plan.clone() else {
+        panic!("a resharing")
+    };
+    committee.join(2, id);
+    committee.join(3, id);
+    committee.settle();
+    // Member 4 has not consented; what it deals is there before anybody's.
+    let (commitments, shares) = deal(&now, &share, &key(4), &mut OsRng).unwrap();
+    let now_ms = committee.now_ms;
+    for member in 1..=3 {
+        let own = shares
+            .iter()
+            .find(|share| share.recipient() == Some(index(member)));
+        for round in [&commitments, own.unwrap()] {
+            let round = Message::new(id, Body::Round(Round::pack(round)), &key(4));
+            let out = committee
+                .machine(member)
+                .message(&who(4), round, now_ms, &mut OsRng)
+                .unwrap();
+            committee.carry_out(member, out);
+        }
+    }
+    let out = committee.machine(1).execute(id, &[name(4)], &mut OsRng).unwrap();
+    committee.carry_out(1, out);
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "without member 4"),
+        "{:?}",
+        committee.phases()
+    );
+    assert_eq!(
+        committee.machine(1).record().unwrap().counted,
+        [1, 2, 3].map(index)
+    );
+}
+
+#[test]
+fn a15_a_dealer_that_leaves_before_the_reports_is_left_out() {
+    let mut committee = with_key(4, 2, 4, 1);
+    committee.lost = Some(Box::new(|from, _, message| {
+        let dealt = match &message.body {
+            Body::Round(round) => round
+                .unpack::<Kind>()
+                .is_ok_and(|round| matches!(round.kind(), Kind::Commitments | Kind::Share)),
+            _ => false,
+        };
+        from == who(3) && dealt
+    }));
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.run_on(id);
+    assert_eq!(
+        committee.phases()[0],
+        Some(Phase::Running),
+        "it waits for member 3"
+    );
+    committee.abort(4, id);
+    committee.settle();
+    committee.tick(WINDOW_MS / 2);
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "without 3 and 4"),
+        "{:?}",
+        committee.phases()
+    );
+    assert_eq!(committee.machine(1).record().unwrap().counted, [1, 2].map(index));
+}
+
+/// Members 3 and 4 leave, and one of them tells the other that its own dealing did not count: the same manifest, other dealers.
+#[test]
+fn p6_confirmations_with_other_dealers_prove_nothing() {
+    let mut committee = with_key(4, 2, 4, 1);
+    committee.lost = Some(Box::new(|_, to, message| {
+        to == who(4)
+            && matches!(
+                message.body,
+                Body::Confirm { .. } | Body::Done(_) | Body::Round(_)
+            )
+    }));
+    let id = committee.wish(1, &resharing(2, &[1, 2]));
+    committee.run_on(id);
+    assert_eq!(
+        committee.phases()[0],
+        Some(Phase::Canary),
+        "it waits for member 4"
+    );
+    let record = committee.machine(1).record().unwrap().clone();
+    assert_eq!(record.counted.len(), 4);
+    // Of all whose confirmation would count, if member 4 did not deal, there are confirmations.
+    let dealers: Vec<_> = record
+        .counted
+        .iter()
+        .copied()
+        .filter(|dealer| *dealer != index(4))
+        .collect();
+    let confirmations = [1, 2, 3]
+        .map(|member| *record.confirms[&who(member)].signature())
+        .to_vec();
+    let proof = crate::ceremony::message::Proof {
+        signed: record.signed_manifest().unwrap(),
+        dealers,
+        confirmations,
+    };
+    let done = Message::new(id, Body::Done(Box::new(proof)), &key(3));
+    let now_ms = committee.now_ms;
+    let refused = committee.machine(4).message(&who(3), done, now_ms, &mut OsRng);
+    assert!(refused.is_err());
+    assert_eq!(committee.epoch(4), 1);
+}
+
+#[test]
+fn a13_a_proposal_that_nobody_wants_keeps_nothing_out_and_what_was_joined_stays() {
+    let mut committee = with_key(4, 2, 4, 1);
+    // Member 4 proposes what nobody consents to; the others' proposal is made, consented to and ends.
+    let idle = committee.wish(4, &resharing(2, &[1, 2, 4]));
+    committee.settle();
+    committee.kill(4);
+    let wanted = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.settle();
+    committee.join(2, wanted);
+    // What comes now, with whatever id, does not displace it; nor does one that its proposer has no part in come at all.
+    let manifest = committee.members[0].active.clone().unwrap();
+    let seats = committee.seats.clone();
+    let now_ms = committee.now_ms;
+    for number in 0..16 {
+        let threshold = manifest.manifest.threshold();
+        let plan = Resharing::new([number; 32], manifest.clone(), threshold, seats.clone()).unwrap();
+        let plan = Box::new(Plan::Resharing(Box::new(plan)));
+        let id = plan.id();
+        let body = Body::Propose {
+            plan,
+            deadline_ms: now_ms + WINDOW_MS,
+        };
+        let stranger = Message::new(id, body.clone(), &key(5));
+        assert!(
+            committee
+                .machine(2)
+                .message(&who(5), stranger, now_ms, &mut OsRng)
+                .is_err()
+        );
+        let proposal = Message::new(id, body, &key(3));
+        let out = committee
+            .machine(2)
+            .message(&who(3), proposal, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }), "{number}");
+        assert_eq!(committee.machine(2).live(), Some(wanted));
+    }
+    assert_ne!(idle, wanted);
+    committee.join(3, wanted);
+    committee.settle();
+    let out = committee.machine(1).execute(wanted, &[], &mut OsRng).unwrap();
+    committee.carry_out(1, out);
+    committee.settle();
+    assert!(
+        committee.all_follow(&[1, 2, 3], "the one that was wanted"),
+        "{:?}",
+        committee.phases()
+    );
+}
+
+#[test]
+fn b8_no_resharing_starts_from_an_epoch_that_is_not_published() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let id = committee.wish(1, &resharing(2, &[]));
+    committee.run_on(id);
+    let now_ms = committee.now_ms;
+    let again = resharing(2, &[]);
+    let refused = committee
+        .machine(1)
+        .propose(&again, now_ms, &mut OsRng)
+        .unwrap_err();
+    assert_eq!(refused, CommandError::Unpublished(2));
+    // Whoever has read does not make another join that has not.
+    let out = committee.machine(2).used_new_epoch();
+    committee.carry_out(2, out);
+    let next = committee.wish(2, &again);
+    committee.settle();
+    let mut out = Outcome::default();
+    let refused = committee
+        .machine(1)
+        .join(next, None, &mut OsRng, &mut out)
+        .unwrap_err();
+    assert_eq!(refused, CommandError::Unpublished(2));
+    committee.read_everywhere();
+    committee.run_on(next);
+    assert_eq!([1, 2, 3].map(|member| committee.epoch(member)), [3; 3]);
+}
+
+#[test]
+fn a13_what_a_member_has_refused_it_does_not_take_part_in_later() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let signed = committee.members[0].active.clone().unwrap();
+    let threshold = signed.manifest.threshold();
+    let plan = Resharing::new([1; 32], signed, threshold, committee.seats.clone()).unwrap();
+    let plan = Box::new(Plan::Resharing(Box::new(plan)));
+    let (id, now_ms) = (plan.id(), committee.now_ms);
+    for deadline_ms in [now_ms, now_ms + WINDOW_MS] {
+        let plan = plan.clone();
+        let proposal = Message::new(id, Body::Propose { plan, deadline_ms }, &key(3));
+        let out = committee
+            .machine(1)
+            .message(&who(3), proposal, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }));
+        assert_eq!(committee.machine(1).live(), None);
+    }
+}
+
+#[test]
+fn a13_a_dealer_counts_once_among_those_that_are_to_deal() {
+    let mut committee = with_key(4, 2, 4, 1);
+    let id = committee.wish(1, &resharing(2, &[1, 2]));
+    committee.settle();
+    let now_ms = committee.now_ms;
+    for dealers in [
+        vec![index(1), index(1)],
+        vec![index(2), index(1)],
+        vec![index(1), index(9)],
+    ] {
+        let execute = Message::new(id, Body::Execute { dealers }, &key(1));
+        let out = committee
+            .machine(2)
+            .message(&who(1), execute, now_ms, &mut OsRng)
+            .unwrap();
+        assert!(!out.persist && committee.machine(2).record().unwrap().expected.is_none());
+    }
 }
 
 #[test]

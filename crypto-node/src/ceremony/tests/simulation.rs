@@ -197,7 +197,7 @@ impl Simulation {
             doubt: read(me.disk.doubt),
             past: me.disk.records.keys().copied().collect(),
             key: key.clone(),
-            serves_old: before.is_some(),
+            serves_old: me.disk.before.is_some(),
             active,
         };
         let signed = memory.active.as_ref().and_then(Record::signed_manifest);
@@ -353,8 +353,10 @@ impl Simulation {
         });
         let earlier = std::mem::replace(&mut me.key, key.clone());
         me.before = earlier.filter(|_| me.disk.before.is_some());
-        let kept = [me.disk.in_use, me.disk.before];
-        me.disk.shares.retain(|id, _| kept.contains(&Some(*id)));
+        if signed.manifest.epoch() == 1 {
+            let kept = me.disk.in_use;
+            me.disk.shares.retain(|id, _| kept == Some(*id));
+        }
         me.active = Some(signed);
         self.machine(member).use_key(key);
     }
@@ -457,6 +459,9 @@ impl Simulation {
             return;
         };
         way.done(message);
+        let lost = self.lost.as_ref();
+        let arrives = |answer: &Message| !lost.is_some_and(|lost| lost(who(to), who(from), answer));
+        let answer = answer.filter(arrives);
         if let Some(answer) = answer.filter(|_| self.is_up(from)) {
             let now_ms = self.now_ms;
             let mut out = self
@@ -500,7 +505,7 @@ impl Simulation {
             let waits = self.members[member - 1]
                 .machine
                 .as_ref()
-                .and_then(Machine::record)
+                .and_then(|machine| machine.waiting.get(&id).or(machine.record()))
                 .is_some_and(|record| {
                     record.phase == Phase::Proposed
                         && record.plan.id() == id

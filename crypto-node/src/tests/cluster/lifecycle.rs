@@ -170,10 +170,80 @@ async fn p8_b5_b8_shares_are_refreshed_under_reads_and_the_old_ones_are_destroye
 
     // An old share that is put back is nobody's.
     cluster.stop_node(3).await;
-    std::fs::write(&kept, old_bytes).unwrap();
+    std::fs::write(&kept, &old_bytes).unwrap();
     cluster.start_node(3).await;
     cluster.all_refuse(&[3], &old, &wrapped, 7).await;
     cluster.read(&[1, 3], &new, &wrapped, 8).await;
+
+    // A node that died in the middle of destroying it finishes that when it starts, with whatever was never written whole.
+    cluster.stop_node(3).await;
+    set_back_to_destroying(&cluster.configs[2].directory.join("ceremonies.redb"), &kept);
+    std::fs::write(&kept, &old_bytes).unwrap();
+    std::fs::write(kept.with_file_name(".0a.share.77-1.tmp"), &old_bytes).unwrap();
+    cluster.start_node(3).await;
+    assert_eq!(cluster.share_files(3).len(), 1);
+    cluster.read(&[2, 3], &new, &wrapped, 9).await;
+    cluster.end().await;
+}
+
+/// As if the store did not know yet that the old share is gone.
+fn set_back_to_destroying(store: &std::path::Path, kept: &std::path::Path) {
+    use crate::store::{Before, Change, Store};
+    let store = Store::open(store).unwrap();
+    let (new, record) = store.active().unwrap().unwrap();
+    let name = kept.file_stem().unwrap().to_str().unwrap();
+    let old = threshold::ids::CeremonyId(hex::decode(name).unwrap().try_into().unwrap());
+    let old_record = store.record(old).unwrap().unwrap();
+    for (ceremony, record) in [(old, old_record), (new, record)] {
+        let change = Change {
+            ceremony,
+            record,
+            displaced: None,
+            doubt: None,
+            active: Some(Before::Serves),
+        };
+        store.apply(&change).unwrap();
+    }
+    assert_eq!(store.before().unwrap().unwrap().0, old);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p7_an_old_share_that_cannot_be_read_does_not_keep_the_node_from_starting() {
+    let mut cluster = Cluster::start(3).await;
+    let old = cluster.generate(1, 2).await;
+    let wrapped = super::wrapped(old.manifest.custody_key(), "a");
+    let old_file = cluster.share_files(3).pop_first().unwrap();
+    let new = cluster.run(2, &[1, 2, 3], resharing(0, &[])).await;
+    cluster.stop_node(3).await;
+    let path = cluster.configs[2].directory.join("shares").join(old_file);
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    cluster.start_node(3).await;
+    cluster.read(&[1, 3], &new, &wrapped, 1).await;
+    cluster.until_retired(&[1, 2, 3]).await;
+    assert!(!path.exists());
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b5_p8_old_ceremonies_and_an_old_share_beside_the_live_journal_do_not_start() {
+    let mut cluster = Cluster::start(3).await;
+    let _ = cluster.generate(1, 2).await;
+    cluster.stop_node(1).await;
+    let directory = cluster.configs[0].directory.clone();
+    let share = directory
+        .join("shares")
+        .join(cluster.share_files(1).pop_first().unwrap());
+    let files = [directory.join("ceremonies.redb"), share];
+    let old = files.clone().map(|file| std::fs::read(file).unwrap());
+    cluster.start_node(1).await;
+    let _ = cluster.run(2, &[1, 2, 3], resharing(0, &[])).await;
+    cluster.stop_node(1).await;
+    for (file, bytes) in files.iter().zip(old) {
+        std::fs::write(file, bytes).unwrap();
+    }
+    let refusal = cluster.refusal().await;
+    assert!(refusal.starts_with("journal: it does not know"), "{refusal}");
     cluster.end().await;
 }
 
@@ -264,7 +334,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
                 Body::Join { .. } => 1,
                 Body::Round(_) => 2,
                 Body::Sign { .. } => 4,
-                Body::Confirm => 5,
+                Body::Confirm { .. } => 5,
                 Body::Done(_) => 6,
                 _ => return message,
             };
@@ -276,7 +346,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
             seen.fetch_max(own, Ordering::SeqCst);
             if own >= step {
                 // What was signed no longer matches: nobody takes it.
-                message.body = Body::Retired;
+                message.body = Body::Execute { dealers: Vec::new() };
             }
             message
         }));
@@ -317,6 +387,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
         );
         signed = SignedManifest::from_bytes(&ended[0]).unwrap();
         cluster.read(&[2, 3], &signed, &wrapped, approve).await;
+        cluster.until_retired(&[1, 2, 3]).await;
         signed = cluster.run(3, &[1, 2, 3], resharing(0, &[])).await;
         cluster.read(&[1, 3], &signed, &wrapped, approve + 100).await;
         cluster.until_retired(&[1, 2, 3]).await;

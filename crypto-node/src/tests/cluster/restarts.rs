@@ -20,7 +20,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     }
     // No confirmation arrives: what is sent instead is not signed, and dropped.
     let honest = cluster.seams.tamper.replace(Arc::new(|_, mut message| {
-        if matches!(message.body, Body::Confirm) {
+        if matches!(message.body, Body::Confirm { .. }) {
             message.body = Body::Join { deals: false };
         }
         message
@@ -114,7 +114,7 @@ async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
 
 impl Cluster {
     /// Why node 1 does not start.
-    async fn refusal(&self) -> String {
+    pub(super) async fn refusal(&self) -> String {
         let never = std::future::pending();
         let started = run_with(self.configs[0].clone(), never, self.seams.clone());
         let refused = tokio::time::timeout(super::LIMIT, started).await.unwrap();

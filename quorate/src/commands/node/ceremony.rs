@@ -49,7 +49,7 @@ pub(super) async fn propose(context: &Context, arguments: &ProposeArgs) -> Outco
 
 pub(super) async fn join(context: &Context, arguments: &CeremonyArgs) -> Outcome {
     let mut operator = connect(context, &arguments.node)?;
-    let ceremony_id = ceremony_id(&mut operator, arguments.ceremony.as_deref()).await?;
+    let ceremony_id = ceremony_id(&mut operator, &arguments.ceremony).await?;
     let id = hex::encode(&ceremony_id);
     // The key that the profile pins, for a node that holds no share of it.
     let key_id = context.profile()?.key_id.as_deref().map(hex::decode);
@@ -70,7 +70,7 @@ pub(super) async fn join(context: &Context, arguments: &CeremonyArgs) -> Outcome
 
 pub(super) async fn execute(context: &Context, arguments: &CeremonyArgs, without: Vec<String>) -> Outcome {
     let mut operator = connect(context, &arguments.node)?;
-    let ceremony_id = ceremony_id(&mut operator, arguments.ceremony.as_deref()).await?;
+    let ceremony_id = ceremony_id(&mut operator, &arguments.ceremony).await?;
     let id = hex::encode(&ceremony_id);
     operator
         .rpc
@@ -86,7 +86,7 @@ pub(super) async fn execute(context: &Context, arguments: &CeremonyArgs, without
 /// Rejecting is giving up before anything was promised; what it means for the others, they know by the member's role.
 pub(super) async fn abort(context: &Context, arguments: &CeremonyArgs, done: &str) -> Outcome {
     let mut operator = connect(context, &arguments.node)?;
-    let ceremony_id = ceremony_id(&mut operator, arguments.ceremony.as_deref()).await?;
+    let ceremony_id = ceremony_id(&mut operator, &arguments.ceremony).await?;
     let id = hex::encode(&ceremony_id);
     operator
         .rpc
@@ -124,20 +124,30 @@ pub(super) async fn publish(context: &Context, file: &std::path::Path) -> Outcom
     )
 }
 
-async fn ceremony_id(operator: &mut Operator, given: Option<&str>) -> Outcome<Vec<u8>> {
-    if let Some(text) = given {
-        return hex::decode(text).map_err(|_| {
-            Failure::error(
-                format!("{text:?} is not a ceremony's id"),
-                "copy it from `quorate node status`",
-            )
-        });
+/// Whoever consents says to what: what a node shows by then may be another than what the operator has compared.
+async fn ceremony_id(operator: &mut Operator, given: &str) -> Outcome<Vec<u8>> {
+    let text = given.to_ascii_lowercase();
+    let is_id = text.bytes().all(|byte| byte.is_ascii_hexdigit()) && (SHORTEST..=64).contains(&text.len());
+    if !is_id {
+        return Err(Failure::error(
+            format!("{given:?} is not a ceremony's id, nor how one begins"),
+            "copy it from `quorate node status`, at least 8 digits",
+        ));
     }
-    let ceremony = operator.status().await?.ceremony;
-    ceremony.map(|ceremony| ceremony.ceremony_id).ok_or_else(|| {
-        Failure::error(
-            "the node knows of no ceremony",
-            "propose one with `quorate node propose`",
-        )
-    })
+    if let Some(id) = hex::decode(&text).ok().filter(|id| id.len() == 32) {
+        return Ok(id);
+    }
+    let shown = operator.status().await?.ceremony;
+    let shown = shown.map(|ceremony| ceremony.ceremony_id);
+    shown
+        .filter(|id| hex::encode(id).starts_with(&text))
+        .ok_or_else(|| {
+            Failure::error(
+                format!("the node shows no ceremony whose id begins with {text}"),
+                "compare with `quorate node status`, or give the whole id",
+            )
+        })
 }
+
+/// Fewer digits are too easily those of another ceremony.
+const SHORTEST: usize = 8;
