@@ -2,9 +2,10 @@
 //!
 //! Every use of a share is in its node's journal, and must be of a read that the chain has approved, for the key and the
 //! reader that were approved. Every statement on the chain must be about an entry of the journal of the node that has signed
-//! it. And an approved read that no node has answered is worth a question. Journals come from their operators as copies of
-//! the files; each is one hash chain that begins with its node's identity key, so that a copy shows by itself when it was
-//! changed inside, though not when it was cut.
+//! it, with that entry's hash: a journal is one hash chain, and a statement signs it up to its own entry. And an approved read
+//! that no node has answered is worth a question. Journals come from their operators as copies of the files. By itself a copy
+//! shows only that its hashes fit: whoever has the file can write all of them anew. What binds it are the statements, so that
+//! a change is noticed before any entry that the node has stated, and not after the last of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -73,6 +74,8 @@ struct Copy {
     name: String,
     /// By their positions.
     releases: BTreeMap<u64, Release>,
+    /// The journal's hash up to each release, also of those that were withheld.
+    heads: BTreeMap<u64, [u8; 32]>,
     entries: u64,
     newest_ms: u64,
 }
@@ -116,24 +119,32 @@ impl Copy {
                     "name copies of the files `journal` in the data directories of the crypto nodes",
                 )
             })?;
+        Self::of(file, &identity, member.index.get(), member.name.to_string())
+    }
+
+    fn of(file: File, identity: &[u8; 32], node: u16, name: String) -> Ended<Self> {
         let mut copy = Self {
-            node: member.index.get(),
-            name: member.name.to_string(),
+            node,
+            name,
             releases: BTreeMap::new(),
+            heads: BTreeMap::new(),
             entries: 0,
             newest_ms: 0,
         };
-        let visit = |entry: &crypto_node::journal::Entry| {
+        let visit = |entry: &crypto_node::journal::Entry, head: &[u8; 32]| {
             copy.entries = entry.position.saturating_add(1);
             copy.newest_ms = copy.newest_ms.max(entry.time_ms);
             match entry.event {
-                Event::Release(release) => drop(copy.releases.insert(entry.position, release)),
+                Event::Release(release) => {
+                    copy.releases.insert(entry.position, release);
+                    copy.heads.insert(entry.position, *head);
+                }
                 // It did not leave the node.
                 Event::Withheld { position } => drop(copy.releases.remove(&position)),
                 _ => {}
             }
         };
-        Journal::open(ReadOnly(file), &identity, None, visit, |_| {}).map_err(|error| {
+        Journal::open(ReadOnly(file), identity, None, visit, |_| {}).map_err(|error| {
             Failure::no(
                 "journal_damaged",
                 error.to_string(),
@@ -256,15 +267,16 @@ fn compare(journals: &[Copy], chain: &Chain) -> Vec<Finding> {
             .iter()
             .filter(|statement| statement.index.get() == journal.node);
         findings.extend(of_this_node.filter_map(|statement| {
-            let what = unjournalled(statement, journal)?;
+            let (code, what) = unjournalled(statement, journal)?;
             Some(Finding {
-                code: "statement_without_release",
+                code,
                 node: Some(journal.name.clone()),
                 read: statement.approve_id,
                 what,
             })
         }));
     }
+    findings.extend(two_heads(chain));
     findings.extend(unanswered(journals, chain));
     findings
 }
@@ -284,18 +296,63 @@ fn unapproved(release: &Release, read: Option<&Approved>) -> Option<String> {
     }
 }
 
-fn unjournalled(statement: &ReleaseStatement, journal: &Copy) -> Option<String> {
+fn unjournalled(statement: &ReleaseStatement, journal: &Copy) -> Option<(&'static str, String)> {
     let position = statement.journal_position;
     if position >= journal.entries {
         return (statement.time_ms <= journal.newest_ms).then(|| {
-            format!("the node has stated journal entry {position}, and the journal ends before it")
+            (
+                "statement_without_release",
+                format!("the node has stated journal entry {position}, and the journal ends before it"),
+            )
         });
     }
-    let same = journal
-        .releases
-        .get(&position)
-        .is_some_and(|release| release.approve_id == statement.approve_id);
-    (!same).then(|| format!("the node has stated journal entry {position}, which is something else"))
+    let same = journal.releases.get(&position).is_some_and(|release| {
+        release.approve_id == statement.approve_id
+            && release.write_id == statement.write_id
+            && release.q == statement.q.to_bytes()
+    });
+    if !same {
+        return Some((
+            "statement_without_release",
+            format!("the node has stated journal entry {position}, which is something else"),
+        ));
+    }
+    (journal.heads.get(&position) != Some(&statement.journal_head)).then(|| {
+        (
+            "journal_rewritten",
+            format!(
+                "up to entry {position} the journal has another hash than the node has signed: that entry or one before it is \
+                 not what it was"
+            ),
+        )
+    })
+}
+
+/// Statements by which a node has had two journals: one position, two hashes.
+fn two_heads(chain: &Chain) -> Vec<Finding> {
+    let mut heads = BTreeMap::new();
+    let contradicts = |statement: &&ReleaseStatement| {
+        let place = (
+            statement.manifest_digest.0,
+            statement.index,
+            statement.journal_position,
+        );
+        *heads.entry(place).or_insert(statement.journal_head) != statement.journal_head
+    };
+    chain
+        .statements
+        .iter()
+        .filter(contradicts)
+        .map(|statement| Finding {
+            code: "two_journals",
+            node: Some(statement.index.to_string()),
+            read: statement.approve_id,
+            what: format!(
+                "the node has signed two hashes of its journal up to entry {}: it was set back, or it keeps two",
+                statement.journal_position
+            ),
+        })
+        .collect()
 }
 
 /// Approved reads that no node has answered, by any journal or statement: of the time that all journals cover.
@@ -358,6 +415,10 @@ mod tests {
             node: 2,
             name: "node-2".into(),
             releases: releases.iter().copied().collect(),
+            heads: releases
+                .iter()
+                .map(|(position, _)| (*position, [0; 32]))
+                .collect(),
             entries: 10,
             newest_ms: 5_000,
         }
@@ -464,5 +525,77 @@ mod tests {
         );
         late.time_ms = 6_000;
         assert_eq!(codes(journal(&[(3, release(1))]), &chain(&[1], vec![late])), []);
+    }
+
+    /// A journal of these uses on disk, and its heads.
+    async fn written(path: &Path, identity: &[u8; 32], releases: &[Release]) -> Vec<[u8; 32]> {
+        let disk = crypto_node::journal::Disk::open(path).unwrap();
+        let journal = Journal::open(disk, identity, None, |_, _| {}, |_| {}).unwrap();
+        let mut heads = Vec::new();
+        for release in releases {
+            let ticket = journal.append(1_000, Event::Release(*release)).unwrap();
+            heads.push(ticket.durable().await.unwrap().head);
+        }
+        heads
+    }
+
+    #[tokio::test]
+    async fn p10_a_journal_that_was_rewritten_with_all_its_hashes_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = [9; 32];
+        let of = |name: &str| folder.path().join(name);
+        let uses = [release(1), release(2), release(2)];
+        let heads = written(&of("first"), &identity, &uses).await;
+        let stated = |position: usize| ReleaseStatement {
+            journal_head: heads[position],
+            ..statement(
+                if position == 0 { 1 } else { 2 },
+                u64::try_from(position).unwrap(),
+            )
+        };
+        // The first use was in secret, and another coordinator's is written in its place.
+        let other = Release {
+            coordinator: [4; 32],
+            ..release(1)
+        };
+        let rewritten = written(&of("second"), &identity, &[other, release(2), release(2)]).await;
+        assert_ne!(rewritten.last(), heads.last());
+        let copy =
+            |name: &str| Copy::of(File::open(of(name)).unwrap(), &identity, 2, "node-2".into()).unwrap();
+        let chain = chain(&[1, 2], vec![stated(2)]);
+        assert_eq!(codes(copy("first"), &chain), []);
+        assert_eq!(codes(copy("second"), &chain), [("journal_rewritten", id(2))]);
+    }
+
+    #[test]
+    fn p10_a_statement_about_another_key_or_reader_than_the_journal_has_is_named() {
+        let other_key = ReleaseStatement {
+            write_id: WriteId([2; 32]),
+            ..statement(1, 3)
+        };
+        let other_reader = ReleaseStatement {
+            q: PublicKey::of(&ed25519_dalek::SigningKey::from_bytes(&[8; 32])),
+            ..statement(1, 3)
+        };
+        for wrong in [other_key, other_reader] {
+            let found = codes(journal(&[(3, release(1))]), &chain(&[1], vec![wrong]));
+            assert_eq!(found, [("statement_without_release", id(1))]);
+        }
+    }
+
+    #[test]
+    fn p10_two_heads_of_one_position_are_named() {
+        let other = ReleaseStatement {
+            journal_head: [1; 32],
+            ..statement(2, 3)
+        };
+        let chain = chain(&[1, 2], vec![statement(1, 3), other]);
+        assert_eq!(
+            compare(&[], &chain)
+                .iter()
+                .map(|finding| (finding.code, finding.read))
+                .collect::<Vec<_>>(),
+            [("two_journals", id(2))]
+        );
     }
 }
