@@ -62,16 +62,26 @@ impl Client {
         }
         let mut found = caught_up(async || self.search_page(filter, from, most).await).await?;
         let until = found.header.log_size;
+        let mut attempt = 0;
         while found.lines.len() < most && found.searched_to < until {
             let at = found.searched_to;
             let left = most - found.lines.len();
-            let more = caught_up(async || self.search_page(filter, at, left).await).await?;
+            let mut more = caught_up(async || self.search_page(filter, at, left).await).await?;
             if more.searched_to == at {
+                attempt += 1;
+                if attempt < CATCH_UP_ATTEMPTS {
+                    tokio::time::sleep(CATCH_UP_PAUSE).await;
+                    continue;
+                }
+                found.faults.append(&mut more.faults);
                 return Err(too_few(
-                    "an endorser whose search index goes further: they are being made again, so try later",
+                    &format!(
+                        "enough endorsers that have searched as far as entry {at} and agree whether it matches: try again later"
+                    ),
                     &mut found.faults,
                 ));
             }
+            attempt = 0;
             found = Found {
                 lines: [found.lines, more.lines].concat(),
                 compared: found.compared.min(more.compared),
@@ -279,8 +289,15 @@ fn joined(
         };
         // Whose key a user had, the entry does not show: that takes the word of more endorsers than may lie.
         let shown = filter.user.is_none() || filter.names_user(&line.entry);
-        if !shown && givers <= tolerated.min(compared.saturating_sub(1)) {
-            continue;
+        if !shown && compared > tolerated && givers <= tolerated {
+            let against = pages.iter().filter(|page| page.next > index).count() - givers;
+            if against > tolerated {
+                continue;
+            }
+            // Neither enough that give it nor enough that have looked and do not: one of them lies, and who has not looked
+            // so far yet decides when it is asked again.
+            end = index;
+            break;
         }
         for page in &pages {
             let left_out = page.next > index && page.lines.iter().all(|line| line.index != index);
