@@ -261,7 +261,8 @@ fn joined(
     ends.sort_unstable_by(|one, other| other.cmp(one));
     // With nobody to compare with, what one has is better than nothing, and `compared` says so.
     let covered = ends.get(tolerated).copied().filter(|end| *end > from);
-    let mut end = covered.or_else(|| ends.first().copied()).unwrap_or(from);
+    let alone = ends.first().copied().filter(|_| pages.len() <= tolerated);
+    let mut end = covered.or(alone).unwrap_or(from);
     let compared = ends.iter().filter(|next| **next >= end).count();
     let mut given: BTreeMap<u64, Vec<(Line, usize)>> = BTreeMap::new();
     for line in pages

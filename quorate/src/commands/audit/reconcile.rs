@@ -22,7 +22,7 @@ use threshold::statement::ReleaseStatement;
 
 use super::super::Context;
 use super::super::documents::warn;
-use super::compared_with;
+use super::{now_ms, require_compared, time};
 use crate::cli::AuditReconcileArgs;
 use crate::failure::{Failure, Outcome as Ended};
 use crate::output::timestamp;
@@ -33,6 +33,10 @@ const STEP: usize = 1_000;
 const MAGIC: u64 = 16;
 
 pub(super) async fn run(context: &Context, arguments: &AuditReconcileArgs) -> Ended {
+    let copied_ms = match &arguments.copied_at {
+        Some(text) => Some(time::parse(text, now_ms())?),
+        None => None,
+    };
     let client = context.client(None).await?;
     let committee = client.committee().await?;
     let mut journals = Vec::new();
@@ -45,7 +49,7 @@ pub(super) async fn run(context: &Context, arguments: &AuditReconcileArgs) -> En
     // After the journals: what is in them was approved before.
     let chain = Chain::read(context, &client).await?;
     drop(progress);
-    let findings = compare(&journals, &chain);
+    let findings = compare(&journals, &chain, copied_ms);
     let values: Vec<Value> = findings.iter().map(Finding::value).collect();
     let rows: Vec<Vec<String>> = findings.iter().map(Finding::row).collect();
     context
@@ -58,8 +62,11 @@ pub(super) async fn run(context: &Context, arguments: &AuditReconcileArgs) -> En
         chain.reads.len(),
         chain.statements.len()
     ));
+    for journal in &journals {
+        context.output.message(&journal.coverage());
+    }
     match findings.len() {
-        0 => Ok(()),
+        0 => require_compared(client.genesis().organisations().len(), chain.compared),
         count => Err(Failure::no(
             "not_reconciled",
             format!("{count} things do not agree"),
@@ -104,6 +111,17 @@ impl Storage for ReadOnly {
 }
 
 impl Copy {
+    fn coverage(&self) -> String {
+        match self.entries {
+            0 => format!("the journal of {} has no entry", self.name),
+            entries => format!(
+                "the journal of {} has {entries} entries, the newest of {}",
+                self.name,
+                timestamp(self.newest_ms)
+            ),
+        }
+    }
+
     fn read(path: &Path, committee: &CommitteeManifest) -> Ended<Self> {
         let mut file = File::open(path)?;
         let mut identity = [0; 32];
@@ -165,15 +183,20 @@ struct Approved {
 }
 
 /// What the chain has of reads.
-#[derive(Default)]
 struct Chain {
     reads: BTreeMap<TxId, Approved>,
     statements: Vec<ReleaseStatement>,
+    /// How many endorsers were compared at least, for any part of it.
+    compared: usize,
 }
 
 impl Chain {
     async fn read(context: &Context, client: &Client) -> Ended<Self> {
-        let mut chain = Self::default();
+        let mut chain = Self {
+            reads: BTreeMap::new(),
+            statements: Vec::new(),
+            compared: usize::MAX,
+        };
         for (kind, verdict) in [("request_read", "approved"), ("record_releases", "applied")] {
             let filter = Filter {
                 kind: Some(super::super::parse("kind", kind)?),
@@ -185,8 +208,8 @@ impl Chain {
                 let found = client.search(&filter, from, STEP).await?;
                 found.lines.iter().for_each(|line| chain.take(line));
                 warn(context, &found.faults);
+                chain.compared = chain.compared.min(found.compared);
                 if found.complete {
-                    compared_with(context, client, found.compared);
                     break;
                 }
                 from = found.searched_to;
@@ -249,8 +272,8 @@ impl Finding {
     }
 }
 
-/// All that does not agree.
-fn compare(journals: &[Copy], chain: &Chain) -> Vec<Finding> {
+/// All that does not agree. Statements of after the time of copying may be about entries that the copies do not have.
+fn compare(journals: &[Copy], chain: &Chain, copied_ms: Option<u64>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for journal in journals {
         findings.extend(journal.releases.iter().filter_map(|(position, release)| {
@@ -267,7 +290,7 @@ fn compare(journals: &[Copy], chain: &Chain) -> Vec<Finding> {
             .iter()
             .filter(|statement| statement.index.get() == journal.node);
         findings.extend(of_this_node.filter_map(|statement| {
-            let (code, what) = unjournalled(statement, journal)?;
+            let (code, what) = unjournalled(statement, journal, copied_ms)?;
             Some(Finding {
                 code,
                 node: Some(journal.name.clone()),
@@ -296,10 +319,15 @@ fn unapproved(release: &Release, read: Option<&Approved>) -> Option<String> {
     }
 }
 
-fn unjournalled(statement: &ReleaseStatement, journal: &Copy) -> Option<(&'static str, String)> {
+fn unjournalled(
+    statement: &ReleaseStatement,
+    journal: &Copy,
+    copied_ms: Option<u64>,
+) -> Option<(&'static str, String)> {
     let position = statement.journal_position;
     if position >= journal.entries {
-        return (statement.time_ms <= journal.newest_ms).then(|| {
+        let before_the_copy = copied_ms.is_none_or(|copied_ms| statement.time_ms <= copied_ms);
+        return before_the_copy.then(|| {
             (
                 "statement_without_release",
                 format!("the node has stated journal entry {position}, and the journal ends before it"),
@@ -450,11 +478,12 @@ mod tests {
         Chain {
             reads: reads.iter().map(|byte| (id(*byte), read(byte))).collect(),
             statements,
+            compared: 3,
         }
     }
 
     fn codes(journal: Copy, chain: &Chain) -> Vec<(&'static str, TxId)> {
-        let findings = compare(&[journal], chain);
+        let findings = compare(&[journal], chain, None);
         findings
             .iter()
             .map(|finding| (finding.code, finding.read))
@@ -482,7 +511,7 @@ mod tests {
             ..release(1)
         };
         for wrong in [other_key, other_reader] {
-            let found = compare(&[journal(&[(3, wrong)])], &chain);
+            let found = compare(&[journal(&[(3, wrong)])], &chain, None);
             assert_eq!(found[0].code, "release_without_approval");
             assert_eq!(found[0].node.as_deref(), Some("node-2"));
             assert!(found[0].what.contains("alice of acme"));
@@ -510,21 +539,27 @@ mod tests {
         for position in [4, 3] {
             let chain = chain(&[1], vec![statement(1, position)]);
             let entry = if position == 3 { release(9) } else { release(1) };
-            let found = compare(&[journal(&[(3, entry)])], &chain);
+            let found = compare(&[journal(&[(3, entry)])], &chain, None);
             assert!(
                 found
                     .iter()
                     .any(|finding| finding.code == "statement_without_release")
             );
         }
-        // Cut off; and of a time after the copy was made.
-        let mut late = statement(1, 10);
-        assert_eq!(
-            codes(journal(&[(3, release(1))]), &chain(&[1], vec![late])),
-            [("statement_without_release", id(1))]
-        );
-        late.time_ms = 6_000;
-        assert_eq!(codes(journal(&[(3, release(1))]), &chain(&[1], vec![late])), []);
+        // Cut off: also when the node's clock was put after the journal's newest entry. And of after the copy, which the
+        // auditor has to say.
+        for time_ms in [1_500, 6_000] {
+            let late = ReleaseStatement {
+                time_ms,
+                ..statement(1, 10)
+            };
+            let (journal, chain) = (journal(&[(3, release(1))]), chain(&[1], vec![late]));
+            let found = |copied_ms| compare(std::slice::from_ref(&journal), &chain, copied_ms).len();
+            assert_eq!(
+                (found(None), found(Some(time_ms)), found(Some(time_ms - 1))),
+                (1, 1, 0)
+            );
+        }
     }
 
     /// A journal of these uses on disk, and its heads.
@@ -591,7 +626,7 @@ mod tests {
         };
         let chain = chain(&[1, 2], vec![statement(1, 3), other]);
         assert_eq!(
-            compare(&[], &chain)
+            compare(&[], &chain, None)
                 .iter()
                 .map(|finding| (finding.code, finding.read))
                 .collect::<Vec<_>>(),
