@@ -142,7 +142,10 @@ impl Client {
             match answer {
                 Ok(answer) => break answer,
                 // An export of many pages is paced by the endorsers.
-                Err(status) if refusal_code(&status) == "over_rate" && attempt < CATCH_UP_ATTEMPTS => {
+                Err(status)
+                    if matches!(refusal_code(&status), "over_rate" | "too_many_searches")
+                        && attempt < CATCH_UP_ATTEMPTS =>
+                {
                     tokio::time::sleep(CATCH_UP_PAUSE).await;
                 }
                 Err(status) if status.code() == Code::PermissionDenied => {
