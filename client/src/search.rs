@@ -288,13 +288,16 @@ fn joined(
         let givers: usize = versions.iter().map(|(_, count)| count).sum();
         // The entry is proven, and so the same; its height and time are as most say.
         versions.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let Some((line, _)) = versions.into_iter().next() else {
+        let Some((line, alike)) = versions.into_iter().next() else {
             continue;
         };
-        // Whose key a user had, the entry does not show: that takes the word of more endorsers than may lie.
-        let shown = filter.user.is_none() || filter.names_user(&line.entry);
-        if !shown && compared > tolerated && givers <= tolerated {
-            let against = pages.iter().filter(|page| page.next > index).count() - givers;
+        // Whose key a user had, the entry does not show, nor when it was: that takes the word of more endorsers than may lie.
+        let timed = filter.since_ms.is_some() || filter.until_ms.is_some();
+        let shown = !timed && (filter.user.is_none() || filter.names_user(&line.entry));
+        let words = if timed { alike } else { givers };
+        if !shown && compared > tolerated && words <= tolerated {
+            let looked = pages.iter().filter(|page| page.next > index).count();
+            let against = looked.saturating_sub(words);
             if against > tolerated {
                 continue;
             }

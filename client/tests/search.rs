@@ -195,3 +195,21 @@ async fn an_entry_that_only_its_finders_word_makes_the_users_is_not_dropped_whil
     let indices: Vec<u64> = found.lines.iter().map(|line| line.index).collect();
     assert_eq!((indices.as_slice(), found.complete), (&[0, 6, 9][..], true));
 }
+
+#[tokio::test]
+async fn a_false_time_makes_nobody_a_liar_and_adds_nothing() {
+    let world = world().await;
+    let late = Filter {
+        since_ms: Some(5),
+        ..rejected()
+    };
+    // The liar's is one of three answers.
+    world.behave(0, Behaviour::Dates(3, 8));
+    world.behave(3, Behaviour::Down);
+    for _ in 0..5 {
+        let found = world.client().await.search(&late, 0, 100).await.unwrap();
+        let indices: Vec<u64> = found.lines.iter().map(|line| line.index).collect();
+        assert_eq!((indices.as_slice(), found.complete), (&[6, 9][..], true));
+        assert_eq!(found.faults, []);
+    }
+}
