@@ -16,7 +16,7 @@ use client::{Client, Line};
 use crypto_node::journal::{Event, Journal, Release, Storage};
 use golden_record::{Body, Filter, Outcome, TxId};
 use serde_json::{Value, json};
-use threshold::committee::CommitteeManifest;
+use threshold::committee::{CommitteeManifest, ParticipantIndex};
 use threshold::ids::WriteId;
 use threshold::statement::ReleaseStatement;
 
@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, arguments: &AuditReconcileArgs) -> En
 
 /// A copy of a node's journal, read without a change to it.
 struct Copy {
-    node: u16,
+    identity: [u8; 32],
     name: String,
     /// By their positions.
     releases: BTreeMap<u64, Release>,
@@ -137,12 +137,12 @@ impl Copy {
                     "name copies of the files `journal` in the data directories of the crypto nodes",
                 )
             })?;
-        Self::of(file, &identity, member.index.get(), member.name.to_string())
+        Self::of(file, identity, member.name.to_string())
     }
 
-    fn of(file: File, identity: &[u8; 32], node: u16, name: String) -> Ended<Self> {
+    fn of(file: File, identity: [u8; 32], name: String) -> Ended<Self> {
         let mut copy = Self {
-            node,
+            identity,
             name,
             releases: BTreeMap::new(),
             heads: BTreeMap::new(),
@@ -162,7 +162,7 @@ impl Copy {
                 _ => {}
             }
         };
-        Journal::open(ReadOnly(file), identity, None, visit, |_| {}).map_err(|error| {
+        Journal::open(ReadOnly(file), &identity, None, visit, |_| {}).map_err(|error| {
             Failure::no(
                 "journal_damaged",
                 error.to_string(),
@@ -182,10 +182,21 @@ struct Approved {
     what: String,
 }
 
+/// A committee's digest, and a seat in it.
+type Seat = ([u8; 32], ParticipantIndex);
+
+/// Who has a seat.
+struct Seated {
+    identity: [u8; 32],
+    name: String,
+}
+
 /// What the chain has of reads.
 struct Chain {
     reads: BTreeMap<TxId, Approved>,
     statements: Vec<ReleaseStatement>,
+    /// Who has which seat of which committee: a seat is another node's in another committee.
+    members: BTreeMap<Seat, Seated>,
     /// How many endorsers were compared at least, for any part of it.
     compared: usize,
 }
@@ -195,9 +206,14 @@ impl Chain {
         let mut chain = Self {
             reads: BTreeMap::new(),
             statements: Vec::new(),
+            members: BTreeMap::new(),
             compared: usize::MAX,
         };
-        for (kind, verdict) in [("request_read", "approved"), ("record_releases", "applied")] {
+        for (kind, verdict) in [
+            ("publish_committee", "applied"),
+            ("request_read", "approved"),
+            ("record_releases", "applied"),
+        ] {
             let filter = Filter {
                 kind: Some(super::super::parse("kind", kind)?),
                 verdict: Some(super::super::parse("verdict", verdict)?),
@@ -216,6 +232,20 @@ impl Chain {
             }
         }
         Ok(chain)
+    }
+
+    fn seat(&mut self, committee: &CommitteeManifest) {
+        for member in committee.members() {
+            let seated = Seated {
+                identity: *member.identity.as_bytes(),
+                name: member.name.to_string(),
+            };
+            self.members.insert((committee.digest().0, member.index), seated);
+        }
+    }
+
+    fn signer(&self, statement: &ReleaseStatement) -> Option<&Seated> {
+        self.members.get(&(statement.manifest_digest.0, statement.index))
     }
 
     fn take(&mut self, line: &Line) {
@@ -241,6 +271,7 @@ impl Chain {
                 };
                 self.reads.insert(line.entry.transaction.tx_id(), read);
             }
+            (Body::PublishCommittee { manifest }, Outcome::Applied) => self.seat(&manifest.manifest),
             (Body::RecordReleases { releases }, Outcome::Applied) => self.statements.extend(releases),
             _ => {}
         }
@@ -285,10 +316,10 @@ fn compare(journals: &[Copy], chain: &Chain, copied_ms: Option<u64>) -> Vec<Find
                 what: format!("journal entry {position}: {what}"),
             })
         }));
-        let of_this_node = chain
-            .statements
-            .iter()
-            .filter(|statement| statement.index.get() == journal.node);
+        let of_this_node = chain.statements.iter().filter(|statement| {
+            let signer = chain.signer(statement);
+            signer.is_some_and(|signer| signer.identity == journal.identity)
+        });
         findings.extend(of_this_node.filter_map(|statement| {
             let (code, what) = unjournalled(statement, journal, copied_ms)?;
             Some(Finding {
@@ -360,11 +391,10 @@ fn unjournalled(
 fn two_heads(chain: &Chain) -> Vec<Finding> {
     let mut heads = BTreeMap::new();
     let contradicts = |statement: &&ReleaseStatement| {
-        let place = (
-            statement.manifest_digest.0,
-            statement.index,
-            statement.journal_position,
-        );
+        let Some(signer) = chain.signer(statement) else {
+            return false;
+        };
+        let place = (signer.identity, statement.journal_position);
         *heads.entry(place).or_insert(statement.journal_head) != statement.journal_head
     };
     chain
@@ -373,7 +403,7 @@ fn two_heads(chain: &Chain) -> Vec<Finding> {
         .filter(contradicts)
         .map(|statement| Finding {
             code: "two_journals",
-            node: Some(statement.index.to_string()),
+            node: chain.signer(statement).map(|signer| signer.name.clone()),
             read: statement.approve_id,
             what: format!(
                 "the node has signed two hashes of its journal up to entry {}: it was set back, or it keeps two",
@@ -413,7 +443,6 @@ fn unanswered(journals: &[Copy], chain: &Chain) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use threshold::committee::ParticipantIndex;
     use threshold::ids::{ApproveId, ManifestDigest};
     use threshold::signature::{PublicKey, Signature};
 
@@ -440,7 +469,7 @@ mod tests {
 
     fn journal(releases: &[(u64, Release)]) -> Copy {
         Copy {
-            node: 2,
+            identity: [2; 32],
             name: "node-2".into(),
             releases: releases.iter().copied().collect(),
             heads: releases
@@ -468,6 +497,18 @@ mod tests {
         }
     }
 
+    /// The seat of that number in the committee of that digest, and who has it.
+    fn seated(committee: u8, seat: u8) -> (Seat, Seated) {
+        let member = Seated {
+            identity: [committee + seat; 32],
+            name: format!("node-{}", committee + seat),
+        };
+        (
+            ([committee; 32], ParticipantIndex::new(u16::from(seat)).unwrap()),
+            member,
+        )
+    }
+
     fn chain(reads: &[u8], statements: Vec<ReleaseStatement>) -> Chain {
         let read = |_| Approved {
             time_ms: 1_000,
@@ -478,6 +519,7 @@ mod tests {
         Chain {
             reads: reads.iter().map(|byte| (id(*byte), read(byte))).collect(),
             statements,
+            members: [seated(0, 2), seated(0, 3)].into(),
             compared: 3,
         }
     }
@@ -577,7 +619,7 @@ mod tests {
     #[tokio::test]
     async fn p10_a_journal_that_was_rewritten_with_all_its_hashes_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let identity = [9; 32];
+        let identity = [2; 32];
         let of = |name: &str| folder.path().join(name);
         let uses = [release(1), release(2), release(2)];
         let heads = written(&of("first"), &identity, &uses).await;
@@ -595,8 +637,7 @@ mod tests {
         };
         let rewritten = written(&of("second"), &identity, &[other, release(2), release(2)]).await;
         assert_ne!(rewritten.last(), heads.last());
-        let copy =
-            |name: &str| Copy::of(File::open(of(name)).unwrap(), &identity, 2, "node-2".into()).unwrap();
+        let copy = |name: &str| Copy::of(File::open(of(name)).unwrap(), identity, "node-2".into()).unwrap();
         let chain = chain(&[1, 2], vec![stated(2)]);
         assert_eq!(codes(copy("first"), &chain), []);
         assert_eq!(codes(copy("second"), &chain), [("journal_rewritten", id(2))]);
@@ -631,6 +672,30 @@ mod tests {
                 .map(|finding| (finding.code, finding.read))
                 .collect::<Vec<_>>(),
             [("two_journals", id(2))]
+        );
+    }
+
+    #[test]
+    fn a_statement_is_about_the_journal_of_whoever_had_the_seat_in_its_committee() {
+        let of_next = |position| ReleaseStatement {
+            manifest_digest: ManifestDigest([7; 32]),
+            ..statement(1, position)
+        };
+        // The second seat is another node's in the next committee, and the first one is this node's.
+        let mut chain = chain(&[1], vec![of_next(9), statement(1, 3)]);
+        chain.members.insert(seated(7, 2).0, seated(7, 2).1);
+        assert_eq!(codes(journal(&[(3, release(1))]), &chain), []);
+        let mut moved = of_next(9);
+        moved.index = ParticipantIndex::new(1).unwrap();
+        chain.statements = vec![moved];
+        let same_node = Seated {
+            identity: [2; 32],
+            name: "node-2".into(),
+        };
+        chain.members.insert(seated(7, 1).0, same_node);
+        assert_eq!(
+            codes(journal(&[(3, release(1))]), &chain),
+            [("statement_without_release", id(1))]
         );
     }
 }
