@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mirror                      what the copy amounts to, see below
+//! lock                        held by a run that writes
 //! lines/0000000000.txt        the first 10,000 lines
 //! lines/0000010000.txt        the next, and so on
 //!
@@ -41,6 +42,9 @@ use crate::log::{Line, line};
 pub use contents::{Contents, Damage};
 use format::{FILE_LINES, HEAD, LINES, Written, file_of, head_text};
 use kept::Kept;
+
+/// The file that a run holds.
+const LOCK: &str = "lock";
 
 /// The longest page that an endorser gives.
 const PAGE: u32 = 1_000;
@@ -112,6 +116,7 @@ impl Mirror {
     /// As [`Mirror::check`], except for lines that an interrupted run has left, which are cut; [`Error::Forked`] when the
     /// log does not continue the mirror, [`Error::Behind`] when it is shorter; as [`Client::signed_checkpoint`].
     pub async fn update(&self, client: &Client) -> Result<Mirrored, Error> {
+        let _turn = self.turn()?;
         let mut contents = match self.read() {
             // The lines and all their hashes were rewritten together: the chain tells which was the first.
             Err(Error::Damaged(damage)) if damage.is_rewritten() => {
@@ -167,6 +172,26 @@ impl Mirror {
             checkpoint,
             faults,
         })
+    }
+
+    /// The right to write in the mirror, until it is dropped: two runs at once would both append.
+    fn turn(&self) -> Result<File, Error> {
+        let doing = || {
+            Error::io(format!(
+                "locking {}, which another run may hold",
+                self.directory.display()
+            ))
+        };
+        fs::create_dir_all(&self.directory).map_err(doing())?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.directory.join(LOCK))
+            .map_err(doing())?;
+        file.try_lock()
+            .map_err(|error| doing()(std::io::Error::from(error)))?;
+        Ok(file)
     }
 
     /// Removes what an interrupted run has left.

@@ -305,3 +305,20 @@ async fn heights_and_times_that_decrease_are_noticed_with_nothing_kept() {
         assert_eq!(found.index, Some(at));
     }
 }
+
+#[tokio::test]
+async fn a_second_run_at_once_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(5).await;
+    let mirror = copied(&world, folder.path()).await;
+    append(&world, 30..32);
+    // Another run.
+    let held = fs::File::open(folder.path().join("lock")).unwrap();
+    held.lock().unwrap();
+    let before = fs::read(lines(folder.path())).unwrap();
+    let error = mirror.update(&world.client().await).await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!(fs::read(lines(folder.path())).unwrap(), before);
+    drop(held);
+    assert_eq!(mirror.update(&world.client().await).await.unwrap().size, 7);
+}
