@@ -14,6 +14,9 @@ use crate::checkpoint::Checkpoint;
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault};
 
+/// The check of a [`Fault`] that an endorser has signed another log than 2f+1 validators; its evidence is what it has signed.
+pub const EQUIVOCATION: &str = "equivocation";
+
 /// The log as a quorum of the endorsers has signed it.
 #[derive(Debug, Clone)]
 pub struct VerifiedCheckpoint {
@@ -263,13 +266,14 @@ impl Client {
         }
         // It has signed that, and what is here is proven: two histories, one of them with its name under it.
         if signed.checkpoint() != checkpoint {
-            return Err(lied(format!(
+            let what = format!(
                 "has signed the root {} over {} entries, where 2f+1 validators have signed {} over {}",
                 hex::encode(signed.checkpoint().root),
                 signed.checkpoint().size,
                 hex::encode(checkpoint.root),
                 checkpoint.size
-            )));
+            );
+            return Err(Fault::new(endorser.party(), EQUIVOCATION, what, text.as_bytes()).into());
         }
         Ok(signed)
     }

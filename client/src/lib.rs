@@ -48,7 +48,7 @@ use tokio::sync::RwLock;
 
 pub use crate::checkpoint::{Checkpoint, Checkpoints};
 pub use crate::committee::Committee;
-pub use crate::cosigned::VerifiedCheckpoint;
+pub use crate::cosigned::{EQUIVOCATION, VerifiedCheckpoint};
 pub use crate::error::{Error, Fault, Party};
 pub use crate::log::{EndorserStatus, Line, Proven, VerifiedLog};
 pub use crate::mirror::{Contents, Damage, Mirror, Mirrored};

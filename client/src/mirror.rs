@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mirror                      what the copy amounts to, see below
+//! lock                        held by a run that writes
 //! lines/0000000000.txt        the first 10,000 lines
 //! lines/0000010000.txt        the next, and so on
 //!
@@ -13,11 +14,13 @@
 //!
 //! Numbers are decimal; the time is that of the block in milliseconds since the Unix epoch. The entries are bound by the
 //! checkpoint, which a quorum of the endorsers has signed; heights and times are what an endorser said when they were
-//! copied, and bound by the lines' hashes from then on. Every run reads all contents again: a byte that was changed since is
+//! copied, and bound by the lines' hashes from then on: by themselves those bind nothing, so that the newest of them is kept
+//! outside of the mirror, see [`Mirror::remembered_in`]. Every run reads all contents again: a byte that was changed since is
 //! found, and in which line. Lines after those that `mirror` counts are what an interrupted run has left.
 
 mod contents;
 mod format;
+mod kept;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -38,6 +41,10 @@ use crate::log::{Line, line};
 
 pub use contents::{Contents, Damage};
 use format::{FILE_LINES, HEAD, LINES, Written, file_of, head_text};
+use kept::Kept;
+
+/// The file that a run holds.
+const LOCK: &str = "lock";
 
 /// The longest page that an endorser gives.
 const PAGE: u32 = 1_000;
@@ -60,6 +67,8 @@ pub struct Mirrored {
 pub struct Mirror {
     directory: PathBuf,
     genesis: Genesis,
+    /// The file with the newest line's hash, outside of the mirror.
+    kept: Option<PathBuf>,
 }
 
 impl Mirror {
@@ -69,7 +78,24 @@ impl Mirror {
         Self {
             directory: directory.into(),
             genesis,
+            kept: None,
         }
+    }
+
+    /// The same, with what is remembered of it in a folder elsewhere: how many lines it has and the last one's hash. Without
+    /// that, whoever can write in the mirror can change heights and times, and make all hashes fit.
+    #[must_use]
+    pub fn remembered_in(self, folder: &Path) -> Self {
+        let kept = Some(kept::file(folder, &self.directory));
+        Self { kept, ..self }
+    }
+
+    fn read(&self) -> Result<Contents, Error> {
+        let kept = match &self.kept {
+            Some(path) => Kept::load(path, &self.genesis.chain_id())?,
+            None => None,
+        };
+        contents::read(&self.directory, &self.genesis, kept)
     }
 
     /// Reads everything again, with no help from anybody. Blocks.
@@ -77,7 +103,7 @@ impl Mirror {
     /// # Errors
     /// [`Error::Damaged`] says where; [`Error::Io`].
     pub fn check(&self) -> Result<Contents, Error> {
-        let contents = contents::read(&self.directory, &self.genesis)?;
+        let contents = self.read()?;
         match &contents.surplus {
             Some(damage) => Err(damage.clone().into()),
             None => Ok(contents),
@@ -90,7 +116,8 @@ impl Mirror {
     /// As [`Mirror::check`], except for lines that an interrupted run has left, which are cut; [`Error::Forked`] when the
     /// log does not continue the mirror, [`Error::Behind`] when it is shorter; as [`Client::signed_checkpoint`].
     pub async fn update(&self, client: &Client) -> Result<Mirrored, Error> {
-        let mut contents = match contents::read(&self.directory, &self.genesis) {
+        let _turn = self.turn()?;
+        let mut contents = match self.read() {
             // The lines and all their hashes were rewritten together: the chain tells which was the first.
             Err(Error::Damaged(damage)) if damage.is_rewritten() => {
                 return Err(self.locate(client, *damage).await);
@@ -118,10 +145,13 @@ impl Mirror {
         if before > 0 && !client.continues(&mirrored, &signed, &mut faults).await? {
             return Err(Error::MirrorForked { mirrored, signed });
         }
+        if before > 0 {
+            self.remember(&contents)?;
+        }
         self.cut(&contents)?;
         while contents.frontier.size() < target.size {
             let lines = client
-                .lines_after(&contents.frontier, &target, &mut faults)
+                .lines_after(&contents.frontier, contents.newest, &target, &mut faults)
                 .await?;
             self.append(&mut contents, &lines)?;
             let reached = LogCheckpoint {
@@ -142,6 +172,26 @@ impl Mirror {
             checkpoint,
             faults,
         })
+    }
+
+    /// The right to write in the mirror, until it is dropped: two runs at once would both append.
+    fn turn(&self) -> Result<File, Error> {
+        let doing = || {
+            Error::io(format!(
+                "locking {}, which another run may hold",
+                self.directory.display()
+            ))
+        };
+        fs::create_dir_all(&self.directory).map_err(doing())?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.directory.join(LOCK))
+            .map_err(doing())?;
+        file.try_lock()
+            .map_err(|error| doing()(std::io::Error::from(error)))?;
+        Ok(file)
     }
 
     /// Removes what an interrupted run has left.
@@ -185,7 +235,19 @@ impl Mirror {
         let path = self.directory.join(HEAD);
         let text = head_text(&contents.last_hash, signed);
         write_atomically(&path, text.as_bytes(), Secrecy::Public)
-            .map_err(Error::io(format!("writing {}", path.display())))
+            .map_err(Error::io(format!("writing {}", path.display())))?;
+        self.remember(contents)
+    }
+
+    fn remember(&self, contents: &Contents) -> Result<(), Error> {
+        let Some(path) = &self.kept else {
+            return Ok(());
+        };
+        let kept = Kept {
+            size: contents.size(),
+            last_hash: contents.last_hash,
+        };
+        kept.store(path, &self.genesis.chain_id())
     }
 
     /// The first line that is not as on the chain.
@@ -201,8 +263,11 @@ impl Mirror {
         let target = client.signed_checkpoint().await?.signed.checkpoint().clone();
         let mut frontier = Frontier::new();
         let mut mirrored = contents::Lines::of(&self.directory);
+        let mut newest = None;
         while frontier.size() < target.size {
-            let lines = client.lines_after(&frontier, &target, &mut Vec::new()).await?;
+            let lines = client
+                .lines_after(&frontier, newest, &target, &mut Vec::new())
+                .await?;
             for line in &lines {
                 if mirrored
                     .next()
@@ -210,6 +275,7 @@ impl Mirror {
                 {
                     return Ok(Some(line.index));
                 }
+                newest = Some((line.height, line.time_ms));
                 push(&mut frontier, line)?;
             }
         }
@@ -224,6 +290,7 @@ fn append_file(path: &Path, contents: &mut Contents, lines: &[Line]) -> std::io:
         let written = Written::new(&contents.last_hash, line);
         writer.write_all(written.text.as_bytes())?;
         contents.last_hash = written.hash;
+        contents.newest = Some((line.height, line.time_ms));
         push(&mut contents.frontier, line).map_err(std::io::Error::other)?;
     }
     writer.into_inner().map_err(std::io::Error::other)?.sync_all()
@@ -241,12 +308,13 @@ impl Client {
     async fn lines_after(
         &self,
         frontier: &Frontier,
+        newest: Option<(u64, u64)>,
         target: &LogCheckpoint,
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<Line>, Error> {
         let mut last = Error::Request("the profile names no endorser".into());
         for endorser in &self.0.endorsers {
-            match self.lines_after_at(endorser, frontier, target).await {
+            match self.lines_after_at(endorser, frontier, newest, target).await {
                 Ok(lines) => return Ok(lines),
                 Err(Error::Lied(fault)) => faults.push(*fault),
                 Err(error) => last = error,
@@ -262,6 +330,7 @@ impl Client {
         &self,
         endorser: &Endorser,
         frontier: &Frontier,
+        newest: Option<(u64, u64)>,
         target: &LogCheckpoint,
     ) -> Result<Vec<Line>, Error> {
         let lied = |what: String| Error::from(Fault::new(endorser.party(), "lines", what, &[]));
@@ -272,7 +341,7 @@ impl Client {
             Code::PermissionDenied => Error::Forbidden(endorser.party()),
             _ => endorser.failed(&status),
         })?;
-        let mut lines = Vec::new();
+        let (mut lines, mut newest) = (Vec::new(), newest);
         for (entry, index) in page.entries.into_iter().zip(from..target.size) {
             let line = line(endorser, entry)?;
             if line.index != index {
@@ -281,6 +350,13 @@ impl Client {
                         .into(),
                 ));
             }
+            let place = (line.height, line.time_ms);
+            if !follows(newest, place) {
+                return Err(lied(format!(
+                    "gave line {index} of an earlier block or time than the line before"
+                )));
+            }
+            newest = Some(place);
             lines.push(line);
         }
         let at_end = u64::try_from(lines.len()).is_ok_and(|count| from + count == target.size);
@@ -307,6 +383,18 @@ impl Client {
             },
         )?;
         Ok(lines)
+    }
+}
+
+/// Whether a line of this height and time can come after one of that: neither ever decreases, and a block has one time.
+const fn follows(before: Option<(u64, u64)>, after: (u64, u64)) -> bool {
+    let Some(before) = before else {
+        return true;
+    };
+    if before.0 == after.0 {
+        before.1 == after.1
+    } else {
+        before.0 < after.0 && before.1 <= after.1
     }
 }
 

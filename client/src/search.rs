@@ -62,16 +62,26 @@ impl Client {
         }
         let mut found = caught_up(async || self.search_page(filter, from, most).await).await?;
         let until = found.header.log_size;
+        let mut attempt = 0;
         while found.lines.len() < most && found.searched_to < until {
             let at = found.searched_to;
             let left = most - found.lines.len();
-            let more = caught_up(async || self.search_page(filter, at, left).await).await?;
+            let mut more = caught_up(async || self.search_page(filter, at, left).await).await?;
             if more.searched_to == at {
+                attempt += 1;
+                if attempt < CATCH_UP_ATTEMPTS {
+                    tokio::time::sleep(CATCH_UP_PAUSE).await;
+                    continue;
+                }
+                found.faults.append(&mut more.faults);
                 return Err(too_few(
-                    "an endorser whose search index goes further: they are being made again, so try later",
+                    &format!(
+                        "enough endorsers that have searched as far as entry {at} and agree whether it matches: try again later"
+                    ),
                     &mut found.faults,
                 ));
             }
+            attempt = 0;
             found = Found {
                 lines: [found.lines, more.lines].concat(),
                 compared: found.compared.min(more.compared),
@@ -132,7 +142,10 @@ impl Client {
             match answer {
                 Ok(answer) => break answer,
                 // An export of many pages is paced by the endorsers.
-                Err(status) if refusal_code(&status) == "over_rate" && attempt < CATCH_UP_ATTEMPTS => {
+                Err(status)
+                    if matches!(refusal_code(&status), "over_rate" | "too_many_searches")
+                        && attempt < CATCH_UP_ATTEMPTS =>
+                {
                     tokio::time::sleep(CATCH_UP_PAUSE).await;
                 }
                 Err(status) if status.code() == Code::PermissionDenied => {
@@ -251,7 +264,8 @@ fn joined(
     ends.sort_unstable_by(|one, other| other.cmp(one));
     // With nobody to compare with, what one has is better than nothing, and `compared` says so.
     let covered = ends.get(tolerated).copied().filter(|end| *end > from);
-    let mut end = covered.or_else(|| ends.first().copied()).unwrap_or(from);
+    let alone = ends.first().copied().filter(|_| pages.len() <= tolerated);
+    let mut end = covered.or(alone).unwrap_or(from);
     let compared = ends.iter().filter(|next| **next >= end).count();
     let mut given: BTreeMap<u64, Vec<(Line, usize)>> = BTreeMap::new();
     for line in pages
@@ -274,13 +288,23 @@ fn joined(
         let givers: usize = versions.iter().map(|(_, count)| count).sum();
         // The entry is proven, and so the same; its height and time are as most say.
         versions.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let Some((line, _)) = versions.into_iter().next() else {
+        let Some((line, alike)) = versions.into_iter().next() else {
             continue;
         };
-        // Whose key a user had, the entry does not show: that takes the word of more endorsers than may lie.
-        let shown = filter.user.is_none() || filter.names_user(&line.entry);
-        if !shown && givers <= tolerated.min(compared.saturating_sub(1)) {
-            continue;
+        // Whose key a user had, the entry does not show, nor when it was: that takes the word of more endorsers than may lie.
+        let timed = filter.since_ms.is_some() || filter.until_ms.is_some();
+        let shown = !timed && (filter.user.is_none() || filter.names_user(&line.entry));
+        let words = if timed { alike } else { givers };
+        if !shown && compared > tolerated && words <= tolerated {
+            let looked = pages.iter().filter(|page| page.next > index).count();
+            let against = looked.saturating_sub(words);
+            if against > tolerated {
+                continue;
+            }
+            // Neither enough that give it nor enough that have looked and do not: one of them lies, and who has not looked
+            // so far yet decides when it is asked again.
+            end = index;
+            break;
         }
         for page in &pages {
             let left_out = page.next > index && page.lines.iter().all(|line| line.index != index);

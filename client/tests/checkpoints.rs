@@ -10,7 +10,7 @@
 mod support;
 
 use golden_record::{Outcome, RejectionReason, SignedCheckpoint};
-use quorate_client::{Error, Party};
+use quorate_client::{EQUIVOCATION, Error, Party};
 use support::{Behaviour, Chain, ORGANISATIONS, World};
 
 /// Every place, because the order in which endorsers are asked must not matter.
@@ -67,12 +67,16 @@ async fn e1_an_endorser_that_signs_another_root_or_for_another_is_not_counted() 
             Behaviour::SignsWith((place + 2) % 4),
             Behaviour::Relays((place + 2) % 4),
         ] {
+            let check = match &lie {
+                Behaviour::Signs(_) => EQUIVOCATION,
+                _ => "checkpoint",
+            };
             world.behave(place, lie);
             let error = world.client().await.signed_checkpoint().await.unwrap_err();
             let Error::TooFew { faults, .. } = &error else {
                 panic!("{error}")
             };
-            let named = faults.iter().find(|fault| fault.check == "checkpoint").unwrap();
+            let named = faults.iter().find(|fault| fault.check == check).unwrap();
             assert_eq!(named.party, party(place));
             assert!(!named.evidence.is_empty());
         }

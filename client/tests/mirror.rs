@@ -243,3 +243,82 @@ async fn what_an_interrupted_copy_has_left_is_removed_by_the_next() {
     assert_eq!(fs::read(lines(folder.path())).unwrap(), whole);
     mirror.check().unwrap();
 }
+
+/// Puts a changed part of one line into the mirror, with all hashes made to fit.
+fn forge(world: &World, directory: &Path, victim: usize, part: usize, value: &str) {
+    let text = fs::read_to_string(lines(directory)).unwrap();
+    let (forged, last) = rewritten(&text, world.chain().genesis.chain_id().0, victim, |body| {
+        let mut parts: Vec<&str> = body.split(' ').collect();
+        parts[part] = value;
+        parts.join(" ")
+    });
+    fs::write(lines(directory), forged).unwrap();
+    let old = fs::read_to_string(head(directory)).unwrap();
+    let rest = old.splitn(3, '\n').nth(2).unwrap();
+    let text = format!("quorate mirror 1\n{}\n{rest}", hex::encode(last));
+    fs::write(head(directory), text).unwrap();
+}
+
+#[tokio::test]
+async fn p10_heights_and_times_that_are_rewritten_with_all_hashes_are_noticed_by_what_is_kept_elsewhere() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let world = World::start(6).await;
+    let mirror = mirror(&world, folder.path()).remembered_in(elsewhere.path());
+    mirror.update(&world.client().await).await.unwrap();
+    let whole = (
+        fs::read(lines(folder.path())).unwrap(),
+        fs::read(head(folder.path())).unwrap(),
+    );
+    // The last line of height 6 and time 6 becomes one of height 9, or of time 9.
+    for part in [1, 2] {
+        forge(&world, folder.path(), 5, part, "9");
+        // By itself the mirror holds.
+        assert_eq!(copied_check(&world, folder.path()), 6);
+        let alone = damage(mirror.check().unwrap_err());
+        assert!(alone.what.contains("other lines"), "{alone}");
+        let updated = damage(mirror.update(&world.client().await).await.unwrap_err());
+        assert!(updated.what.contains("other lines"), "{updated}");
+        fs::write(lines(folder.path()), &whole.0).unwrap();
+        fs::write(head(folder.path()), &whole.1).unwrap();
+        mirror.check().unwrap();
+    }
+    // Neither is it overlooked that all of it is gone.
+    fs::remove_dir_all(folder.path()).unwrap();
+    let gone = damage(mirror.update(&world.client().await).await.unwrap_err());
+    assert!(gone.what.contains("fewer lines"), "{gone}");
+}
+
+fn copied_check(world: &World, directory: &Path) -> u64 {
+    mirror(world, directory).check().unwrap().size()
+}
+
+#[tokio::test]
+async fn heights_and_times_that_decrease_are_noticed_with_nothing_kept() {
+    for (part, value) in [(1, "1"), (2, "1"), (1, "9"), (2, "9")] {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::start(6).await;
+        let mirror = copied(&world, folder.path()).await;
+        forge(&world, folder.path(), 3, part, value);
+        let found = damage(mirror.check().unwrap_err());
+        assert!(found.what.contains("earlier block or time"), "{found}");
+        let at = if value == "1" { 3 } else { 4 };
+        assert_eq!(found.index, Some(at));
+    }
+}
+
+#[tokio::test]
+async fn a_second_run_at_once_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(5).await;
+    let mirror = copied(&world, folder.path()).await;
+    append(&world, 30..32);
+    // Another run.
+    let held = fs::File::open(folder.path().join("lock")).unwrap();
+    held.lock().unwrap();
+    let before = fs::read(lines(folder.path())).unwrap();
+    let error = mirror.update(&world.client().await).await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!(fs::read(lines(folder.path())).unwrap(), before);
+    drop(held);
+    assert_eq!(mirror.update(&world.client().await).await.unwrap().size, 7);
+}

@@ -111,11 +111,19 @@ async fn e8_what_does_not_match_or_is_not_proven_is_not_taken() {
             }
             let shown_nothing = matches!(lie, Behaviour::Shows(_));
             world.behave(place, lie);
+            if shown_nothing {
+                // Two have answered, and nobody but the one has looked: which of them lies nobody can say.
+                let error = world.client().await.search(&rejected(), 0, 3).await.unwrap_err();
+                assert!(matches!(error, Error::TooFew { .. }), "{error}");
+                for any in PLACES {
+                    world.behave(any, Behaviour::Honest);
+                }
+                continue;
+            }
             // The one that floods gives all four.
             let found = world.client().await.search(&rejected(), 0, 3).await.unwrap();
             assert_eq!((found.lines.len(), found.compared), (3, 1));
-            // Somebody who is behind has not lied.
-            assert_eq!(found.faults.is_empty(), shown_nothing);
+            assert!(!found.faults.is_empty());
             for fault in found.faults {
                 assert_eq!((fault.party, fault.check), (party(place), "search"));
             }
@@ -157,4 +165,51 @@ async fn p10_a_search_in_a_log_that_was_cut_or_rewritten_is_refused() {
     world.all_behave(&Behaviour::Shows(rewritten));
     let error = auditor.search(&rejected(), 0, 100).await.unwrap_err();
     assert!(matches!(error, Error::Forked { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_entry_that_only_its_finders_word_makes_the_users_is_not_dropped_while_one_is_behind() {
+    let world = world().await;
+    let of_user = Filter {
+        user: Some(("acme".parse().unwrap(), "alice".parse().unwrap())),
+        ..rejected()
+    };
+    // Of the three that answer one lies, and one has not come so far.
+    world.behave(0, Behaviour::LeavesOut(9));
+    world.behave(1, Behaviour::Old(9));
+    world.behave(3, Behaviour::Down);
+    let search = async || world.client().await.search(&of_user, 0, 100).await;
+    let error = search().await.unwrap_err();
+    assert!(matches!(error, Error::TooFew { .. }), "{error}");
+    // What is before it is found, and that this is not all is said.
+    let first = world.client().await.search(&of_user, 0, 3).await.unwrap();
+    assert_eq!((first.lines.len(), first.complete), (3, false));
+    world.behave(1, Behaviour::Honest);
+    let found = search().await.unwrap();
+    let indices: Vec<u64> = found.lines.iter().map(|line| line.index).collect();
+    assert_eq!((indices.as_slice(), found.complete), (&[0, 3, 6, 9][..], true));
+    // One that gives what the others have looked at and do not give convinces nobody, and holds nobody up.
+    world.behave(0, Behaviour::LeavesOut(3));
+    world.behave(1, Behaviour::LeavesOut(3));
+    let found = search().await.unwrap();
+    let indices: Vec<u64> = found.lines.iter().map(|line| line.index).collect();
+    assert_eq!((indices.as_slice(), found.complete), (&[0, 6, 9][..], true));
+}
+
+#[tokio::test]
+async fn a_false_time_makes_nobody_a_liar_and_adds_nothing() {
+    let world = world().await;
+    let late = Filter {
+        since_ms: Some(5),
+        ..rejected()
+    };
+    // The liar's is one of three answers.
+    world.behave(0, Behaviour::Dates(3, 8));
+    world.behave(3, Behaviour::Down);
+    for _ in 0..5 {
+        let found = world.client().await.search(&late, 0, 100).await.unwrap();
+        let indices: Vec<u64> = found.lines.iter().map(|line| line.index).collect();
+        assert_eq!((indices.as_slice(), found.complete), (&[6, 9][..], true));
+        assert_eq!(found.faults, []);
+    }
 }

@@ -180,7 +180,7 @@ impl std::fmt::Debug for Journal {
 
 impl Journal {
     /// Opens the journal of the node with this identity key, checks all of it, against what is expected of it if that is given,
-    /// shows each entry to `visit`, cuts an incomplete last record, and starts the writer. `synced` is told how long
+    /// shows each entry to `visit` with the hash of the chain up to it, cuts an incomplete last record, and starts the writer. `synced` is told how long
     /// each sync took.
     ///
     /// # Errors
@@ -189,7 +189,7 @@ impl Journal {
         mut storage: impl Storage,
         identity: &[u8; 32],
         expected: Option<&Expected>,
-        visit: impl FnMut(&Entry),
+        visit: impl FnMut(&Entry, &[u8; 32]),
         synced: impl Fn(Duration) + Send + 'static,
     ) -> Result<Self, JournalError> {
         let end = scan::scan(&mut storage, identity, expected, visit)?;

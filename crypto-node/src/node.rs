@@ -357,7 +357,7 @@ fn open_journal(
     let mut memory = Memory::new(clock());
     let synced = metrics.clone();
     let mut activated = None;
-    let remember = |entry: &crate::journal::Entry| match &entry.event {
+    let remember = |entry: &crate::journal::Entry, _: &[u8; 32]| match &entry.event {
         Event::Release(release) => {
             let crate::journal::Release {
                 approve_id,

@@ -62,6 +62,8 @@ pub struct Limits {
     pub searches_per_second: u32,
     /// Searches that one client key may make at once after a rest.
     pub search_burst: u32,
+    /// Searches that are answered at the same time, whoever asks: each holds a snapshot and a thread.
+    pub searches_at_once: usize,
     /// How long a submission waits to become final, when the client sets no shorter deadline.
     pub submit_deadline_ms: u64,
     /// Transactions waiting for a block.
@@ -106,6 +108,7 @@ impl Default for Limits {
             request_burst: 4_000,
             searches_per_second: 100,
             search_burst: 200,
+            searches_at_once: 4,
             submit_deadline_ms: 10_000,
             mempool_transactions: 10_000,
             mempool_bytes: 32 << 20,

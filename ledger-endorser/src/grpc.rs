@@ -13,6 +13,7 @@ use golden_record::{Outcome, TxId};
 use proto::ledger::{self as wire, LogEntry, ledger_service_server::LedgerService};
 use service::{PeerKey, RateLimit, peer_key};
 use threshold::{encoding::Canonical, name::Name};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -58,6 +59,8 @@ pub struct Endorser {
     rate: RateLimit,
     /// Searches: each may cost as much as many other requests.
     searches: RateLimit,
+    /// The searches that are answered now, whoever has asked.
+    searching: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Endorser {
@@ -82,6 +85,7 @@ impl Endorser {
     ) -> Self {
         let limits = ledger.limits();
         let rate = RateLimit::new(limits.requests_per_second, limits.request_burst, RATED_KEYS);
+        let searches_at_once = limits.searches_at_once.min(Semaphore::MAX_PERMITS);
         let searches = RateLimit::new(limits.searches_per_second, limits.search_burst, RATED_KEYS);
         Self {
             organisation,
@@ -93,6 +97,7 @@ impl Endorser {
             peers,
             rate,
             searches,
+            searching: Arc::new(Semaphore::new(searches_at_once)),
         }
     }
 

@@ -48,6 +48,9 @@ pub enum Failure {
     /// Too many wait for the same transaction.
     #[error("too many wait for this transaction here; ask again later with the same transaction")]
     Crowded,
+    /// As many searches as may be are being answered.
+    #[error("too many searches are being answered here; ask again later, or another endorser")]
+    Searching,
     /// The transaction did not become final in time. It may yet.
     #[error("not final within {0} ms; ask again with the same transaction")]
     Deadline(u64),
@@ -90,6 +93,7 @@ impl Failure {
             Self::Deadline(_) => "not_final_in_time",
             Self::Stopping => "stopping",
             Self::Crowded => "too_many_wait",
+            Self::Searching => "too_many_searches",
             Self::Approve(ApproveError::NotApproved) => "not_approved",
             Self::Approve(ApproveError::Withdrawn(reason)) => reason.code(),
             Self::Stale(_) => "stale",
@@ -102,9 +106,10 @@ impl Failure {
     fn grpc_code(&self) -> Code {
         match self {
             Self::NoKey => Code::Unauthenticated,
-            Self::OverRate(_) | Self::Crowded | Self::Refused(Refused::Full(Full::Author | Full::Tenant)) => {
-                Code::ResourceExhausted
-            }
+            Self::OverRate(_)
+            | Self::Crowded
+            | Self::Searching
+            | Self::Refused(Refused::Full(Full::Author | Full::Tenant)) => Code::ResourceExhausted,
             Self::Forbidden => Code::PermissionDenied,
             Self::NotFound(_) => Code::NotFound,
             Self::Field(_) | Self::NotARead => Code::InvalidArgument,

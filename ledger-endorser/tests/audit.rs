@@ -352,3 +352,26 @@ async fn a_search_index_that_is_wrong_is_not_believed_and_one_that_is_lost_or_da
     }
     network.stop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_searches_are_answered_at_once_than_may_be() {
+    for (at_once, answered) in [(0, false), (1, true)] {
+        let mut network = Network::new().with_limits(|limits| limits.searches_at_once = at_once);
+        network.start_all().await;
+        network.lay_foundation().await;
+        // One after the other: each gives its turn back.
+        for _ in 0..3 {
+            match search(&network, 0, &network.world.auditor, &everything()).await {
+                Ok(_) => assert!(answered),
+                Err(refused) => {
+                    assert!(!answered, "{refused}");
+                    assert_eq!(
+                        (refused.code(), code(&refused)),
+                        (Code::ResourceExhausted, "too_many_searches".into())
+                    );
+                }
+            }
+        }
+        network.stop_all().await;
+    }
+}

@@ -449,6 +449,9 @@ pub(crate) struct AuditReconcileArgs {
     /// Copies of the journals: the file `journal` in the data directory of each crypto node
     #[arg(required = true, value_name = "JOURNAL")]
     pub(crate) journals: Vec<PathBuf>,
+    /// When the first of the copies was made: what was stated later may be missing in them
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) copied_at: Option<String>,
 }
 
 /// `quorate audit receipt`

@@ -12,6 +12,7 @@ use golden_record::merkle::{Frontier, Hash};
 use super::format::{
     FILE_LINES, HEAD, LINES, MAX_HEAD, MAX_LINE, file_name, file_of, parse, read_head, read_line,
 };
+use super::kept::Kept;
 use crate::error::Error;
 use crate::log::Line;
 
@@ -22,6 +23,10 @@ pub struct Contents {
     pub(super) frontier: Frontier,
     /// The hash of the last line; the chain id when there is none.
     pub(super) last_hash: Hash,
+    /// Height and time of the last line.
+    pub(super) newest: Option<(u64, u64)>,
+    /// The hash of the line up to which something is remembered.
+    at_kept: Option<Hash>,
     /// How long the file with the last line is up to its end.
     pub(super) last_file_bytes: u64,
     /// What is there beyond the lines that count.
@@ -97,10 +102,12 @@ impl Damage {
 }
 
 /// Reads everything that counts, and says what there is beyond.
-pub(super) fn read(directory: &Path, genesis: &Genesis) -> Result<Contents, Error> {
+pub(super) fn read(directory: &Path, genesis: &Genesis, kept: Option<Kept>) -> Result<Contents, Error> {
     let mut contents = Contents {
         frontier: Frontier::new(),
         last_hash: genesis.chain_id().0,
+        newest: None,
+        at_kept: None,
         last_file_bytes: 0,
         surplus: None,
         checkpoint: None,
@@ -108,6 +115,7 @@ pub(super) fn read(directory: &Path, genesis: &Genesis) -> Result<Contents, Erro
     let path = directory.join(HEAD);
     let Some((last_hash, signed)) = head(&path, genesis)? else {
         return match files(directory)?.first() {
+            None if kept.is_some() => Err(Damage::of(&path, FEWER).into()),
             None => Ok(contents),
             Some(_) => Err(Damage::of(
                 &path,
@@ -119,7 +127,7 @@ pub(super) fn read(directory: &Path, genesis: &Genesis) -> Result<Contents, Erro
     let size = signed.checkpoint().size;
     let mut first = 0;
     while first < size {
-        read_file(directory, first, size, &mut contents)?;
+        read_file(directory, first, size, kept, &mut contents)?;
         first = first.saturating_add(FILE_LINES);
     }
     if contents.last_hash != last_hash {
@@ -127,6 +135,13 @@ pub(super) fn read(directory: &Path, genesis: &Genesis) -> Result<Contents, Erro
     }
     if contents.frontier.root() != signed.checkpoint().root {
         return Err(Damage::of(&path, REWRITTEN).into());
+    }
+    match kept {
+        Some(kept) if kept.size > size => return Err(Damage::of(&path, FEWER).into()),
+        Some(kept) if contents.at_kept != Some(kept.last_hash) => {
+            return Err(Damage::of(&path, OTHERS).into());
+        }
+        _ => {}
     }
     if contents.surplus.is_none() {
         let beyond = files(directory)?.into_iter().find(|(_, first)| *first >= size);
@@ -136,6 +151,10 @@ pub(super) fn read(directory: &Path, genesis: &Genesis) -> Result<Contents, Erro
     Ok(contents)
 }
 
+const FEWER: &str = "counts fewer lines than were copied here: what is remembered of this mirror beside the profile says so. \
+                     Put the mirror back, or begin another one in another directory";
+const OTHERS: &str = "has other lines than were copied here: what is remembered of this mirror beside the profile says so. \
+                      Heights or times of lines were rewritten together with the hashes of all that follow them";
 const SURPLUS: &str = "there is something after the last line that counts: a copy was interrupted, and the next one removes \
                        it, or it was added";
 
@@ -163,7 +182,13 @@ fn head(path: &Path, genesis: &Genesis) -> Result<Option<(Hash, SignedCheckpoint
 }
 
 /// Reads the lines of one file, up to `size` of the whole log.
-fn read_file(directory: &Path, first: u64, size: u64, contents: &mut Contents) -> Result<(), Error> {
+fn read_file(
+    directory: &Path,
+    first: u64,
+    size: u64,
+    kept: Option<Kept>,
+    contents: &mut Contents,
+) -> Result<(), Error> {
     let path = directory.join(LINES).join(file_name(first));
     let reading = || Error::io(format!("reading {}", path.display()));
     let file = match File::open(&path) {
@@ -190,8 +215,16 @@ fn read_file(directory: &Path, first: u64, size: u64, contents: &mut Contents) -
         let text = text.and_then(|text| std::str::from_utf8(text).ok());
         let text = text.ok_or_else(|| damaged("is not a line of text"))?;
         let (line, hash) = read_line(text, &contents.last_hash, index).map_err(damaged)?;
+        let place = (line.height, line.time_ms);
+        if !super::follows(contents.newest, place) {
+            return Err(damaged("has an earlier block or time than the line before").into());
+        }
         super::push(&mut contents.frontier, &line)?;
         contents.last_hash = hash;
+        contents.newest = Some(place);
+        if kept.is_some_and(|kept| kept.size == contents.frontier.size()) {
+            contents.at_kept = Some(hash);
+        }
         contents.last_file_bytes += u64::try_from(read).unwrap_or(u64::MAX);
     }
     if bounded_line(&mut lines, &mut bytes).map_err(reading())? > 0 {

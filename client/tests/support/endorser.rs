@@ -56,6 +56,8 @@ pub enum Behaviour {
     LeavesOut(usize),
     /// Gives an entry that does not match.
     Adds(usize),
+    /// Gives an entry as if it were of that time, whatever time is asked for.
+    Dates(usize, u64),
     /// Gives entries with another's path.
     Mislays,
     /// Finds the first thing twice.
@@ -306,7 +308,7 @@ impl LedgerService for Service {
         }
         let matches = |place: usize, entry: &Entry| match self.behaviour() {
             Behaviour::LeavesOut(hidden) if place == hidden => false,
-            Behaviour::Adds(added) if place == added => true,
+            Behaviour::Adds(added) | Behaviour::Dates(added, _) if place == added => true,
             _ => {
                 let verdict = &request.verdict;
                 (verdict.is_empty() || entry.outcome.kind() == verdict)
@@ -331,6 +333,12 @@ impl LedgerService for Service {
             Behaviour::Mislays => {
                 let path = found[0].path.clone();
                 found.iter_mut().for_each(|found| found.path = path.clone());
+            }
+            Behaviour::Dates(place, time_ms) => {
+                let entries = found.iter_mut().filter_map(|found| found.entry.as_mut());
+                entries
+                    .filter(|entry| entry.index == u64::try_from(place).unwrap())
+                    .for_each(|entry| entry.time_ms = time_ms);
             }
             Behaviour::Repeats => found[1] = found[0].clone(),
             Behaviour::Indexes => (next, found) = (request.from, Vec::new()),

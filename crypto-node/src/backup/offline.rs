@@ -255,7 +255,7 @@ fn open_journal(
         mark: marks.stored().copied(),
         accepted: config.journal.accepted.clone(),
     };
-    let remember = |entry: &crate::journal::Entry| {
+    let remember = |entry: &crate::journal::Entry, _: &[u8; 32]| {
         if let Event::Ceremony {
             ceremony,
             step: Step::Active,

@@ -56,7 +56,7 @@ pub(super) fn scan(
     storage: &mut impl Storage,
     identity: &[u8; 32],
     expected: Option<&Expected>,
-    mut visit: impl FnMut(&Entry),
+    mut visit: impl FnMut(&Entry, &[u8; 32]),
 ) -> Result<End, JournalError> {
     let marked = expected
         .and_then(|expected| expected.mark)
@@ -91,7 +91,7 @@ pub(super) fn scan(
         }
         match read_record(&mut reader, offset, &mut end)? {
             Record::Whole { entry, length } => {
-                visit(&entry);
+                visit(&entry, &end.head);
                 offset += length;
             }
             Record::End => {

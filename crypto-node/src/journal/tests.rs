@@ -83,7 +83,7 @@ fn open(disk: &FakeDisk) -> Result<(Journal, Vec<Entry>), JournalError> {
         disk.clone(),
         &NODE,
         None,
-        |entry| seen.push(entry.clone()),
+        |entry, _| seen.push(entry.clone()),
         |_| (),
     )?;
     Ok((journal, seen))
@@ -268,7 +268,7 @@ async fn concurrent_appends_share_a_sync() {
 #[tokio::test]
 async fn b7_another_nodes_journal_is_refused() {
     let disk = FakeDisk::holding(&written().await);
-    let other = Journal::open(disk, &[8; 32], None, |_| (), |_| ());
+    let other = Journal::open(disk, &[8; 32], None, |_, _| (), |_| ());
     assert!(matches!(other, Err(JournalError::Foreign(_))));
     assert!(matches!(
         open(&FakeDisk::holding(b"not a journal at all")),
@@ -280,12 +280,12 @@ async fn b7_another_nodes_journal_is_refused() {
 async fn the_disk_keeps_one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let journal = Journal::open(Disk::open(&path).unwrap(), &NODE, None, |_| (), |_| ()).unwrap();
+    let journal = Journal::open(Disk::open(&path).unwrap(), &NODE, None, |_, _| (), |_| ()).unwrap();
     journal.append(1, release(1)).unwrap().durable().await.unwrap();
     assert_eq!(Disk::open(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop(journal);
     let mut seen = 0;
-    Journal::open(Disk::open(&path).unwrap(), &NODE, None, |_| seen += 1, |_| ()).unwrap();
+    Journal::open(Disk::open(&path).unwrap(), &NODE, None, |_, _| seen += 1, |_| ()).unwrap();
     assert_eq!(seen, 1);
 }
 

@@ -20,7 +20,7 @@ fn entries(disk: &FakeDisk) -> Vec<Entry> {
         FakeDisk::holding(&disk.bytes()),
         &identity,
         None,
-        |entry| seen.push(entry.clone()),
+        |entry, _| seen.push(entry.clone()),
         |_| (),
     )
     .unwrap();

@@ -112,7 +112,7 @@ impl World {
     ) -> Self {
         let identity = Identity::from_seed("node-1", &[1; 32]).unwrap();
         let mut memory = Memory::new(now_ms);
-        let remember = |entry: &crate::journal::Entry| {
+        let remember = |entry: &crate::journal::Entry, _: &[u8; 32]| {
             if let Event::Release(release) = &entry.event {
                 let crate::journal::Release {
                     approve_id,

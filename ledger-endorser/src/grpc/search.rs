@@ -1,6 +1,6 @@
 //! Answers to searches: found by the index, read from the store, compared with what was asked for, and proven.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use golden_record::{
     Entry, Filter, Header, Within,
@@ -61,9 +61,17 @@ impl Endorser {
         request: &wire::SearchTransactionsRequest,
     ) -> Result<wire::SearchTransactionsResponse, Failure> {
         let question = Question::parse(request)?;
+        // Many keys together would otherwise hold snapshots and threads without end. It is given back when the answer is made,
+        // not when the asker has gone.
+        let turn = Arc::clone(&self.searching)
+            .try_acquire_owned()
+            .map_err(|_| Failure::Searching)?;
         let ground = self.settled(peer).await?;
         // A search may take a while, and approvals shall not wait for it.
-        let answer = tokio::task::spawn_blocking(move || ground.answer(&question));
+        let answer = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            ground.answer(&question)
+        });
         answer.await.unwrap_or(Err(Failure::Stopping))
     }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::documents::warn;
 use super::{Context, log_line, parse, receipts};
 use crate::cli::{AuditCommand, AuditLogArgs};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Output, timestamp};
 
 pub(super) async fn run(context: &Context, command: AuditCommand) -> Outcome {
@@ -82,20 +82,27 @@ async fn checkpoint(context: &Context) -> Outcome {
 
 /// A client as for every look, with checkpoints of its own.
 async fn connect_with(context: &Context, directory: &Path) -> Result<Client, client::Error> {
-    let failed = |failure: crate::failure::Failure| client::Error::Request(failure.message);
+    let failed = |failure: Failure| client::Error::Request(failure.message);
     let profile = context.profile().map_err(failed)?;
     let identity = context.looker(None).map_err(failed)?;
     Client::connect_with(profile, identity, Checkpoints::in_directory(directory)).await
 }
 
-/// Says so when too few endorsers have been compared: of 3f+1, f may lie.
-fn compared_with(context: &Context, client: &Client, compared: usize) {
-    let endorsers = client.genesis().organisations().len();
-    if compared <= endorsers.saturating_sub(1) / 3 {
-        context.output.message(&format!(
-            "warning: only {compared} of {endorsers} endorsers answered, so that something may be left out; run it again when \
-             more of them can be reached"
-        ));
+/// What to say when too few endorsers have been compared: of 3f+1, f may lie.
+fn too_few_compared(endorsers: usize, compared: usize) -> Option<String> {
+    (compared <= endorsers.saturating_sub(1) / 3).then(|| {
+        format!("only {compared} of {endorsers} endorsers were compared, so that something may be left out")
+    })
+}
+
+/// One cannot tell whether something is left out: exit status 1.
+fn require_compared(endorsers: usize, compared: usize) -> Outcome {
+    match too_few_compared(endorsers, compared) {
+        None => Ok(()),
+        Some(why) => Err(Failure::error(
+            why,
+            "run it again when more of the endorsers can be reached",
+        )),
     }
 }
 
@@ -145,4 +152,19 @@ fn warning(log: &VerifiedLog) -> Option<String> {
             log.compared, log.validators
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_no_more_endorsers_compared_than_may_lie_one_cannot_tell() {
+        for (endorsers, compared) in [(4, 0), (4, 1), (7, 2), (1, 0)] {
+            assert_eq!(require_compared(endorsers, compared).unwrap_err().exit_code(), 1);
+        }
+        for (endorsers, compared) in [(4, 2), (7, 3), (1, 1)] {
+            require_compared(endorsers, compared).unwrap();
+        }
+    }
 }

@@ -68,9 +68,14 @@ impl Context {
         self.connect(profile, identity).await
     }
 
+    /// Where what is verified of the log and of mirrors is kept.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.profile.with_file_name("checkpoints")
+    }
+
     /// What is verified of the log is kept beside the profile.
     async fn connect(&self, profile: Profile, identity: Arc<Identity>) -> Outcome<Client> {
-        let checkpoints = Checkpoints::in_directory(self.profile.with_file_name("checkpoints"));
+        let checkpoints = Checkpoints::in_directory(self.checkpoints());
         Ok(Client::connect_with(profile, identity, checkpoints).await?)
     }
 

@@ -126,7 +126,7 @@ impl Directory {
 
     fn journal(&self, step: Step, ceremony: CeremonyId) {
         let disk = Disk::open(&self.path("journal")).unwrap();
-        let journal = Journal::open(disk, &identity().public_key(), None, |_| {}, |_| {}).unwrap();
+        let journal = Journal::open(disk, &identity().public_key(), None, |_, _| {}, |_| {}).unwrap();
         let mut marks = MarkFile::open(self.path("journal.mark"), identity()).unwrap();
         let event = Event::Ceremony {
             ceremony,

@@ -10,7 +10,7 @@ fn identity() -> Identity {
 async fn steps(entries: u64, time_ms: u64) -> Vec<(Vec<u8>, Mark)> {
     let disk = FakeDisk::default();
     let key = identity().public_key();
-    let journal = Journal::open(disk.clone(), &key, None, |_| (), |_| ()).unwrap();
+    let journal = Journal::open(disk.clone(), &key, None, |_, _| (), |_| ()).unwrap();
     let mut steps = vec![(disk.bytes(), journal.durable().unwrap())];
     for _ in 0..entries {
         let place = journal
@@ -32,7 +32,7 @@ fn open(disk: &FakeDisk, mark: Option<Mark>, accepted: Option<String>) -> Result
         disk.clone(),
         &identity().public_key(),
         Some(&expected),
-        |_| (),
+        |_, _| (),
         |_| (),
     )
     .map(drop)

@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, arguments: &AuditMirrorArgs) -> Outco
     let progress = context
         .output
         .progress("reading the mirror again, and copying what is new");
-    let mirror = Mirror::new(&arguments.dir, client.genesis().clone());
+    let mirror = Mirror::new(&arguments.dir, client.genesis().clone()).remembered_in(&context.checkpoints());
     let mirrored = mirror.update(&client).await?;
     drop(progress);
     let value = json!({
@@ -48,7 +48,9 @@ pub(super) async fn run(context: &Context, arguments: &AuditMirrorArgs) -> Outco
 fn check(context: &Context, arguments: &AuditMirrorArgs) -> Outcome {
     let roots: PinnedRoots = receipts::pinned(context, arguments.roots.as_ref())?;
     let genesis: Genesis = roots.genesis().clone();
-    let contents = Mirror::new(&arguments.dir, genesis).check()?;
+    let contents = Mirror::new(&arguments.dir, genesis)
+        .remembered_in(&context.checkpoints())
+        .check()?;
     let Some(checkpoint) = &contents.checkpoint else {
         return Err(Failure::no(
             "mirror_empty",

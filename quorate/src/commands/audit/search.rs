@@ -10,7 +10,7 @@ use threshold::name::{DocumentName, Name};
 use super::super::documents::warn;
 use super::super::log_line::LogLine;
 use super::super::{Context, parse};
-use super::{compared_with, time};
+use super::{require_compared, time, too_few_compared};
 use crate::cli::{AuditExportArgs, AuditSearchArgs, ExportFormat, FilterArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{printable, render, timestamp};
@@ -29,11 +29,15 @@ pub(super) async fn search(context: &Context, arguments: &AuditSearchArgs) -> Ou
     let lines: Vec<LogLine> = found.lines.iter().map(LogLine::new).collect();
     let rows: Vec<Vec<String>> = lines.iter().map(LogLine::row).collect();
     let values: Vec<Value> = lines.iter().map(LogLine::value).collect();
-    context.output.table(
-        &["entry", "time", "what", "outcome", "transaction"],
-        &rows,
-        &values,
-    )?;
+    let value = json!({
+        "entries": values,
+        "complete": found.complete,
+        "searched_to": found.searched_to,
+        "compared": found.compared,
+        "endorsers": endorsers(&client),
+    });
+    let table = render(&["entry", "time", "what", "outcome", "transaction"], &rows);
+    context.output.result(&value, &table)?;
     context.output.message(&verdict(&found));
     if !found.complete {
         context.output.message(&format!(
@@ -41,7 +45,9 @@ pub(super) async fn search(context: &Context, arguments: &AuditSearchArgs) -> Ou
             found.searched_to
         ));
     }
-    compared_with(context, &client, found.compared);
+    if let Some(why) = too_few_compared(endorsers(&client), found.compared) {
+        context.output.message(&format!("warning: {why}"));
+    }
     warn(context, &found.faults);
     Ok(())
 }
@@ -63,7 +69,7 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
             match all(context, &client, &filter, format, &mut out).await {
                 // The reader of a pipe may leave early, as `head` does.
                 Err(failure) if failure.code == BROKEN_PIPE => return Ok(()),
-                ended => drop(ended?),
+                ended => require_compared(endorsers(&client), ended?.compared)?,
             }
         }
         Some(path) => {
@@ -71,14 +77,15 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            let count = all(context, &client, &filter, format, &mut file).await?;
+            let exported = all(context, &client, &filter, format, &mut file).await?;
             file.as_file().sync_all()?;
             file.persist(path)
                 .map_err(|error| Failure::from(error.error).while_doing(&path.display().to_string()))?;
             if context.output.is_json() {
-                let value = json!({ "export": path.display().to_string(), "entries": count });
+                let value = json!({ "export": path.display().to_string(), "entries": exported.count });
                 context.output.result(&value, "")?;
             }
+            require_compared(endorsers(&client), exported.compared)?;
         }
     }
     drop(progress);
@@ -87,14 +94,25 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
 
 const BROKEN_PIPE: &str = "broken_pipe";
 
-/// Writes all that is found, as it is found, and says how many entries that are; a table needs all of them first.
+fn endorsers(client: &Client) -> usize {
+    client.genesis().organisations().len()
+}
+
+/// What was exported.
+struct Exported {
+    count: usize,
+    /// How many endorsers were compared at least.
+    compared: usize,
+}
+
+/// Writes all that is found, as it is found; a table needs all of them first.
 async fn all(
     context: &Context,
     client: &Client,
     filter: &Filter,
     format: ExportFormat,
     out: &mut impl Write,
-) -> Outcome<usize> {
+) -> Outcome<Exported> {
     let mut export = Export::begin(format, out)?;
     let (mut from, mut count, mut compared, mut until) = (0, 0, usize::MAX, None);
     let mut faults = Vec::new();
@@ -117,9 +135,8 @@ async fn all(
     context.output.message(&format!(
         "verified: {count} entries, each by its Merkle path to a block that 2f+1 validators have signed"
     ));
-    compared_with(context, client, compared);
     warn(context, &faults);
-    Ok(count)
+    Ok(Exported { count, compared })
 }
 
 /// What an export has of each entry.

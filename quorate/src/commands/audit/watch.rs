@@ -1,9 +1,9 @@
 //! Following the chain, and raising an alarm.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use client::{Client, Error, VerifiedCheckpoint};
+use client::{Client, EQUIVOCATION, Error, Fault, VerifiedCheckpoint};
 use golden_record::Header;
 use serde_json::json;
 use service::files::{Secrecy, write_atomically};
@@ -22,20 +22,33 @@ pub(super) async fn run(context: &Context, arguments: &AuditWatchArgs) -> Outcom
         .unwrap_or_else(|| context.profile_path().with_file_name("watch"));
     let mut vigil = Vigil {
         silent_ms: arguments.silent.saturating_mul(1_000),
-        good_ms: now_ms(),
+        good_ms: 0,
         size: None,
     };
+    // Silence is not measured by a clock that somebody may set.
+    let started = Instant::now();
     let mut client: Option<Client> = None;
     loop {
         let look = look(context, &directory, &mut client).await;
         if let Ok(checkpoint) = &look {
             warn(context, &checkpoint.faults);
-            keep(&directory, checkpoint)?;
+            or_say(context, keep(&directory, checkpoint));
         }
         if let (Err(Error::Forked { header, .. }), Some(client)) = (&look, &client) {
-            keep_fork(context, &directory, client, header).await?;
+            or_say(context, keep_fork(context, &directory, client, header).await);
         }
-        match vigil.judge(now_ms(), look.as_ref().map(|checkpoint| &checkpoint.header)) {
+        let faults = match &look {
+            Ok(checkpoint) => checkpoint.faults.as_slice(),
+            Err(Error::TooFew { faults, .. }) => faults.as_slice(),
+            Err(_) => &[],
+        };
+        if let Some(fault) = signed_another(faults) {
+            or_say(context, write_evidence(&directory, fault));
+            return Err(alarm("log_forked", fault.to_string(), &directory));
+        }
+        let judged = look.as_ref().map(|checkpoint| &checkpoint.header);
+        let since_start_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match vigil.judge(now_ms(), since_start_ms, judged) {
             Verdict::Alarm(code, text) => return Err(alarm(code, text, &directory)),
             Verdict::Unsure if arguments.once => return look.map(drop).map_err(Failure::from),
             Verdict::Unsure => {
@@ -74,20 +87,21 @@ enum Verdict {
 #[derive(Debug)]
 struct Vigil {
     silent_ms: u64,
-    /// When there was an answer that holds.
+    /// How long after the start there was an answer that holds.
     good_ms: u64,
     size: Option<u64>,
 }
 
 impl Vigil {
-    fn judge(&mut self, now_ms: u64, look: Result<&Header, &Error>) -> Verdict {
+    /// What is said now, by the clock and by the time since the start.
+    fn judge(&mut self, now_ms: u64, since_start_ms: u64, look: Result<&Header, &Error>) -> Verdict {
         let header = match look {
             Ok(header) => header,
             Err(error @ (Error::Forked { .. } | Error::Checkpoint { .. })) => {
                 return Verdict::Alarm(error.code(), error.to_string());
             }
             Err(error) => {
-                let since_ms = now_ms.saturating_sub(self.good_ms);
+                let since_ms = since_start_ms.saturating_sub(self.good_ms);
                 return if since_ms <= self.silent_ms {
                     Verdict::Unsure
                 } else if matches!(error, Error::Behind { .. }) {
@@ -102,7 +116,7 @@ impl Vigil {
                 };
             }
         };
-        self.good_ms = now_ms;
+        self.good_ms = since_start_ms;
         let age_ms = now_ms.saturating_sub(header.time_ms);
         if age_ms > self.silent_ms {
             let text = format!(
@@ -153,6 +167,25 @@ fn say(context: &Context, checkpoint: &VerifiedCheckpoint) -> Outcome {
         return context.output.line(&value.to_string());
     }
     context.output.line(&text)
+}
+
+/// What cannot be written, on a full disk say, silences no alarm.
+fn or_say(context: &Context, written: Outcome) {
+    if let Err(failure) = written {
+        context.output.message(&format!("warning: {failure}"));
+    }
+}
+
+/// An endorser that has signed another log than the one that is proven.
+fn signed_another(faults: &[Fault]) -> Option<&Fault> {
+    faults.iter().find(|fault| fault.check == EQUIVOCATION)
+}
+
+fn write_evidence(directory: &Path, fault: &Fault) -> Outcome {
+    write(
+        &directory.join("equivocation.note"),
+        &String::from_utf8_lossy(&fault.evidence),
+    )
 }
 
 /// The newest checkpoint with its signatures: beside another that does not continue it, the proof of a fork.
@@ -214,7 +247,7 @@ mod tests {
     fn vigil() -> Vigil {
         Vigil {
             silent_ms: 60_000,
-            good_ms: NOW_MS,
+            good_ms: 0,
             size: None,
         }
     }
@@ -230,17 +263,17 @@ mod tests {
     #[test]
     fn a_chain_that_grows_and_rests_is_well() {
         let mut vigil = vigil();
-        assert_eq!(vigil.judge(NOW_MS, Ok(&header(5, NOW_MS))), Verdict::Grown);
-        assert_eq!(vigil.judge(NOW_MS, Ok(&header(5, NOW_MS))), Verdict::Same);
+        assert_eq!(vigil.judge(NOW_MS, 0, Ok(&header(5, NOW_MS))), Verdict::Grown);
+        assert_eq!(vigil.judge(NOW_MS, 0, Ok(&header(5, NOW_MS))), Verdict::Same);
         assert_eq!(
-            vigil.judge(NOW_MS + 60_000, Ok(&header(6, NOW_MS))),
+            vigil.judge(NOW_MS + 60_000, 60_000, Ok(&header(6, NOW_MS))),
             Verdict::Grown
         );
     }
 
     #[test]
     fn a_chain_whose_newest_block_is_old_is_silent() {
-        let verdict = vigil().judge(NOW_MS + 60_001, Ok(&header(5, NOW_MS)));
+        let verdict = vigil().judge(NOW_MS + 60_001, 60_001, Ok(&header(5, NOW_MS)));
         assert!(is_alarm(&verdict, "chain_silent"), "{verdict:?}");
     }
 
@@ -248,14 +281,17 @@ mod tests {
     fn endorsers_that_give_no_answer_that_holds_are_silent_after_a_while() {
         let mut vigil = vigil();
         let error = unavailable();
-        assert_eq!(vigil.judge(NOW_MS + 60_000, Err(&error)), Verdict::Unsure);
+        assert_eq!(vigil.judge(NOW_MS + 60_000, 60_000, Err(&error)), Verdict::Unsure);
         assert!(is_alarm(
-            &vigil.judge(NOW_MS + 60_001, Err(&error)),
+            &vigil.judge(NOW_MS + 60_001, 60_001, Err(&error)),
             "chain_silent"
         ));
         // One good look, and it counts anew.
-        vigil.judge(NOW_MS + 70_000, Ok(&header(5, NOW_MS + 70_000)));
-        assert_eq!(vigil.judge(NOW_MS + 130_000, Err(&error)), Verdict::Unsure);
+        vigil.judge(NOW_MS + 70_000, 70_000, Ok(&header(5, NOW_MS + 70_000)));
+        assert_eq!(
+            vigil.judge(NOW_MS + 130_000, 130_000, Err(&error)),
+            Verdict::Unsure
+        );
     }
 
     #[test]
@@ -268,7 +304,7 @@ mod tests {
             },
             header: Box::new(header(8, NOW_MS)),
         };
-        assert!(is_alarm(&vigil().judge(NOW_MS, Err(&error)), "log_forked"));
+        assert!(is_alarm(&vigil().judge(NOW_MS, 0, Err(&error)), "log_forked"));
     }
 
     #[test]
@@ -279,7 +315,27 @@ mod tests {
             proven: 8,
         };
         let mut vigil = vigil();
-        assert_eq!(vigil.judge(NOW_MS + 1_000, Err(&error)), Verdict::Unsure);
-        assert!(is_alarm(&vigil.judge(NOW_MS + 60_001, Err(&error)), "log_cut"));
+        assert_eq!(vigil.judge(NOW_MS + 1_000, 1_000, Err(&error)), Verdict::Unsure);
+        assert!(is_alarm(
+            &vigil.judge(NOW_MS + 60_001, 60_001, Err(&error)),
+            "log_cut"
+        ));
+    }
+
+    #[test]
+    fn p10_an_endorser_that_signed_another_log_is_an_alarm_with_what_it_signed() {
+        let fault = |check| Fault {
+            party: client::Party::Endorser("north".parse().unwrap()),
+            what: "has signed another root".into(),
+            check,
+            evidence: b"what it signed\n".to_vec(),
+        };
+        assert_eq!(signed_another(&[fault("no_answer"), fault("checkpoint")]), None);
+        let faults = [fault("no_answer"), fault(EQUIVOCATION)];
+        let found = signed_another(&faults).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_evidence(folder.path(), found).unwrap();
+        let kept = std::fs::read(folder.path().join("equivocation.note")).unwrap();
+        assert_eq!(kept, fault(EQUIVOCATION).evidence);
     }
 }
