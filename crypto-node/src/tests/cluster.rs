@@ -12,6 +12,7 @@ use service::tls::ChannelLimits;
 use service::{Identity, Passphrase};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
@@ -45,10 +46,17 @@ struct Cluster {
     key_id: Vec<u8>,
 }
 
+/// Below the range from which Linux gives ports to outgoing connections, so that a node finds its ports free again when
+/// it is restarted.
 fn free_addresses(count: usize) -> Vec<std::net::SocketAddr> {
-    let held: Vec<_> = (0..count)
-        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut held = Vec::new();
+    while held.len() < count {
+        let next = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let port = 10_000 + u16::try_from(next).unwrap();
+        // Held until all are found, so that none is found twice.
+        held.extend(std::net::TcpListener::bind(("127.0.0.1", port)));
+    }
     held.iter()
         .map(|listener| listener.local_addr().unwrap())
         .collect()
