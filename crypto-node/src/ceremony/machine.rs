@@ -578,10 +578,12 @@ impl Machine {
             Some(Phase::Active) => Err(CommandError::Done(id)),
             Some(_) if self.has_confirmed() => {
                 self.stop_waiting(&mut out);
+                self.turn_to_the_next(&mut out);
                 Ok(out)
             }
             Some(_) => {
                 self.give_up("this member's operator aborted", None, &mut out);
+                self.turn_to_the_next(&mut out);
                 Ok(out)
             }
         }
@@ -609,6 +611,7 @@ impl Machine {
         self.waiting.retain(|_, waiting| now_ms < waiting.deadline_ms);
         self.lose_patience(&mut out);
         self.check_deadline(now_ms, &mut out);
+        self.turn_to_the_next(&mut out);
         out
     }
 
@@ -749,7 +752,21 @@ impl Machine {
         check_sender(peer, &message)?;
         let mut out = Outcome::default();
         self.take(message, now_ms, rng, &mut out)?;
+        self.turn_to_the_next(&mut out);
         Ok(out)
+    }
+
+    /// When the newest ceremony was given up, the operator sees a proposal that waits beside it: of several the one that
+    /// would have stayed, had they met, so that all members turn to the same.
+    fn turn_to_the_next(&mut self, out: &mut Outcome) {
+        let over = self
+            .record
+            .as_ref()
+            .is_some_and(|record| record.phase == Phase::Aborted);
+        let next = self.waiting.keys().next().copied().filter(|_| over);
+        if let Some(next) = next {
+            self.bring_forward(next, out);
+        }
     }
 
     fn check_deadline(&mut self, now_ms: u64, out: &mut Outcome) {
