@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use golden_record::{Body, Change, Configuration, Dataset, Role};
+use golden_record::{Body, Change, Configuration, Dataset, Filter, Role};
 use proto::field;
 use proto::ledger::GetPermissionsRequest;
 use threshold::committee::SignedManifest;
@@ -222,6 +222,22 @@ impl Client {
     /// As [`Client::apply`].
     pub async fn govern(&self, revision: u64, change: Change) -> Result<Recorded, Error> {
         self.apply(Body::Govern { revision, change }).await
+    }
+
+    /// The revision of the organisations: one more than the changes that the log has. For those who see the whole log.
+    ///
+    /// # Errors
+    /// As [`Client::search`].
+    pub async fn organisations_revision(&self) -> Result<u64, Error> {
+        let filter = Filter {
+            kind: "govern".parse().ok(),
+            verdict: "applied".parse().ok(),
+            ..Filter::default()
+        };
+        let found = self.search(&filter, 0, usize::MAX).await?;
+        Ok(u64::try_from(found.lines.len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1))
     }
 
     /// A dataset and who has a role in it, as they are, or as they were after the block at a height, by the word of more

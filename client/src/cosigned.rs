@@ -50,7 +50,7 @@ impl Client {
         let signed = self.cosigned(&LogCheckpoint::of(&header), &mut faults).await?;
         Ok(VerifiedCheckpoint {
             signatures: signed.signature_count(),
-            endorsers: self.0.genesis.organisations().len(),
+            endorsers: self.epochs().endorsers().members().len(),
             signed,
             header,
             faults,
@@ -77,7 +77,7 @@ impl Client {
                 Ok(status) => {
                     answered += 1;
                     let header = status.proven.map_or_else(
-                        || self.0.genesis.block().0.header().clone(),
+                        || self.genesis().block().0.header().clone(),
                         |proven| proven.header,
                     );
                     if newest
@@ -234,7 +234,7 @@ impl Client {
             match signed {
                 Ok(signed) => {
                     merged.merge(&signed);
-                    if merged.verify(&self.0.genesis).is_ok() {
+                    if merged.verify(&*self.epochs()).is_ok() {
                         return Ok(merged);
                     }
                 }
@@ -257,7 +257,7 @@ impl Client {
         let signed = SignedCheckpoint::parse(text.as_bytes())
             .map_err(|error| lied(format!("gave no checkpoint: {error}")))?;
         let signers = signed
-            .signers(&self.0.genesis)
+            .signers(&*self.epochs())
             .map_err(|error| lied(format!("gave a checkpoint that does not hold: {error}")))?;
         if !signers.organisations.contains(&endorser.organisation) || signed.signature_count() != 1 {
             return Err(lied(

@@ -3,7 +3,7 @@
 //! A [`Client`] trusts nobody. Its [`Profile`] pins the chain, the custody key, the certificate roots of the
 //! organisations and the identity key of every daemon; all else is checked when it arrives:
 //!
-//! - the genesis, against the pinned chain id;
+//! - the genesis, against the pinned chain id; the endorsers since, by the handovers of those before them;
 //! - the committee, by every member's signature, the pinned key id, and more endorsers that give it than can lie;
 //! - what was recorded of a write or a change, by its proof;
 //! - approval certificates, by the very check that the crypto nodes make, and against the request;
@@ -25,6 +25,7 @@ mod checkpoint;
 mod committee;
 mod connection;
 mod cosigned;
+mod epochs;
 mod error;
 mod log;
 mod mirror;
@@ -41,7 +42,7 @@ mod write;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use golden_record::Genesis;
+use golden_record::{Endorsers as _, Epochs, Genesis};
 use service::identity::Identity;
 use threshold::signature::PublicKey;
 use tokio::sync::RwLock;
@@ -74,7 +75,8 @@ struct Inner {
     identity: Arc<Identity>,
     public_key: PublicKey,
     trust: Trust,
-    genesis: Genesis,
+    /// Who decides, as far as it is proven by now.
+    epochs: std::sync::RwLock<Arc<Epochs>>,
     endorsers: Vec<Endorser>,
     coordinators: Vec<Coordinator>,
     objects: ObjectStore,
@@ -125,7 +127,7 @@ impl Client {
         Ok(Self(Arc::new(Inner {
             identity,
             public_key,
-            genesis,
+            epochs: std::sync::RwLock::new(Arc::new(Epochs::new(genesis))),
             endorsers,
             coordinators,
             objects: ObjectStore::new(&profile.objects),
@@ -143,13 +145,14 @@ impl Client {
 
     /// The pinned chain's genesis.
     #[must_use]
-    pub fn genesis(&self) -> &Genesis {
-        &self.0.genesis
+    pub fn genesis(&self) -> Genesis {
+        self.epochs().genesis().clone()
     }
 
     /// How many endorsers may lie: f of the chain's 3f+1, however few of them the profile names.
     pub(crate) fn tolerated(&self) -> usize {
-        self.0.genesis.quorum().map_or(0, |quorum| quorum.tolerated())
+        let quorum = self.epochs().endorsers().quorum();
+        quorum.map_or(0, |quorum| quorum.tolerated())
     }
 }
 

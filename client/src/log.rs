@@ -75,6 +75,12 @@ pub struct EndorserStatus {
     pub peers_connected: u32,
     /// Transactions waiting.
     pub pending: u32,
+    /// The epoch of the next block.
+    pub epoch: u64,
+    /// Whether it is one of that epoch's endorsers.
+    pub is_endorser: bool,
+    /// Whether it votes.
+    pub votes: bool,
     /// Whether 2f+1 validators have signed this very block; if not, that it is final is the endorser's word.
     pub newest_is_proven: bool,
     /// The newest block that 2f+1 validators have signed; none before the first one.
@@ -192,6 +198,7 @@ impl Client {
         if header.chain_id != self.0.trust.chain_id {
             return Err(lied("gave a header of another chain", &status.header));
         }
+        self.learn_for(endorser, &status.evidence).await?;
         let proven = if status.evidence.is_empty() {
             None
         } else {
@@ -207,15 +214,29 @@ impl Client {
         let GetStatusResponse {
             peers_connected,
             pending,
+            epoch,
+            is_endorser,
+            votes,
             ..
         } = status;
         Ok(EndorserStatus {
             header,
             peers_connected,
             pending,
+            epoch,
+            is_endorser,
+            votes,
             newest_is_proven,
             proven,
         })
+    }
+
+    /// Learns of the epoch that evidence is of, before it is verified. Bytes that are none teach nothing.
+    pub(crate) async fn learn_for(&self, endorser: &Endorser, evidence: &[u8]) -> Result<(), Error> {
+        match FinalityEvidence::from_bytes(evidence) {
+            Ok(evidence) => self.learn(endorser, evidence.epoch).await,
+            Err(_) => Ok(()),
+        }
     }
 
     /// A header that an endorser gives with its evidence.
@@ -224,7 +245,7 @@ impl Client {
         let evidence: FinalityEvidence = field::parse("evidence", evidence).map_err(bad)?;
         let header: Header = field::parse("header", header).map_err(bad)?;
         evidence
-            .verify(&self.0.genesis)
+            .verify_header(&*self.epochs(), &header)
             .map_err(|error| format!("gave evidence that does not hold: {error}"))?;
         if evidence.block_hash() != header.hash() {
             return Err("gave evidence for another header than the one beside it".into());
@@ -252,8 +273,9 @@ impl Client {
         }
         let proof: EntryProof =
             field::parse("proof", &answer.proof).map_err(|error| lied(format!("gave a bad {error}")))?;
+        self.learn(endorser, proof.evidence.epoch).await?;
         let header = proof
-            .verify(&self.0.genesis, &line.entry)
+            .verify(&*self.epochs(), &line.entry)
             .map_err(|error| lied(format!("gave a proof that does not hold: {error}")))?;
         if line.index != proof.index {
             return Err(lied("gave a proof of another position".into()));

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mirror                      what the copy amounts to, see below
+//! handovers                   who decides since the genesis, when that has changed: one handover a line, in base64
 //! lock                        held by a run that writes
 //! lines/0000000000.txt        the first 10,000 lines
 //! lines/0000010000.txt        the next, and so on
@@ -20,6 +21,7 @@
 
 mod contents;
 mod format;
+mod handovers;
 mod kept;
 
 use std::fs::{self, File, OpenOptions};
@@ -95,7 +97,11 @@ impl Mirror {
             Some(path) => Kept::load(path, &self.genesis.chain_id())?,
             None => None,
         };
-        contents::read(&self.directory, &self.genesis, kept)
+        contents::read(
+            &self.directory,
+            &handovers::read(&self.directory, &self.genesis)?,
+            kept,
+        )
     }
 
     /// Reads everything again, with no help from anybody. Blocks.
@@ -160,10 +166,10 @@ impl Mirror {
                 root: contents.frontier.root(),
             };
             if reached == target {
-                self.commit(&contents, &checkpoint.signed)?;
+                self.commit(&contents, &checkpoint.signed, client)?;
             } else if let Ok(signed) = client.cosigned(&reached, &mut Vec::new()).await {
                 // So far at least a run that is interrupted has come. Where no block ends nobody signs.
-                self.commit(&contents, &signed)?;
+                self.commit(&contents, &signed, client)?;
             }
         }
         Ok(Mirrored {
@@ -231,7 +237,9 @@ impl Mirror {
             .map_err(Error::io(format!("writing {}", folder.display())))
     }
 
-    fn commit(&self, contents: &Contents, signed: &SignedCheckpoint) -> Result<(), Error> {
+    fn commit(&self, contents: &Contents, signed: &SignedCheckpoint, client: &Client) -> Result<(), Error> {
+        // First who may sign, then what they have signed.
+        handovers::write(&self.directory, &client.epochs())?;
         let path = self.directory.join(HEAD);
         let text = head_text(&contents.last_hash, signed);
         write_atomically(&path, text.as_bytes(), Secrecy::Public)

@@ -88,7 +88,7 @@ impl Client {
             limits: Limits::default(),
         };
         let committees = BTreeSet::from([committee.digest()]);
-        PinnedRoots::new(self.0.genesis.clone(), vec![pinned], committees).map_err(|error| Error::Profile {
+        PinnedRoots::new(self.genesis(), vec![pinned], committees).map_err(|error| Error::Profile {
             field: "approval",
             reason: error.to_string(),
         })
@@ -108,8 +108,10 @@ impl Client {
             }
             None => None,
         };
+        let epochs = self.epochs();
         Ok(Receipt {
             entry: line.entry,
+            handovers: epochs.handovers_to(proof.evidence.epoch).to_vec(),
             proof,
             checkpoint,
             wrapped_key: None,

@@ -154,6 +154,7 @@ impl Client {
                 Err(status) => return Err(endorser.failed(&status)),
             }
         };
+        self.learn_for(endorser, &answer.evidence).await?;
         self.checked(endorser, filter, message, answer)
             .map_err(|what| Fault::new(endorser.party(), "search", what, &[]).into())
     }
@@ -202,7 +203,7 @@ impl Client {
         if !evidence.is_empty() {
             return self.proven(header, evidence).map(|proven| proven.header);
         }
-        let first = self.0.genesis.block().0.header().clone();
+        let first = self.genesis().block().0.header().clone();
         if header == first.to_bytes() {
             Ok(first)
         } else {

@@ -130,3 +130,21 @@ async fn p10_one_endorser_with_a_wrong_proof_of_consistency_raises_no_alarm() {
         world.behave(place, Behaviour::Honest);
     }
 }
+
+#[tokio::test]
+async fn e10_an_endorser_that_hands_over_to_whom_it_likes_is_named_and_stops_nobody() {
+    let world = World::start(4).await;
+    for (handovers, check) in [(vec![], "status"), (vec![b"to me".to_vec()], "handover")] {
+        world.behave(1, Behaviour::HandsOver(handovers));
+        let client = world.client().await;
+        let statuses = client.endorser_statuses().await;
+        for (place, (_, status)) in statuses.iter().enumerate() {
+            match status {
+                Err(Error::Lied(fault)) if place == 1 => assert_eq!(fault.check, check),
+                status => assert!(place != 1 && status.is_ok(), "{place}: {status:?}"),
+            }
+        }
+        assert_eq!(client.epochs().newest(), 0);
+        assert!(client.signed_checkpoint().await.unwrap().signatures >= 3);
+    }
+}

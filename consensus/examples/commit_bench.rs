@@ -98,15 +98,20 @@ impl Durable {
 }
 
 impl Application for Durable {
-    fn applied_digest(&self) -> [u8; 32] {
-        self.state.lock().unwrap().tip
+    fn digest(&self, height: u64) -> Option<[u8; 32]> {
+        let state = self.state.lock().unwrap();
+        (height == state.height).then_some(state.tip)
+    }
+
+    fn epoch(&self, _: u64) -> Option<consensus::Epoch> {
+        None
     }
 
     fn applied_height(&self) -> u64 {
         self.state.lock().unwrap().height
     }
 
-    fn propose(&self, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, Option<Vec<u8>>> {
+    fn propose(&self, ancestry: Vec<BlockBytes>, _: u64) -> BoxFuture<'_, Option<Vec<u8>>> {
         Box::pin(async move {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -120,7 +125,7 @@ impl Application for Durable {
         })
     }
 
-    fn verify(&self, block: BlockBytes, _: Vec<BlockBytes>) -> BoxFuture<'_, bool> {
+    fn verify(&self, block: BlockBytes, _: Vec<BlockBytes>, _: u64) -> BoxFuture<'_, bool> {
         Box::pin(async move { toy::strings(&block).is_some() })
     }
 
@@ -223,7 +228,8 @@ async fn validator(index: usize, clients: usize, directory: &str, addresses: &[S
         directory: directory.into(),
         listen: addresses[index],
         secret_seed: Zeroizing::new(seed(index)),
-        validators: validators(addresses),
+        validators: validators(addresses).iter().map(|one| one.public_key).collect(),
+        peers: validators(addresses),
         namespace: vec![1; 32],
         genesis,
         inspect: toy::inspect,

@@ -103,23 +103,21 @@ impl<E: Runtime> ConsensusApplication<E> for Adapter {
 
     async fn propose(
         &mut self,
-        (context, _): (E, Self::Context),
+        (context, place): (E, Self::Context),
         ancestry: impl Ancestry<Block>,
         (): (),
     ) -> Option<Digested<Block>> {
         let parent = ancestry.peek()?.clone();
         let blocks = bytes(&above(self.application.applied_height(), ancestry).await?);
-        let application = Arc::clone(&self.application);
-        let built = aside(
-            &context,
-            "build",
-            async move { application.propose(blocks).await },
-        )
+        let (application, epoch) = (Arc::clone(&self.application), place.round.epoch().get());
+        let built = aside(&context, "build", async move {
+            application.propose(blocks, epoch).await
+        })
         .await??;
         self.seal(&parent, built)
     }
 
-    async fn verify(&mut self, (context, _): (E, Self::Context), ancestry: impl Ancestry<Block>) -> bool {
+    async fn verify(&mut self, (context, place): (E, Self::Context), ancestry: impl Ancestry<Block>) -> bool {
         let Some(block) = ancestry.peek().cloned() else {
             return pending().await;
         };
@@ -138,7 +136,8 @@ impl<E: Runtime> ConsensusApplication<E> for Adapter {
             block.inner().bytes(),
             bytes(&blocks),
         );
-        let verdict = async move { application.verify(candidate, blocks).await };
+        let epoch = place.round.epoch().get();
+        let verdict = async move { application.verify(candidate, blocks, epoch).await };
         let Some(valid) = aside(&context, "check", verdict).await else {
             return pending().await;
         };

@@ -1,6 +1,6 @@
 //! What the engine asks of the state machine above it.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use futures::future::BoxFuture;
 
@@ -29,15 +29,37 @@ pub struct BlockMeta {
     pub height: u64,
 }
 
+/// A set of validators, and the blocks that it decides on: those from `first` up to the first of the next epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// The height of its first block.
+    pub first: u64,
+    /// The keys of its validators, in any order.
+    pub validators: Vec<[u8; 32]>,
+}
+
 /// The state machine that the engine replicates. Every method may be called from any thread, and
 /// `verify`, `propose` and `finalized` may run at the same time.
 pub trait Application: Send + Sync + 'static {
     /// The newest height whose block is durable in the application. 0 when there is only the genesis.
     fn applied_height(&self) -> u64;
 
-    /// The hash of the block at [`Application::applied_height`], as `inspect` reads it. Compared at the start with what the
-    /// engine keeps, so that an old copy of either is noticed.
-    fn applied_digest(&self) -> [u8; 32];
+    /// The hash of the block at a height that is applied, as `inspect` reads it. That of the newest is compared at the start
+    /// with what the engine keeps, so that an old copy of either is noticed; that of the last block of an epoch is where
+    /// the next one begins.
+    fn digest(&self, height: u64) -> Option<[u8; 32]>;
+
+    /// The validators of an epoch after the first (that of [`Config::validators`](crate::Config::validators)), as the applied
+    /// blocks have decided; `None` while they have not. Nothing about an epoch ever changes once it is known. The
+    /// first height of an epoch is above the block that decided on it by so much that this block is final
+    /// before the last block of the epoch before has to be: until it is, nobody can propose that one again.
+    fn epoch(&self, number: u64) -> Option<Epoch>;
+
+    /// Where a validator listens, if the applied blocks say so. Asked when an epoch begins; may block.
+    fn address(&self, validator: &[u8; 32]) -> Option<SocketAddr> {
+        let _ = validator;
+        None
+    }
 
     /// Builds the block that follows the last block of `ancestry`, or the applied block when `ancestry` is
     /// empty. Called when this validator leads.
@@ -49,16 +71,18 @@ pub trait Application: Send + Sync + 'static {
     /// The future may wait for transactions, at most about [`Timing::idle_block`](crate::Timing::idle_block),
     /// and then gives an empty block, so that an idle chain ticks slowly instead of spinning through views.
     /// `None` proposes nothing: the view ends by its timeout and the next validator leads. Dropped when
-    /// the view is over.
-    fn propose(&self, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, Option<Vec<u8>>>;
+    /// the view is over. Nothing is proposed when the block would be of another epoch than `epoch`, by what
+    /// `ancestry` has decided.
+    fn propose(&self, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, Option<Vec<u8>>>;
 
     /// Says whether `block` may follow the last block of `ancestry` (or the applied block), before this
     /// validator votes for it. `inspect` has accepted its bytes; its parent and height fit.
     ///
     /// `false` only for what can never be valid: the verdict is final and every honest validator must come to
     /// the same. What may become valid (a clock that is behind) keeps the future pending; it is dropped when
-    /// the view is over. A `false` given because the block was applied meanwhile does no harm.
-    fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, bool>;
+    /// the view is over. A `false` given because the block was applied meanwhile does no harm. A block of another epoch
+    /// than `epoch`, by what `ancestry` has decided, is not valid.
+    fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, bool>;
 
     /// Takes final blocks, in order of height and without a gap, the first at most one above the applied
     /// height. At least once: heights that are already applied are ignored. Everything must be durable when it

@@ -11,7 +11,7 @@ use crate::application::BlockMeta;
 /// It must bind every byte: two different byte strings never have the same digest.
 pub type Inspect = fn(&[u8]) -> Option<BlockMeta>;
 
-/// One member of the validator set.
+/// A validator and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator {
     /// Its Ed25519 key (RFC 8032), for votes and for the transport.
@@ -83,10 +83,15 @@ pub struct Config {
     pub directory: PathBuf,
     /// Where fellow validators connect to.
     pub listen: SocketAddr,
-    /// The RFC 8032 seed of this validator's key. Secret; it must belong to one of `validators`.
+    /// The RFC 8032 seed of this validator's key. Secret. Whoever is in no set follows the chain as far as its peers
+    /// let it, and does not vote.
     pub secret_seed: Zeroizing<[u8; 32]>,
-    /// All validators, this one included, in any order; 4 tolerate one Byzantine.
-    pub validators: Vec<Validator>,
+    /// The keys of all validators of the first epoch, in any order; 4 tolerate one Byzantine. Later sets are the
+    /// application's to say: [`Application::epoch`](crate::Application::epoch).
+    pub validators: Vec<[u8; 32]>,
+    /// Where validators of any epoch listen, unless the application says otherwise. As long as this validator is in no
+    /// set, it connects to all of these.
+    pub peers: Vec<Validator>,
     /// The chain id. Everything that is signed, and the transport, is bound to it.
     pub namespace: Vec<u8>,
     /// The bytes of the block at height 0, the same at every validator.
@@ -104,7 +109,8 @@ impl std::fmt::Debug for Config {
         f.debug_struct("Config")
             .field("directory", &self.directory)
             .field("listen", &self.listen)
-            .field("validators", &self.validators)
+            .field("validators", &self.validators.len())
+            .field("peers", &self.peers)
             .field("limits", &self.limits)
             .field("timing", &self.timing)
             .finish_non_exhaustive()

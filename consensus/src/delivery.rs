@@ -16,11 +16,11 @@ use tracing::{debug, warn};
 use crate::{
     application::{Application, Finalized},
     block::Block,
-    config::Limits,
+    epochs::Epochs,
     error::Error,
     evidence::Evidence,
     standing::Progress,
-    validator::{Finals, Runtime},
+    validator::{End, Finals, Runtime, Setup},
 };
 
 /// How often to look whether evidence that was asked for has come, and how many times.
@@ -63,6 +63,8 @@ pub(crate) struct Delivery {
     max_batch: usize,
     /// The other validators.
     others: Vec<PublicKey>,
+    epoch: u64,
+    epochs: Epochs,
     evidence_gap: u64,
     /// How many blocks were applied since the last one with evidence.
     without_evidence: u64,
@@ -71,21 +73,22 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(
-        application: Arc<dyn Application>,
+        setup: &Setup,
         finals: Finals,
         progress: Progress,
-        limits: &Limits,
         others: Vec<PublicKey>,
     ) -> (Self, Inbox) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (
             Self {
                 receiver,
-                application,
+                application: Arc::clone(&setup.application),
                 finals,
-                max_batch: limits.max_batch,
+                max_batch: setup.limits.max_batch,
                 others,
-                evidence_gap: limits.evidence_gap,
+                epoch: setup.epoch,
+                epochs: setup.epochs.clone(),
+                evidence_gap: setup.limits.evidence_gap,
                 without_evidence: 0,
                 unacknowledged: Vec::new(),
             },
@@ -93,18 +96,24 @@ impl Delivery {
         )
     }
 
-    /// Runs until it is aborted, and gives the reason when no more blocks can be applied.
-    pub(crate) async fn run(mut self, context: impl Runtime, failure: oneshot::Sender<Error>) {
-        if let Err(error) = self.serve(&context).await {
-            let _ = failure.send(error);
+    /// Runs until it is aborted, and says so when the epoch has ended or no more blocks can be applied.
+    pub(crate) async fn run(mut self, context: impl Runtime, ending: oneshot::Sender<End>) {
+        match self.serve(&context).await {
+            Ok(true) => drop(ending.send(End::NextEpoch)),
+            Ok(false) => {}
+            Err(error) => drop(ending.send(End::Failed(error))),
         }
         pending::<()>().await;
     }
 
-    async fn serve(&mut self, context: &impl Runtime) -> Result<(), Error> {
+    /// Whether the epoch has ended; not so when there is nobody any more who reports blocks.
+    async fn serve(&mut self, context: &impl Runtime) -> Result<bool, Error> {
         // What the engine counts as delivered but the application has lost is not delivered again.
         if let Some(processed) = self.finals.processed().await {
             self.fill(context, processed).await?;
+        }
+        if self.has_ended()? {
+            return Ok(true);
         }
         while let Some(first) = self.receiver.recv().await {
             let mut batch = vec![first];
@@ -121,8 +130,18 @@ impl Delivery {
             for (_, acknowledgement) in batch {
                 acknowledgement.acknowledge();
             }
+            if self.has_ended()? {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Whether the last block of the epoch is applied. What blocks have decided about epochs is known from here on.
+    fn has_ended(&self) -> Result<bool, Error> {
+        self.epochs.refresh(self.application.as_ref())?;
+        let last = self.epochs.last_height(self.epoch);
+        Ok(last.is_some_and(|last| self.application.applied_height() >= last))
     }
 
     async fn apply(&mut self, context: &impl Runtime, batch: &[Pending]) -> Result<(), Error> {

@@ -1,12 +1,13 @@
 //! The handle on a running engine, and the thread it runs on.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
 };
@@ -21,18 +22,19 @@ use commonware_p2p::Address;
 use commonware_runtime::{Metrics as _, Runner as _, Supervisor as _, tokio};
 use commonware_utils::{
     channel::{mpsc, oneshot, watch},
-    ordered::{Map, Set},
+    ordered::Map,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
-    MAX_VALIDATORS, VOTE_ANYWAY,
+    VOTE_ANYWAY,
     application::Application,
     block::{Admission, Block},
     config::Config,
+    epochs::{self, Epochs},
     error::Error,
     evidence::vote_namespace,
-    gossip::Connected,
+    gossip::{Connected, raw},
     network,
     validator::{self, End, Setup},
 };
@@ -48,6 +50,8 @@ const BLOCKING: usize = 64;
 struct Shared {
     connected: Connected,
     voting: Arc<AtomicBool>,
+    epoch: AtomicU64,
+    member: AtomicBool,
     /// Gives the metrics while the engine runs.
     metrics: Mutex<Option<tokio::Context>>,
 }
@@ -78,10 +82,11 @@ impl Engine {
     /// See [`Error`]; nothing runs then.
     pub fn start(config: Config, application: Arc<dyn Application>) -> Result<Self, Error> {
         let checked = Checked::new(&config)?;
+        let shared = Arc::new(Shared::default());
+        checked.begin_epoch(application.as_ref(), &shared)?;
         let lock = take_directory(&config)?;
         TcpListener::bind(config.listen).map_err(|error| Error::Listen(config.listen, error))?;
 
-        let shared = Arc::new(Shared::default());
         let (gossip, outgoing) = mpsc::channel(config.limits.gossip_queue);
         let (stop, stopping) = oneshot::channel();
         let (ending, ended) = watch::channel(None);
@@ -127,10 +132,22 @@ impl Engine {
     }
 
     /// Whether this validator votes. `false` while it starts, and while it follows the chain because it has no record of
-    /// its earlier votes (see [`VOTE_ANYWAY`](crate::VOTE_ANYWAY)), and after the end.
+    /// its earlier votes (see [`VOTE_ANYWAY`](crate::VOTE_ANYWAY)), while it is in no set, and after the end.
     #[must_use]
     pub fn is_voting(&self) -> bool {
         self.shared.voting.load(Ordering::Relaxed)
+    }
+
+    /// The epoch of the next block: which set of validators decides on it, as far as this validator knows.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether this validator is one of [`Engine::epoch`].
+    #[must_use]
+    pub fn is_member(&self) -> bool {
+        self.shared.member.load(Ordering::Relaxed)
     }
 
     /// The engine's own measurements, in the Prometheus text format. Empty when it has ended.
@@ -175,43 +192,72 @@ fn taken<T>(slot: &Mutex<Option<T>>) -> Option<T> {
 pub(crate) struct Checked {
     pub(crate) key: PrivateKey,
     pub(crate) local: PublicKey,
-    pub(crate) participants: Set<PublicKey>,
-    pub(crate) addresses: Map<PublicKey, Address>,
+    pub(crate) epochs: Epochs,
+    /// Where validators listen.
+    pub(crate) peers: BTreeMap<PublicKey, SocketAddr>,
     genesis: Block,
     pub(crate) admission: Admission,
 }
 
 impl Checked {
     fn new(config: &Config) -> Result<Self, Error> {
-        if config.validators.is_empty() || config.validators.len() > MAX_VALIDATORS {
-            return Err(Error::Validators("there must be 1 to 64"));
-        }
-        let mut addresses = Vec::with_capacity(config.validators.len());
-        for validator in &config.validators {
-            let key = PublicKey::decode(validator.public_key.to_vec())
+        let first = epochs::participants(&config.validators).map_err(Error::Validators)?;
+        let mut peers = BTreeMap::new();
+        for peer in &config.peers {
+            let key = PublicKey::decode(peer.public_key.to_vec())
                 .map_err(|_| Error::Validators("a key is not an Ed25519 point"))?;
-            addresses.push((key, Address::Symmetric(validator.address)));
+            if peers.insert(key, peer.address).is_some() {
+                return Err(Error::Validators("one key is there twice"));
+            }
         }
-        let participants = addresses.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-        let participants =
-            Set::try_from(participants).map_err(|_| Error::Validators("one key is there twice"))?;
-        let addresses = Map::try_from(addresses).map_err(|_| Error::Validators("one key is there twice"))?;
         let key = PrivateKey::decode(config.secret_seed.to_vec())
             .map_err(|_| Error::Config("the seed is not an Ed25519 seed"))?;
         let local = key.public_key();
-        if participants.position(&local).is_none() {
-            return Err(Error::NotAValidator);
-        }
         let (genesis, admission) = genesis(config)?;
         timing(config)?;
         Ok(Self {
             key,
             local,
-            participants,
-            addresses,
+            epochs: Epochs::new(vote_namespace(&config.namespace), first),
+            peers,
             genesis,
             admission,
         })
+    }
+
+    /// The epoch of the next block, by what the application has.
+    fn begin_epoch(&self, application: &dyn Application, shared: &Shared) -> Result<u64, Error> {
+        self.epochs.refresh(application)?;
+        let epoch = self.epochs.at(application.applied_height().saturating_add(1));
+        let participants = self.epochs.participants(epoch);
+        let is_member = participants.is_some_and(|set| set.position(&self.local).is_some());
+        shared.epoch.store(epoch, Ordering::Relaxed);
+        shared.member.store(is_member, Ordering::Relaxed);
+        Ok(epoch)
+    }
+
+    /// Whom this validator connects with in an epoch: its validators, and those of the epoch before, who may need its last
+    /// blocks; whoever is in neither also with all whose address it has been told.
+    fn neighbours(&self, epoch: u64, application: &dyn Application) -> Map<PublicKey, Address> {
+        let sets = [epoch.checked_sub(1), Some(epoch)];
+        let sets = sets.into_iter().flatten();
+        let mut keys: BTreeSet<PublicKey> = sets
+            .filter_map(|epoch| self.epochs.participants(epoch))
+            .flatten()
+            .collect();
+        if !keys.contains(&self.local) {
+            keys.extend(self.peers.keys().cloned());
+        }
+        let mut addresses = Vec::with_capacity(keys.len());
+        for key in keys {
+            // What the blocks say is newer than what an operator has written down.
+            let told = self.peers.get(&key).copied();
+            match application.address(&raw(&key)).or(told) {
+                Some(address) => addresses.push((key, Address::Symmetric(address))),
+                None => warn!(%key, "nobody has said where this validator listens"),
+            }
+        }
+        Map::from_iter_dedup(addresses)
     }
 }
 
@@ -285,11 +331,14 @@ fn serve(
 ) -> Result<(), Error> {
     let outgoing = Arc::new(futures::lock::Mutex::new(outgoing));
     loop {
+        let epoch = checked.begin_epoch(application.as_ref(), shared)?;
+        let neighbours = checked.neighbours(epoch, application.as_ref());
         // Taken away at once, so that it decides about this start only.
         let vote_anyway = fs::remove_file(config.directory.join(VOTE_ANYWAY)).is_ok();
         let setup = Setup {
             key: checked.key.clone(),
-            participants: checked.participants.clone(),
+            epoch,
+            epochs: checked.epochs.clone(),
             vote_namespace: vote_namespace(&config.namespace),
             genesis: checked.genesis.clone(),
             admission: checked.admission,
@@ -302,9 +351,12 @@ fn serve(
             voting: Arc::clone(&shared.voting),
             vote_anyway,
         };
-        match once(&config, &checked, setup, &mut stopping, shared) {
+        let end = once(&config, &checked, neighbours, setup, &mut stopping, shared);
+        shared.voting.store(false, Ordering::Relaxed);
+        match end {
             None => return Ok(()),
             Some(End::Promoted) => {}
+            Some(End::NextEpoch) => info!(epoch, "the epoch has ended"),
             Some(End::Failed(error)) => return Err(error),
         }
     }
@@ -314,6 +366,7 @@ fn serve(
 fn once(
     config: &Config,
     checked: &Checked,
+    neighbours: Map<PublicKey, Address>,
     setup: Setup,
     stopping: &mut oneshot::Receiver<()>,
     shared: &Shared,
@@ -326,8 +379,8 @@ fn once(
     );
     runner.start(|context| async move {
         *shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.child("metrics"));
-        let (channels, oracle, network) = network::start(&context, config, checked);
-        info!(key = %checked.local, listen = %config.listen, "consensus starts");
+        let (channels, oracle, network) = network::start(&context, config, checked, neighbours);
+        info!(key = %checked.local, listen = %config.listen, epoch = setup.epoch, "consensus starts");
         let validator = validator::run(
             context.child("validator"),
             setup,

@@ -9,9 +9,9 @@ pub enum Error {
     /// Fewer validators than one, more than [`crate::MAX_VALIDATORS`], or one key twice.
     #[error("the validator set is not usable: {0}")]
     Validators(&'static str),
-    /// The seed's public key is not among the validators.
-    #[error("this validator's key is not in the validator set")]
-    NotAValidator,
+    /// What the application says of its epochs cannot be: they do not follow each other, or a set is not one.
+    #[error("epoch {0} is not usable: {1}")]
+    Epoch(u64, &'static str),
     /// `inspect` refuses the genesis block, or its height is not 0, or it is too large.
     #[error("the genesis block is not usable: {0}")]
     Genesis(&'static str),

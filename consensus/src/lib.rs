@@ -32,7 +32,10 @@
 //!   application is newer than that, or one part of the directory newer than another, the engine refuses to start
 //!   ([`Error::RolledBack`]). When everything is equally old, it cannot tell that from having been away, and votes: it
 //!   counts as one of the faulty ones until its first vote in a new view. Empty the directory instead of restoring it.
-//! - The validator set is fixed; another set is another engine with another namespace.
+//! - A set of validators changes only as the application says ([`Application::epoch`]), between two blocks. The last block of
+//!   an epoch is proposed again until it is final; when it is not known yet that the block that decided on the change is
+//!   final, nobody can. That takes as many views in a row that end with a block and without finality as there are blocks from
+//!   that one to the last; then the chain stands still.
 //! - Messages of [`Engine::gossip`] may get lost, and those to unreachable validators do.
 //! - Clocks of validators that differ by more than 30 seconds cannot connect.
 
@@ -42,6 +45,7 @@ mod block;
 mod config;
 mod delivery;
 mod engine;
+mod epochs;
 mod error;
 pub mod evidence;
 mod gossip;
@@ -53,7 +57,7 @@ mod store;
 mod tests;
 mod validator;
 
-pub use application::{AppError, Application, BlockBytes, BlockMeta, Finalized};
+pub use application::{AppError, Application, BlockBytes, BlockMeta, Epoch, Finalized};
 pub use config::{Config, Inspect, Limits, Timing, Validator};
 pub use engine::Engine;
 pub use error::Error;

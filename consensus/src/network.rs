@@ -1,4 +1,5 @@
-//! The real network: mutually authenticated, encrypted connections between the validators and nobody else.
+//! The real network: mutually authenticated, encrypted connections between the validators of this epoch and the one before,
+//! and nobody else.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -11,16 +12,17 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
     sha256::Digest,
 };
-use commonware_p2p::{AddressableManager as _, authenticated::lookup, max_message_size};
+use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup, max_message_size};
 use commonware_runtime::{Handle, Quota, Supervisor as _, tokio::Context};
 use commonware_stream::{
     SakeCups,
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize};
+use commonware_utils::{NZU32, NZUsize, ordered::Map};
 
 use crate::{
+    MAX_VALIDATORS,
     block::{Admission, Block},
     config::{Config, Limits},
     engine::Checked,
@@ -69,8 +71,8 @@ pub(crate) fn start(
     context: &Context,
     config: &Config,
     checked: &Checked,
+    neighbours: Map<PublicKey, Address>,
 ) -> (Channels<NetworkSender, NetworkReceiver>, Oracle, Handle<()>) {
-    let validators = checked.addresses.clone();
     let handshake: Handshake = Cups::new(
         Sake {
             signer: checked.key.clone(),
@@ -80,8 +82,9 @@ pub(crate) fn start(
         },
         cups::Version::V1,
     );
-    let count = u32::try_from(validators.len()).unwrap_or(u32::MAX);
-    let peers = std::num::NonZeroUsize::new(validators.len()).unwrap_or(NZUsize!(1));
+    // The largest set that there may be: a certificate of any epoch fits.
+    let count = u32::try_from(MAX_VALIDATORS).unwrap_or(u32::MAX);
+    let peers = std::num::NonZeroUsize::new(neighbours.len()).unwrap_or(NZUsize!(1));
     let (mut network, mut oracle) = lookup::Network::new(
         context.child("network"),
         lookup::Config {
@@ -121,6 +124,6 @@ pub(crate) fn start(
         gossip: channel(5, small(gossip)),
         standing: channel(6, small(STANDING)),
     };
-    oracle.track(0, validators);
+    oracle.track(0, neighbours);
     (channels, oracle, network.start())
 }

@@ -10,13 +10,13 @@
 //! validator could vote a second time in views that it has voted in. An application that is behind the
 //! archives is only given its blocks again.
 //!
+//! Whoever catches up over the end of an epoch gets the votes for its last block before it has seen any of its views, and says
+//! so first; of that epoch, then, the views are not compared.
+//!
 //! What this cannot notice: a copy in which all parts are of the same age, which looks like having been away; and
 //! votes cut off the record that were cast after its newest certificate.
 
-use commonware_consensus::{
-    Viewable as _,
-    types::{Height, View},
-};
+use commonware_consensus::types::{Height, Round};
 use commonware_storage::archive::{Archive as _, Identifier};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     validator::{Runtime, unusable},
 };
 
-/// Refuses a disk with an old part. Without votes nothing can be voted twice: then only a chain that is another is
+/// Refuses a disk with an old part. The votes are those of an epoch, and views are counted in each. Without votes nothing can be voted twice: then only a chain that is another is
 /// refused.
 pub(crate) async fn check<E: Runtime>(
     context: &E,
@@ -34,11 +34,12 @@ pub(crate) async fn check<E: Runtime>(
     archives: &Archives<E>,
     application: &dyn Application,
     has_voted: bool,
+    epoch: u64,
 ) -> Result<(), Error> {
     let height = application.applied_height();
     if height > 0 {
         match digest(archives, height).await? {
-            Some(digest) if digest == application.applied_digest() => {}
+            Some(digest) if application.digest(height) == Some(digest) => {}
             Some(_) => {
                 return Err(Error::RolledBack(format!(
                     "the consensus directory and the application hold different blocks at height {height}"
@@ -54,6 +55,8 @@ pub(crate) async fn check<E: Runtime>(
     }
     if has_voted
         && let Some(certified) = certified(archives).await?
+        && certified.epoch().get() == epoch
+        && let certified = certified.view()
         && newest_view(context, votes).await? < certified.get()
     {
         return Err(Error::RolledBack(format!(
@@ -64,21 +67,24 @@ pub(crate) async fn check<E: Runtime>(
 }
 
 /// The hash of the block that the archives hold at this height.
-async fn digest<E: Runtime>(archives: &Archives<E>, height: u64) -> Result<Option<[u8; 32]>, Error> {
+pub(crate) async fn digest<E: Runtime>(
+    archives: &Archives<E>,
+    height: u64,
+) -> Result<Option<[u8; 32]>, Error> {
     use commonware_cryptography::Digestible as _;
     let block = archives.blocks.get(Identifier::Index(height)).await;
     Ok(block.map_err(unusable)?.map(|block| block.digest().0))
 }
 
-/// The view of the newest certificate in the archives.
-async fn certified<E: Runtime>(archives: &Archives<E>) -> Result<Option<View>, Error> {
+/// The epoch and the view of the newest certificate in the archives.
+async fn certified<E: Runtime>(archives: &Archives<E>) -> Result<Option<Round>, Error> {
     let Some(newest) = archives.certificates.last_index().map(Height::new) else {
         return Ok(None);
     };
     let certificate = archives.certificates.get(Identifier::Index(newest.get())).await;
     Ok(certificate
         .map_err(unusable)?
-        .map(|certificate| certificate.view()))
+        .map(|certificate| certificate.round()))
 }
 
 /// The newest view with anything in the record of votes, which has one file for each; 0 when it is empty.

@@ -15,14 +15,19 @@
 //! record, and cannot be told from a validator that was away; and more than f validators that lose their
 //! directories at once stop the chain, until operators decide (see [`VOTE_ANYWAY`](crate::VOTE_ANYWAY)).
 //!
-//! A report on the wire: 1 ‖ whether an answer is wanted (0 or 1) ‖ the highest view known to have ended
-//! (8 bytes, big-endian).
+//! Views are counted in each epoch, so that only what others in the same epoch report says anything about votes. Whoever is in
+//! an earlier epoch is told with which block that one ended; it asks the teller for the votes for that block, which it can
+//! check, and so comes from epoch to epoch to the present one.
+//!
+//! A report on the wire, all numbers 8 bytes, big-endian: 2 ‖ whether an answer is wanted (0 or 1) ‖ epoch ‖ the highest view
+//! known to have ended in it ‖ the last height of the receiver's epoch, or 0 when that has not ended or is not known.
 
 use std::{
-    collections::BTreeMap,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -44,9 +49,10 @@ use tracing::{info, warn};
 
 use crate::{
     application::Application,
+    epochs::Epochs,
     error::Error,
     gossip::{Connected, raw},
-    validator::{End, Runtime},
+    validator::{End, Ended, Finals, Runtime},
 };
 
 /// How far above the others' newest view the chain must be final before a validator without a record votes.
@@ -56,8 +62,45 @@ pub(crate) const MARGIN: u64 = 8;
 const ASKING: Duration = Duration::from_millis(100);
 const SETTLED: Duration = Duration::from_secs(1);
 
-const VERSION: u8 = 1;
-const REPORT: usize = 10;
+const VERSION: u8 = 2;
+const REPORT: usize = 26;
+
+/// What a validator says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Report {
+    /// Whether an answer is wanted.
+    asks: bool,
+    epoch: u64,
+    /// The highest view known to have ended in the epoch.
+    view: u64,
+    /// The last height of the receiver's epoch; 0 when it has none yet, or the receiver's epoch is not known.
+    last: u64,
+}
+
+impl Report {
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![VERSION, u8::from(self.asks)];
+        for number in [self.epoch, self.view, self.last] {
+            bytes.extend(number.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// `None` for anything but one report.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; REPORT] = bytes.try_into().ok()?;
+        let [VERSION, asks @ (0 | 1), numbers @ ..] = bytes else {
+            return None;
+        };
+        let mut numbers = numbers.as_chunks::<8>().0.iter().copied().map(u64::from_be_bytes);
+        Some(Self {
+            asks: *asks == 1,
+            epoch: numbers.next()?,
+            view: numbers.next()?,
+            last: numbers.next()?,
+        })
+    }
+}
 
 /// The newest views that this validator knows of.
 #[derive(Clone, Default)]
@@ -71,22 +114,22 @@ struct Views {
 
 impl Progress {
     pub(crate) fn ended(&self) -> u64 {
-        self.0.ended.load(Ordering::Relaxed)
+        self.0.ended.load(Relaxed)
     }
 
     fn last_final(&self) -> u64 {
-        self.0.last_final.load(Ordering::Relaxed)
+        self.0.last_final.load(Relaxed)
     }
 
     /// A certificate ended this view.
     pub(crate) fn note_ended(&self, view: u64) {
-        self.0.ended.fetch_max(view, Ordering::Relaxed);
+        self.0.ended.fetch_max(view, Relaxed);
     }
 
     /// The block of this view is final.
     pub(crate) fn note_final(&self, view: u64) {
         self.note_ended(view);
-        self.0.last_final.fetch_max(view, Ordering::Relaxed);
+        self.0.last_final.fetch_max(view, Relaxed);
     }
 }
 
@@ -153,8 +196,13 @@ fn beyond(validators: usize, reports: &BTreeMap<PublicKey, u64>) -> Option<u64> 
 }
 
 /// Tells the others how far this validator is, and finds out whether it may vote.
-pub(crate) struct Standing {
+pub(crate) struct Standing<E: Runtime> {
     pub(crate) validators: usize,
+    pub(crate) epoch: u64,
+    pub(crate) epochs: Epochs,
+    pub(crate) finals: Finals,
+    /// Notes when the epoch is over.
+    pub(crate) over: Ended<E>,
     pub(crate) progress: Progress,
     pub(crate) application: Arc<dyn Application>,
     pub(crate) connected: Connected,
@@ -162,7 +210,7 @@ pub(crate) struct Standing {
     pub(crate) verdict: Option<oneshot::Sender<Verdict>>,
 }
 
-impl Standing {
+impl<E: Runtime> Standing<E> {
     /// Ends with [`End::Promoted`] once a validator that follows may vote.
     pub(crate) async fn run(
         mut self,
@@ -171,6 +219,7 @@ impl Standing {
         mut receiver: impl Receiver<PublicKey = PublicKey>,
     ) -> End {
         let mut reports = BTreeMap::new();
+        let mut asked = BTreeSet::new();
         let (mut following, mut target) = (false, None);
         let mut next = context.current();
         loop {
@@ -188,8 +237,8 @@ impl Standing {
             }
             select! {
                 _ = context.sleep_until(next) => {
-                    let report = self.report(self.verdict.is_some() || (following && target.is_none()));
-                    let reached = sender.send(Recipients::All, report, false);
+                    let asks = self.verdict.is_some() || (following && target.is_none());
+                    let reached = sender.send(Recipients::All, self.report(asks, 0), false);
                     self.note_connected(reached.iter().map(raw).collect());
                     let settled = self.verdict.is_none() && !following;
                     next = context.current() + if settled { SETTLED } else { ASKING };
@@ -199,11 +248,29 @@ impl Standing {
                         Ok(message) => message,
                         Err(error) => return End::Failed(Error::Stopped(format!("the standing channel ended: {error}"))),
                     };
-                    let Some((asks, view)) = parse(bytes.as_ref()) else { continue };
-                    if asks {
-                        let _ = sender.send(Recipients::One(peer.clone()), self.report(false), false);
+                    let Some(report) = Report::parse(bytes.as_ref()) else { continue };
+                    match report.epoch.cmp(&self.epoch) {
+                        Ordering::Less => {
+                            let last = self.epochs.last_height(report.epoch).unwrap_or(0);
+                            let _ = sender.send(Recipients::One(peer), self.report(false, last), false);
+                        }
+                        Ordering::Equal => {
+                            if report.asks {
+                                let _ = sender.send(Recipients::One(peer.clone()), self.report(false, 0), false);
+                            }
+                            reports.insert(peer, report.view);
+                        }
+                        Ordering::Greater => {
+                            // Once of each: who says something false is asked for nothing else.
+                            if report.last > self.application.applied_height() && asked.insert(peer.clone()) {
+                                self.over = match self.over.note(self.epoch).await {
+                                    Ok(over) => over,
+                                    Err(error) => return End::Failed(error),
+                                };
+                                self.finals.ask_for_evidence(report.last, &[peer]);
+                            }
+                        }
                     }
-                    reports.insert(peer, view);
                 },
             }
         }
@@ -223,13 +290,21 @@ impl Standing {
         verdict != Verdict::Vote
     }
 
-    fn report(&self, asks: bool) -> IoBufs {
-        let mut report = vec![VERSION, u8::from(asks)];
+    fn report(&self, asks: bool, last: u64) -> IoBufs {
         // Every block has a view of its own, so that as many have ended. The engine takes a moment after a start to find
         // out how far it was, and until then this validator must not pass for a new one.
-        let ended = self.progress.ended().max(self.application.applied_height());
-        report.extend(ended.to_be_bytes());
-        IoBufs::from(report)
+        let before = self
+            .epochs
+            .first_height(self.epoch)
+            .map_or(0, |first| first.saturating_sub(1));
+        let applied = self.application.applied_height().saturating_sub(before);
+        let report = Report {
+            asks,
+            epoch: self.epoch,
+            view: self.progress.ended().max(applied),
+            last,
+        };
+        IoBufs::from(report.to_bytes())
     }
 
     fn note_connected(&self, now: Vec<[u8; 32]>) {
@@ -239,15 +314,6 @@ impl Standing {
         }
         self.connected.set(now);
     }
-}
-
-/// Whether an answer is wanted, and the view. `None` for anything but one report.
-fn parse(bytes: &[u8]) -> Option<(bool, u64)> {
-    let bytes: &[u8; REPORT] = bytes.try_into().ok()?;
-    let [VERSION, asks @ (0 | 1), view @ ..] = *bytes else {
-        return None;
-    };
-    Some((asks == 1, u64::from_be_bytes(view)))
 }
 
 #[cfg(test)]
@@ -311,16 +377,22 @@ mod tests {
 
     #[test]
     fn only_a_report_is_a_report() {
-        assert_eq!(parse(&[1, 1, 0, 0, 0, 0, 0, 0, 1, 0]), Some((true, 256)));
-        assert_eq!(parse(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some((false, 0)));
-        for bytes in [
-            &[][..],
-            &[1; 9],
-            &[1; 11],
-            &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            &[1, 2, 0, 0, 0, 0, 0, 0, 0, 0],
-        ] {
-            assert_eq!(parse(bytes), None);
+        let report = Report {
+            asks: true,
+            epoch: 3,
+            view: 256,
+            last: 9,
+        };
+        let bytes = report.to_bytes();
+        assert_eq!(bytes.len(), REPORT);
+        assert_eq!(Report::parse(&bytes), Some(report));
+        assert_eq!(Report::parse(&[]), None);
+        assert_eq!(Report::parse(&bytes[1..]), None);
+        assert_eq!(Report::parse(&[bytes.as_slice(), &[0]].concat()), None);
+        for (place, value) in [(0, 1), (0, 3), (1, 2)] {
+            let mut bad = bytes.clone();
+            bad[place] = value;
+            assert_eq!(Report::parse(&bad), None);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    num::{NonZeroU64, NonZeroUsize},
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,15 +24,17 @@ use commonware_consensus::{
         elector::RoundRobin,
         scheme::ed25519::Scheme,
     },
-    types::{Epoch, FixedEpocher, Height, ViewDelta},
+    types::{Epoch, Height, ViewDelta},
 };
 use commonware_cryptography::{
     Digested, Digestible as _, Signer as _,
-    certificate::ConstantProvider,
     ed25519::{PrivateKey, PublicKey},
     sha256::{Digest, Sha256},
 };
-use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_p2p::{
+    Blocker, Provider, Receiver, Sender,
+    utils::mux::{self, Muxer},
+};
 use commonware_parallel::Sequential;
 use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, buffer::paged::CacheRef};
 use commonware_storage::metadata::{self, Metadata};
@@ -56,13 +58,15 @@ use crate::{
     block::{Admission, Block},
     config::{Limits, Timing},
     delivery::Delivery,
+    epochs::Epochs,
     error::Error,
     evidence::Evidence,
     gossip::{self, Connected},
     rollback,
     standing::{Progress, Standing, Verdict, Witness},
-    store,
+    store::{self, Archives},
 };
+use tracing::info;
 
 /// What a validator needs of the machine: the real one, or a simulated one.
 pub(crate) trait Runtime: Clock + CryptoRng + Spawner + Storage + Metrics {}
@@ -89,9 +93,6 @@ const SKIP_AFTER: Duration = Duration::from_secs(5);
 
 /// Blocks remembered for each peer between their arrival and their certificate.
 const BLOCKS_PER_PEER: usize = 8;
-
-/// The chain has one epoch for now; the next validator set is the next engine.
-const EPOCH: Epoch = Epoch::zero();
 
 /// The final blocks that the engine keeps.
 #[derive(Clone)]
@@ -127,7 +128,9 @@ impl Finals {
 /// Everything about one validator but its runtime and its network.
 pub(crate) struct Setup {
     pub(crate) key: PrivateKey,
-    pub(crate) participants: Set<PublicKey>,
+    /// The epoch of the next block.
+    pub(crate) epoch: u64,
+    pub(crate) epochs: Epochs,
     pub(crate) vote_namespace: Vec<u8>,
     pub(crate) genesis: Block,
     pub(crate) admission: Admission,
@@ -153,6 +156,8 @@ pub(crate) type Outgoing = Arc<Mutex<mpsc::Receiver<Vec<u8>>>>;
 pub(crate) enum End {
     /// It followed without voting, and is to be run again to vote.
     Promoted,
+    /// The last block of the epoch is applied: it is to be run again for the next one.
+    NextEpoch,
     /// A part of it ended.
     Failed(Error),
 }
@@ -205,18 +210,28 @@ where
 {
     let progress = Progress::default();
     let cache = CacheRef::new(store::PAGE_SIZE, store::PAGES);
-    let record = Record::open(&context, &setup.partition).await?;
+    let mut record = Record::open(&context, &setup.partition).await?;
+    let over = Ended::open(&context, &setup.partition).await?;
     let archives = store::open(&context, &setup.partition, &cache, setup.admission)
         .await
         .map_err(unusable)?;
-    let votes = format!("{}-votes", setup.partition);
-    let application = setup.application.as_ref();
-    rollback::check(&context, &votes, &archives, application, record.is_kept()).await?;
     let local = setup.key.public_key();
+    let participants = setup
+        .epochs
+        .participants(setup.epoch)
+        .ok_or(Error::Epoch(setup.epoch, "its validators are not known"))?;
+    let is_member = participants.position(&local).is_some();
+    let votes = match setup.epoch {
+        0 => format!("{}-votes", setup.partition),
+        epoch => format!("{}-votes-{epoch}", setup.partition),
+    };
+    let application = setup.application.as_ref();
+    let has_voted = is_member && record.is_kept() && !over.is(setup.epoch);
+    rollback::check(&context, &votes, &archives, application, has_voted, setup.epoch).await?;
+    let begin = beginning(&setup, &archives).await?;
 
     // Final blocks: dissemination, order, and the application that takes them.
-    let epocher = FixedEpocher::new(NonZeroU64::MAX);
-    let config = marshal_config(&setup, &cache, epocher.clone());
+    let config = marshal_config(&setup, &cache);
     let (actor, marshal, _) = Actor::init(
         context.child("marshal"),
         archives.certificates,
@@ -237,8 +252,7 @@ where
             strategy: Sequential,
         },
     );
-    let others: Vec<_> = setup
-        .participants
+    let others: Vec<_> = participants
         .iter()
         .filter(|key| **key != local)
         .cloned()
@@ -254,18 +268,20 @@ where
         priority_responses: false,
     };
     let resolver = backfill::init(context.child("backfill"), backfill_config, channels.backfill);
-    let (delivery, inbox) = Delivery::new(
-        Arc::clone(&setup.application),
-        finals.clone(),
-        progress.clone(),
-        &setup.limits,
-        others,
-    );
+    let (delivery, inbox) = Delivery::new(&setup, finals.clone(), progress.clone(), others);
 
     // Everything beside the votes.
-    let (verdict, needs_verdict) = record.verdict(setup.vote_anyway);
+    if setup.vote_anyway && !is_member {
+        // A key that has never voted, until it may.
+        record = record.keep().await?;
+    }
+    let (verdict, needs_verdict) = record.verdict(setup.vote_anyway || !is_member);
     let standing = Standing {
-        validators: setup.participants.len(),
+        validators: participants.len(),
+        epoch: setup.epoch,
+        epochs: setup.epochs.clone(),
+        finals: finals.clone(),
+        over,
         progress: progress.clone(),
         application: Arc::clone(&setup.application),
         connected: setup.connected.clone(),
@@ -279,22 +295,30 @@ where
     let max_gossip = usize::try_from(setup.limits.max_gossip_bytes).unwrap_or(usize::MAX);
     let (sender, receiver) = channels.gossip;
     let gossip = move |_| gossip::run(sender, receiver, outgoing, application, max_gossip);
-    let (failing, failed) = oneshot::channel();
+    let (ending, ended_epoch) = oneshot::channel();
     let delivering = context
         .child("delivery")
-        .spawn(move |context| delivery.run(context, failing));
+        .spawn(move |context| delivery.run(context, ending));
     let beside = select_all([
         named("broadcast", broadcast.start(channels.blocks)),
         named("marshal", actor.start(inbox, buffer, resolver)),
         standing
             .map(|result| result.unwrap_or_else(|error| ended("standing", &error)))
             .boxed(),
-        failed
-            .map(|error| End::Failed(error.unwrap_or(Error::Stopped("delivery ended".into()))))
+        ended_epoch
+            .map(|end| end.unwrap_or(End::Failed(Error::Stopped("delivery ended".into()))))
             .boxed(),
         named("delivery", delivering),
         flat("gossip", context.child("gossip").spawn(gossip)),
     ]);
+    if !is_member {
+        info!(
+            epoch = setup.epoch,
+            "this validator is not in the set: it follows, and does not vote"
+        );
+        let (end, ..) = beside.await;
+        return Ok(end);
+    }
 
     let (verdict, beside) = match select(Box::pin(verdict), beside).await {
         Either::Left((verdict, beside)) => (verdict, beside),
@@ -303,9 +327,9 @@ where
     let (scheme, record) = match verdict {
         Verdict::Vote => {
             record.keep().await?;
-            (setup.signer()?, None)
+            (setup.signer(participants)?, None)
         }
-        Verdict::CatchUp(_) => (setup.member()?, Some(record)),
+        Verdict::CatchUp(_) => (setup.member(participants)?, Some(record)),
     };
 
     // The votes.
@@ -314,12 +338,17 @@ where
         admission: setup.admission,
         finals,
     };
-    let automaton = Inline::new(context.child("application"), adapter, marshal, epocher);
+    let automaton = Inline::new(
+        context.child("application"),
+        adapter,
+        marshal,
+        setup.epochs.clone(),
+    );
     let reporter = Witness {
         next: automaton.clone(),
         progress,
     };
-    let (genesis, timing) = (setup.genesis.digest(), &setup.timing);
+    let timing = &setup.timing;
     let engine = simplex::Engine::new(
         context.child("consensus"),
         simplex::Config {
@@ -333,8 +362,8 @@ where
             strategy: Sequential,
             partition: votes,
             mailbox_size: MAILBOX,
-            epoch: EPOCH,
-            floor: Floor::Genesis(genesis),
+            epoch: Epoch::new(setup.epoch),
+            floor: Floor::Genesis(begin),
             replay_buffer: store::REPLAY_BUFFER,
             write_buffer: store::WRITE_BUFFER,
             page_cache: cache,
@@ -352,9 +381,14 @@ where
         },
     );
     setup.voting.store(verdict == Verdict::Vote, Ordering::Relaxed);
+    let number = setup.epoch;
     let voting = named(
         "consensus",
-        engine.start(channels.votes, channels.certificates, channels.views),
+        engine.start(
+            of_epoch(&context, "votes", number, channels.votes).await?,
+            of_epoch(&context, "certificates", number, channels.certificates).await?,
+            of_epoch(&context, "views", number, channels.views).await?,
+        ),
     );
     let (Either::Left((end, _)) | Either::Right(((end, ..), _))) = select(voting, beside).await;
     if let (End::Promoted, Some(record)) = (&end, record) {
@@ -363,20 +397,45 @@ where
     Ok(end)
 }
 
-type MarshalConfig = marshal::Config<
-    ConstantProvider<Scheme, Epoch>,
-    FixedEpocher,
-    Sequential,
-    Block,
-    Digested<Block>,
-    Digest,
->;
+/// The part of a channel that belongs to an epoch: what validators of another epoch send on it is dropped, and not held
+/// against them.
+async fn of_epoch<E, S, R>(
+    context: &E,
+    channel: &'static str,
+    epoch: u64,
+    (sender, receiver): (S, R),
+) -> Result<(mux::SubSender<S>, mux::SubReceiver<PublicKey>), Error>
+where
+    E: Runtime,
+    S: Sender<PublicKey = PublicKey>,
+    R: Receiver<PublicKey = PublicKey>,
+{
+    let (muxer, mut parts) = Muxer::new(context.child(channel), sender, receiver);
+    // It ends with the channel, and then whoever reads its part does.
+    drop(muxer.start());
+    let part = parts.register(epoch).await;
+    part.map_err(|error| Error::Stopped(format!("the channel of {channel}: {error}")))
+}
 
-fn marshal_config(setup: &Setup, cache: &CacheRef, epocher: FixedEpocher) -> MarshalConfig {
-    let verifier = Scheme::verifier(&setup.vote_namespace, setup.participants.clone());
+/// The block with which an epoch begins: the genesis, or the last of the epoch before.
+async fn beginning<E: Runtime>(setup: &Setup, archives: &Archives<E>) -> Result<Digest, Error> {
+    let first = setup.epochs.first_height(setup.epoch);
+    let Some(last) = first.and_then(|first| first.checked_sub(1)) else {
+        return Ok(setup.genesis.digest());
+    };
+    let kept = rollback::digest(archives, last).await?;
+    let digest = kept.or_else(|| setup.application.digest(last));
+    digest
+        .map(Digest)
+        .ok_or(Error::Epoch(setup.epoch, "the block before it is not known"))
+}
+
+type MarshalConfig = marshal::Config<Epochs, Epochs, Sequential, Block, Digested<Block>, Digest>;
+
+fn marshal_config(setup: &Setup, cache: &CacheRef) -> MarshalConfig {
     marshal::Config {
-        provider: ConstantProvider::new(verifier),
-        epocher,
+        provider: setup.epochs.clone(),
+        epocher: setup.epochs.clone(),
         start: Start::Genesis(setup.genesis.clone().digested()),
         partition_prefix: format!("{}-marshal", setup.partition),
         mailbox_size: MAILBOX,
@@ -395,19 +454,15 @@ fn marshal_config(setup: &Setup, cache: &CacheRef, epocher: FixedEpocher) -> Mar
 
 impl Setup {
     /// Signs votes.
-    fn signer(&self) -> Result<Scheme, Error> {
-        Scheme::signer(&self.vote_namespace, self.participants.clone(), self.key.clone())
-            .ok_or(Error::NotAValidator)
+    fn signer(&self, participants: Set<PublicKey>) -> Result<Scheme, Error> {
+        Scheme::signer(&self.vote_namespace, participants, self.key.clone())
+            .ok_or(Error::Epoch(self.epoch, "this validator is not in it"))
     }
 
     /// Checks votes, and knows its place, but cannot sign.
-    fn member(&self) -> Result<Scheme, Error> {
-        Scheme::member(
-            &self.vote_namespace,
-            self.participants.clone(),
-            &self.key.public_key(),
-        )
-        .ok_or(Error::NotAValidator)
+    fn member(&self, participants: Set<PublicKey>) -> Result<Scheme, Error> {
+        Scheme::member(&self.vote_namespace, participants, &self.key.public_key())
+            .ok_or(Error::Epoch(self.epoch, "this validator is not in it"))
     }
 }
 
@@ -455,12 +510,42 @@ impl<E: Runtime> Record<E> {
     }
 
     /// From now on there are votes here. Durable before the first of them.
-    async fn keep(mut self) -> Result<(), Error> {
+    async fn keep(mut self) -> Result<Self, Error> {
         if !self.is_kept() {
             self.0.put(U64::new(KEPT.0), KEPT.1);
-            self.0.sync().await.map_err(unusable)?;
+            self.0 = self.0.sync().await.map_err(unusable)?;
         }
-        Ok(())
+        Ok(self)
+    }
+}
+
+/// The epoch of which others have said that it is over: its blocks come by the votes for its last one, ahead of this
+/// validator's own record of votes, which is no sign of an old copy then.
+pub(crate) struct Ended<E: Runtime>(Metadata<E, U64, u64>);
+
+impl<E: Runtime> Ended<E> {
+    async fn open(context: &E, partition: &str) -> Result<Self, Error> {
+        let config = metadata::Config {
+            partition: format!("{partition}-ended"),
+            codec_config: (),
+        };
+        Metadata::init(context.child("ended"), config)
+            .await
+            .map(Self)
+            .map_err(unusable)
+    }
+
+    fn is(&self, epoch: u64) -> bool {
+        self.0.get(&U64::new(0)) == Some(&epoch)
+    }
+
+    /// Durable before anything is asked for.
+    pub(crate) async fn note(mut self, epoch: u64) -> Result<Self, Error> {
+        if !self.is(epoch) {
+            self.0.put(U64::new(0), epoch);
+            self.0 = self.0.sync().await.map_err(unusable)?;
+        }
+        Ok(self)
     }
 }
 

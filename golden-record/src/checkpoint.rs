@@ -9,13 +9,13 @@
 //! ```
 //!
 //! This is a C2SP tlog-checkpoint (v1.0.0). Each endorser signs it with the key that it votes with, which the genesis
-//! pins: the statement is one that its vote for a block makes already, since a header binds the log's size and root,
+//! and the handovers since pin: the statement is one that its vote for a block makes already, since a header binds the log's size and root,
 //! so a second key would be one more to pin and to lose. That neither signature passes for the other follows from the
 //! first two bytes: a vote begins with the length of its namespace and `Q`, a handshake of the engine's transport with a
 //! zero, a checkpoint with `qu`.
 //!
 //! An endorser signs the checkpoint of a final block in its own store and no other. One dishonest endorser can sign
-//! what it likes: a checkpoint counts when a quorum of the endorsers of the genesis has signed it.
+//! what it likes: a checkpoint counts when a quorum of the endorsers of one epoch has signed it.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ use threshold::name::Name;
 use threshold::signature::PublicKey;
 
 use crate::block::Header;
-use crate::genesis::Genesis;
+use crate::endorsers::{EndorserSet, Endorsers};
 use crate::merkle::Hash;
 use crate::note::{Note, NoteError, NoteKey};
 
@@ -97,16 +97,26 @@ pub fn log_origin(chain_id: &ChainId) -> String {
     format!("quorate/{chain_id}")
 }
 
-/// The keys that sign a chain's checkpoints: each organisation's, in the order of the genesis.
+/// The keys that sign a chain's checkpoints: those of all endorsers of all epochs that are known, each once.
 ///
 /// # Errors
 /// None that occurs: an organisation's name is within a key name's alphabet.
-pub fn checkpoint_keys(genesis: &Genesis) -> Result<Vec<(Name, NoteKey)>, NoteError> {
-    let origin = log_origin(&genesis.chain_id());
-    let organisations = genesis.organisations().iter();
-    organisations
-        .map(|one| Ok((one.name.clone(), key_of(&origin, &one.name, one.validator)?)))
-        .collect()
+pub fn checkpoint_keys(endorsers: &dyn Endorsers) -> Result<Vec<(Name, NoteKey)>, NoteError> {
+    let origin = log_origin(&endorsers.genesis().chain_id());
+    let (mut seen, mut keys) = (BTreeSet::new(), Vec::new());
+    let known = endorsers.known();
+    let of_genesis = endorsers.genesis().organisations().iter();
+    let later = known.iter().flat_map(EndorserSet::members);
+    // Those of the genesis in its order, then those who came later.
+    let all = of_genesis
+        .map(|one| (&one.name, one.validator))
+        .chain(later.map(|(name, validator)| (name, *validator)));
+    for (name, validator) in all {
+        if seen.insert((name.clone(), validator)) {
+            keys.push((name.clone(), key_of(&origin, name, validator)?));
+        }
+    }
+    Ok(keys)
 }
 
 fn key_of(origin: &str, organisation: &Name, validator: PublicKey) -> Result<NoteKey, NoteError> {
@@ -125,7 +135,7 @@ pub struct SignedCheckpoint {
 pub struct CheckpointSigners {
     /// Their organisations.
     pub organisations: BTreeSet<Name>,
-    /// Further signature lines, by keys that the genesis does not know: witnesses, for example.
+    /// Further signature lines, by keys that no endorser has or had: witnesses, for example.
     pub unknown: usize,
 }
 
@@ -184,38 +194,55 @@ impl SignedCheckpoint {
         self.note.merge(&other.note);
     }
 
-    /// Those of the chain's organisations that have signed, few or many; whoever wants a checkpoint that counts takes
-    /// [`SignedCheckpoint::verify`].
+    /// Those of the chain's organisations that have signed, of whatever epoch, few or many; whoever wants a checkpoint that
+    /// counts takes [`SignedCheckpoint::verify`].
     ///
     /// # Errors
     /// Another origin than the chain's; a signature of one of its endorsers that does not hold, or a second one.
-    pub fn signers(&self, genesis: &Genesis) -> Result<CheckpointSigners, CheckpointError> {
-        if self.checkpoint.origin != log_origin(&genesis.chain_id()) {
-            return Err(CheckpointError::WrongOrigin(self.checkpoint.origin.clone()));
-        }
-        let (names, keys): (Vec<Name>, Vec<NoteKey>) = checkpoint_keys(genesis)?.into_iter().unzip();
-        let places = self.note.signers(&keys)?;
-        let organisations: BTreeSet<Name> = places
-            .iter()
-            .filter_map(|place| names.get(*place).cloned())
-            .collect();
+    pub fn signers(&self, endorsers: &dyn Endorsers) -> Result<CheckpointSigners, CheckpointError> {
+        let keys = self.keys_that_signed(endorsers)?;
         Ok(CheckpointSigners {
-            unknown: self.signature_count() - places.len(),
-            organisations,
+            unknown: self.signature_count() - keys.len(),
+            organisations: keys.into_iter().map(|(name, _)| name).collect(),
         })
     }
 
-    /// Checks that a quorum of the chain's endorsers, each counted once, has signed.
+    fn keys_that_signed(
+        &self,
+        endorsers: &dyn Endorsers,
+    ) -> Result<BTreeSet<(Name, PublicKey)>, CheckpointError> {
+        let chain_id = endorsers.genesis().chain_id();
+        if self.checkpoint.origin != log_origin(&chain_id) {
+            return Err(CheckpointError::WrongOrigin(self.checkpoint.origin.clone()));
+        }
+        let (names, keys): (Vec<Name>, Vec<NoteKey>) = checkpoint_keys(endorsers)?.into_iter().unzip();
+        let places = self.note.signers(&keys)?;
+        let signed = places.iter().filter_map(|place| {
+            let key = keys.get(*place)?.public_key();
+            Some((names.get(*place)?.clone(), key))
+        });
+        Ok(signed.collect())
+    }
+
+    /// Checks that a quorum of the endorsers of one epoch that is known, each counted once, has signed: a checkpoint does not
+    /// say when it was signed, and an endorser signs one of any final block.
     ///
     /// # Errors
-    /// As [`SignedCheckpoint::signers`], and [`CheckpointError::TooFew`].
-    pub fn verify(&self, genesis: &Genesis) -> Result<CheckpointSigners, CheckpointError> {
-        let signers = self.signers(genesis)?;
-        let needed = genesis.quorum().map_or(usize::MAX, |quorum| quorum.needed());
-        let given = signers.organisations.len();
-        if given < needed {
-            return Err(CheckpointError::TooFew { given, needed });
+    /// As [`SignedCheckpoint::signers`], and [`CheckpointError::TooFew`], with the numbers of the newest epoch.
+    pub fn verify(&self, endorsers: &dyn Endorsers) -> Result<CheckpointSigners, CheckpointError> {
+        let signed = self.keys_that_signed(endorsers)?;
+        let mut refused = CheckpointError::TooFew {
+            given: 0,
+            needed: usize::MAX,
+        };
+        for set in endorsers.known() {
+            let given = set.members().iter().filter(|one| signed.contains(*one)).count();
+            let needed = set.needed();
+            if given >= needed {
+                return self.signers(endorsers);
+            }
+            refused = CheckpointError::TooFew { given, needed };
         }
-        Ok(signers)
+        Err(refused)
     }
 }

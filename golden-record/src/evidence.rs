@@ -22,8 +22,9 @@ use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::ids::{BlockHash, ChainId};
 use threshold::signature::{PublicKey, Signature};
 
+use crate::block::Header;
 use crate::codec::{read_version, write_version};
-use crate::genesis::Genesis;
+use crate::endorsers::Endorsers;
 
 /// Before the chain id in what validators sign.
 const NAMESPACE_PREFIX: &[u8] = b"QUORATE_CONSENSUS_V1_";
@@ -52,9 +53,17 @@ pub enum EvidenceError {
     /// A signature does not verify.
     #[error("the vote of validator {0} does not verify")]
     Signature(u16),
-    /// The epoch's validators are not those of the genesis.
+    /// Nobody has shown who the epoch's validators are.
     #[error("the validators of epoch {0} are not known")]
     UnknownEpoch(u64),
+    /// The validators of the epoch do not decide on blocks of this height.
+    #[error("block {height} is not of epoch {epoch}, whose validators have voted for it")]
+    OtherEpoch {
+        /// The epoch of the votes.
+        epoch: u64,
+        /// The height of the block.
+        height: u64,
+    },
 }
 
 /// The votes that made a block final, or a later block, which makes all before it final too.
@@ -63,7 +72,7 @@ pub enum EvidenceError {
 /// each vote `u16 index ‖ signature (64)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalityEvidence {
-    /// Which set of validators; 0, that of the genesis.
+    /// Which set of validators; 0 is that of the genesis.
     pub epoch: u64,
     /// The round in which the block was proposed.
     pub view: u64,
@@ -81,24 +90,23 @@ impl FinalityEvidence {
         BlockHash(self.payload)
     }
 
-    /// Checks that a quorum of the chain's validators, each counted once, has voted for the block.
+    /// Checks that a quorum of the epoch's validators, each counted once, has voted for the block. That a block of its
+    /// height is theirs to decide on is for [`FinalityEvidence::verify_header`].
     ///
     /// # Errors
     /// [`EvidenceError`].
-    pub fn verify(&self, genesis: &Genesis) -> Result<(), EvidenceError> {
-        if self.epoch != 0 {
-            return Err(EvidenceError::UnknownEpoch(self.epoch));
-        }
-        let needed = genesis.quorum().map_or(usize::MAX, |quorum| quorum.needed());
-        let given = self.signatures.len();
+    pub fn verify(&self, endorsers: &dyn Endorsers) -> Result<(), EvidenceError> {
+        let set = endorsers.of_epoch(self.epoch);
+        let set = set.ok_or(EvidenceError::UnknownEpoch(self.epoch))?;
+        let (needed, given) = (set.needed(), self.signatures.len());
         if given < needed {
             return Err(EvidenceError::TooFew { given, needed });
         }
         self.check_ascending()?;
-        let validators = genesis.validators();
-        let message = self.message(&genesis.chain_id());
+        let message = self.message(&endorsers.genesis().chain_id());
         for (index, signature) in &self.signatures {
-            let validator = validators
+            let (_, validator) = set
+                .members()
                 .get(usize::from(*index))
                 .ok_or(EvidenceError::UnknownValidator(*index))?;
             if !verify_vote(validator, &message, signature) {
@@ -106,6 +114,23 @@ impl FinalityEvidence {
             }
         }
         Ok(())
+    }
+
+    /// Checks the votes, and that the validators of this epoch decide on blocks of the header's height. Whether the votes are
+    /// for this header the caller compares.
+    ///
+    /// # Errors
+    /// [`EvidenceError`].
+    pub fn verify_header(&self, endorsers: &dyn Endorsers, header: &Header) -> Result<(), EvidenceError> {
+        self.verify(endorsers)?;
+        if endorsers.is_in(self.epoch, header.height) {
+            Ok(())
+        } else {
+            Err(EvidenceError::OtherEpoch {
+                epoch: self.epoch,
+                height: header.height,
+            })
+        }
     }
 
     fn check_ascending(&self) -> Result<(), EvidenceError> {

@@ -24,6 +24,8 @@ pub const FRONTIER: &[u8] = b"log/frontier";
 pub const NEWEST_COMMITTEE: &[u8] = b"committee/newest";
 /// The organisations and their revision.
 pub const ORGANISATIONS: &[u8] = b"organisations";
+/// The number of the newest epoch of endorsers, 8 bytes big-endian; absent while there is only that of the genesis.
+pub const NEWEST_EPOCH: &[u8] = b"epoch/newest";
 /// Where pruning of expired transaction ids stands.
 pub const REPLAY: &[u8] = b"expiry/cursor";
 
@@ -196,6 +198,11 @@ pub fn confirmation(revision: u64, proposal: &Hash, organisation: &Name) -> Vec<
         hexadecimal(proposal)
     )
     .into_bytes()
+}
+
+/// `epoch/<number, 20 digits>`: the endorsers of an epoch after the first.
+pub fn epoch(number: u64) -> Vec<u8> {
+    format!("epoch/{number:020}").into_bytes()
 }
 
 /// `read/<approve id>`: an approved read.

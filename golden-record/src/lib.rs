@@ -9,11 +9,13 @@
 //!
 //! `docs/ledger-bytes.md` lays all of it down to the bytes, and `vectors/` freezes it.
 
+mod address;
 mod admission;
 mod block;
 mod body;
 mod checkpoint;
 mod codec;
+mod endorsers;
 mod entry;
 mod evidence;
 mod execute;
@@ -35,6 +37,7 @@ mod tlog_proof;
 mod transaction;
 mod verified;
 
+pub use address::{Address, AddressError};
 pub use admission::{AdmissionError, admissible, admit};
 pub use block::{Block, BlockDecodeError, Header};
 pub use body::{
@@ -44,6 +47,7 @@ pub use body::{
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointSigners, SignedCheckpoint, checkpoint_keys, log_origin,
 };
+pub use endorsers::{EndorserSet, Endorsers, Epochs, Handover, HandoverError, MAX_HANDOVERS, StateEndorsers};
 pub use entry::Entry;
 pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
 pub use execute::{
@@ -57,10 +61,10 @@ pub use outcome::{DenialReason, Outcome, RejectionReason};
 pub use proof::{EntryProof, EntryProofError, MAX_HEADERS};
 pub use quorum::Quorum;
 pub use records::{
-    Dataset, DocumentVersion, Erasure, LinkVersion, Organisations, Party, ReadRecord, Seat, Tenant,
-    TransactionRecord, User, WrappedKeyId,
+    Dataset, DocumentVersion, Endorser, Epoch, Erasure, LinkVersion, Organisations, Party, ReadRecord, Seat,
+    Tenant, TransactionRecord, User, WrappedKeyId,
 };
-pub use rules::{AllowedRead, ReadQuestion};
+pub use rules::{AllowedRead, EPOCH_DELAY, MIN_ENDORSERS, ReadQuestion};
 pub use state::{Changes, MemoryState, Overlay, StateError, StateReader};
 pub use tlog_proof::{TlogProof, TlogProofError};
 pub use transaction::{MAX_TRANSACTION_BYTES, Transaction, TransactionError, TxId};

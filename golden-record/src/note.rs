@@ -92,6 +92,11 @@ impl NoteKey {
         &self.name
     }
 
+    /// The key itself.
+    pub fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
     /// The four bytes that stand for it, together with its name.
     pub fn id(&self) -> [u8; 4] {
         self.id

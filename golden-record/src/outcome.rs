@@ -118,6 +118,11 @@ reasons! {
         InvalidCertificate = 51 "invalid_certificate" "the certificate is empty, or an organisation has it already",
         UnknownKey = 52 "unknown_key" "the key is not of a party of this kind",
         TooFewAdmins = 53 "too_few_admins" "too few organisations would be left to decide anything",
+        OrganisationExists = 54 "organisation_exists" "there is an organisation of this name already",
+        TooFewEndorsers = 55 "too_few_endorsers" "fewer than four endorsers would be left, and none of them could fail",
+        TooManyOrganisations = 56 "too_many_organisations" "there are as many organisations as there may be",
+        EpochPending = 57 "epoch_pending" "the last change of the endorsers is not in force yet",
+        EndorserUnchanged = 58 "endorser_unchanged" "the endorser has this key and this address already",
     }
 }
 

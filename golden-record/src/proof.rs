@@ -1,9 +1,10 @@
-//! Proof that an entry is on the chain, to be checked with nothing but the genesis.
+//! Proof that an entry is on the chain, to be checked with nothing but the genesis and the handovers since.
 
 use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 
 use crate::block::Header;
 use crate::codec::{read_version, write_version};
+use crate::endorsers::Endorsers;
 use crate::entry::Entry;
 use crate::evidence::{EvidenceError, FinalityEvidence};
 use crate::genesis::Genesis;
@@ -61,18 +62,18 @@ pub struct EntryProof {
 }
 
 impl EntryProof {
-    /// Checks that the entry, with this outcome, is on the chain of this genesis, and returns the header of its
+    /// Checks that the entry, with this outcome, is on the chain of these endorsers, and returns the header of its
     /// block: its height and time.
     ///
     /// # Errors
     /// [`EntryProofError`].
-    pub fn verify(&self, genesis: &Genesis, entry: &Entry) -> Result<&Header, EntryProofError> {
+    pub fn verify(&self, endorsers: &dyn Endorsers, entry: &Entry) -> Result<&Header, EntryProofError> {
         if self.headers.len() > MAX_HEADERS {
             return Err(EntryProofError::Headers);
         }
         let first = self.headers.first().ok_or(EntryProofError::Headers)?;
         let last = self.headers.last().ok_or(EntryProofError::Headers)?;
-        self.check_chain(genesis)?;
+        self.check_chain(endorsers.genesis())?;
         let (start, size) = (first.first_index(), first.log_size);
         if self.index < start || self.index >= size {
             return Err(EntryProofError::WrongBlock {
@@ -85,7 +86,7 @@ impl EntryProof {
         if self.evidence.block_hash() != last.hash() {
             return Err(EntryProofError::WrongPayload);
         }
-        self.evidence.verify(genesis)?;
+        self.evidence.verify_header(endorsers, last)?;
         Ok(first)
     }
 

@@ -13,8 +13,8 @@ use crate::keys;
 use crate::merkle::{Frontier, Hash, NodeReader};
 use crate::outcome::DenialReason;
 use crate::records::{
-    Dataset, DocumentVersion, Erasure, LinkVersion, Organisations, Party, ReadRecord, Tenant,
-    TransactionRecord, User, frontier_from_bytes,
+    Dataset, DocumentVersion, Endorser, Epoch, Erasure, LinkVersion, Organisations, Party, ReadRecord,
+    Tenant, TransactionRecord, User, frontier_from_bytes,
 };
 use crate::rules::{AllowedRead, ReadQuestion, decide};
 use crate::state::{StateError, StateReader};
@@ -97,6 +97,48 @@ pub fn frontier(state: &dyn StateReader) -> Result<Frontier, StateError> {
 /// [`StateError`].
 pub fn organisations(state: &dyn StateReader) -> Result<Organisations, StateError> {
     require(state, keys::ORGANISATIONS)
+}
+
+/// The endorsers of an epoch, if that is decided on. Epoch 0 is that of the genesis.
+///
+/// # Errors
+/// [`StateError`].
+pub fn epoch(state: &dyn StateReader, number: u64) -> Result<Option<Epoch>, StateError> {
+    if number > 0 {
+        return find(state, &keys::epoch(number));
+    }
+    let organisations = genesis(state)?;
+    let endorsers = organisations.organisations().iter().map(|one| Endorser {
+        organisation: one.name.clone(),
+        validator: one.validator,
+        address: None,
+    });
+    Ok(Some(Epoch {
+        first: 0,
+        log_index: 0,
+        endorsers: endorsers.collect(),
+    }))
+}
+
+/// The number of the newest epoch that is decided on. It may begin with a later block than the next.
+///
+/// # Errors
+/// [`StateError`].
+pub fn newest_epoch(state: &dyn StateReader) -> Result<u64, StateError> {
+    Ok(find_u64(state, keys::NEWEST_EPOCH)?.unwrap_or(0))
+}
+
+/// The number of the epoch in which the block at a height is, for a height after all blocks that this state knows of.
+///
+/// # Errors
+/// [`StateError`].
+pub fn epoch_of(state: &dyn StateReader, height: u64) -> Result<u64, StateError> {
+    let newest = newest_epoch(state)?;
+    match newest.checked_sub(1) {
+        // No epoch is decided on before the one before it has begun.
+        Some(before) if require::<Epoch>(state, &keys::epoch(newest))?.first > height => Ok(before),
+        _ => Ok(newest),
+    }
 }
 
 /// Who holds a key.

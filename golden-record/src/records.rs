@@ -7,6 +7,7 @@ use threshold::name::{DocumentName, Name};
 use threshold::signature::PublicKey;
 use threshold::wrap::WrappedKey;
 
+use crate::address::Address;
 use crate::body::{Configuration, LinkSource, LinkTarget, MAX_INLINE, MAX_MATERIAL};
 use crate::codec::{read_optional_bytes, read_version, write_optional_bytes, write_version};
 use crate::genesis::{MAX_PARTIES, Organisation};
@@ -134,6 +135,64 @@ impl Canonical for Organisations {
         Ok(Self {
             revision: reader.u64()?,
             members: reader.list(MAX_PARTIES)?,
+        })
+    }
+}
+
+/// An endorser of an epoch.
+///
+/// Encoded as `organisation ‖ validator (32) ‖ 0x00, or 0x01 ‖ address`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endorser {
+    /// The organisation that runs it.
+    pub organisation: Name,
+    /// The key it votes with.
+    pub validator: PublicKey,
+    /// Where it listens to its fellows; absent for one of the genesis, whose address is configured.
+    pub address: Option<Address>,
+}
+
+impl Canonical for Endorser {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.organisation);
+        writer.put(&self.validator);
+        writer.option(self.address.as_ref());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            organisation: reader.get()?,
+            validator: reader.get()?,
+            address: reader.option()?,
+        })
+    }
+}
+
+/// The endorsers that decide on the blocks from a height on, until the next epoch.
+///
+/// Encoded as `u64 first ‖ u64 log index ‖ u32 count ‖ endorsers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// The height of its first block.
+    pub first: u64,
+    /// The log index of the transaction that decided on it.
+    pub log_index: u64,
+    /// In the order of the organisations.
+    pub endorsers: Vec<Endorser>,
+}
+
+impl Canonical for Epoch {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.first);
+        writer.u64(self.log_index);
+        writer.list(&self.endorsers);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            first: reader.u64()?,
+            log_index: reader.u64()?,
+            endorsers: reader.list(MAX_PARTIES)?,
         })
     }
 }

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::checkpoint::{CheckpointError, CheckpointSigners, SignedCheckpoint};
-use crate::genesis::Genesis;
+use crate::endorsers::Endorsers;
 use crate::merkle::{Hash, MAX_PATH, ProofError, verify_inclusion};
 use crate::note::MAX_NOTE;
 
@@ -84,12 +84,16 @@ impl TlogProof {
         }
     }
 
-    /// Checks that the leaf with this hash is in the log of this genesis, by a checkpoint that a quorum has signed.
+    /// Checks that the leaf with this hash is in the log of these endorsers, by a checkpoint that a quorum has signed.
     ///
     /// # Errors
     /// [`TlogProofError`].
-    pub fn verify(&self, genesis: &Genesis, leaf: &Hash) -> Result<CheckpointSigners, TlogProofError> {
-        let signers = self.checkpoint.verify(genesis)?;
+    pub fn verify(
+        &self,
+        endorsers: &dyn Endorsers,
+        leaf: &Hash,
+    ) -> Result<CheckpointSigners, TlogProofError> {
+        let signers = self.checkpoint.verify(endorsers)?;
         let checkpoint = self.checkpoint.checkpoint();
         verify_inclusion(leaf, self.index, checkpoint.size, &self.path, &checkpoint.root)?;
         Ok(signers)

@@ -3,7 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
 use consensus::{AppError, BlockBytes, BoxFuture, Evidence, Finalized};
 use golden_record::{Block, BlockError, ExecuteError, FinalityEvidence, TimeError, check_time};
@@ -76,9 +81,28 @@ async fn propose(
     ledger: Arc<Ledger>,
     clock: Clock,
     ancestry: Vec<BlockBytes>,
-    deadline: Instant,
+    epoch: u64,
+    idle_block: Duration,
 ) -> Option<Vec<u8>> {
     pace(&ledger, &clock, &ancestry).await;
+    let place = match ledger.ground(&ancestry).and_then(|ground| ground.place()) {
+        Ok(place) => place,
+        Err(error) => {
+            tracing::warn!(%error, "no block could be proposed");
+            return None;
+        }
+    };
+    if place.epoch != epoch {
+        // The block that ends this epoch is the parent, and can be proposed again once its end is known to be final.
+        return None;
+    }
+    // An epoch that is about to end does so without a rest.
+    let hold = if place.is_ending {
+        Duration::ZERO
+    } else {
+        idle_block
+    };
+    let deadline = Instant::now() + hold;
     loop {
         let arrival = ledger.mempool().arrival();
         tokio::pin!(arrival);
@@ -126,9 +150,15 @@ fn build(
 }
 
 /// Looks again until the proposal is valid or can never be.
-async fn verify(ledger: Arc<Ledger>, clock: Clock, block: BlockBytes, ancestry: Vec<BlockBytes>) -> bool {
+async fn verify(
+    ledger: Arc<Ledger>,
+    clock: Clock,
+    block: BlockBytes,
+    ancestry: Vec<BlockBytes>,
+    epoch: u64,
+) -> bool {
     loop {
-        match judge(&ledger, &clock, &block, &ancestry) {
+        match judge(&ledger, &clock, &block, &ancestry, epoch) {
             Verdict::Valid => return true,
             Verdict::Invalid => return false,
             Verdict::Later => tokio::time::sleep(RETRY).await,
@@ -136,7 +166,7 @@ async fn verify(ledger: Arc<Ledger>, clock: Clock, block: BlockBytes, ancestry: 
     }
 }
 
-fn judge(ledger: &Ledger, clock: &Clock, block: &[u8], ancestry: &[BlockBytes]) -> Verdict {
+fn judge(ledger: &Ledger, clock: &Clock, block: &[u8], ancestry: &[BlockBytes], epoch: u64) -> Verdict {
     let Ok(header) = Block::inspect(block) else {
         return Verdict::Invalid;
     };
@@ -151,6 +181,19 @@ fn judge(ledger: &Ledger, clock: &Clock, block: &[u8], ancestry: &[BlockBytes]) 
             Ok(Some(false)) => Verdict::Invalid,
             Ok(None) | Err(_) => Verdict::Later,
         };
+    }
+    match ground.place() {
+        Ok(place) if place.epoch == epoch => {}
+        Ok(place) => {
+            tracing::warn!(
+                height = header.height,
+                epoch,
+                belongs = place.epoch,
+                "a proposed block is of another epoch"
+            );
+            return Verdict::Invalid;
+        }
+        Err(error) => return verdict_of(&error),
     }
     match check_time(
         ground.parent(),
@@ -204,20 +247,53 @@ impl consensus::Application for Replica {
         self.ledger.store().tip().header.height
     }
 
-    fn applied_digest(&self) -> [u8; 32] {
-        self.ledger.store().tip().hash.0
+    fn digest(&self, height: u64) -> Option<[u8; 32]> {
+        let header = self
+            .ledger
+            .store()
+            .snapshot()
+            .and_then(|snapshot| snapshot.header(height));
+        let header = header.unwrap_or_else(|error| {
+            tracing::error!(%error, height, "a header cannot be read");
+            None
+        });
+        header.map(|header| header.hash().0)
     }
 
-    fn propose(&self, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, Option<Vec<u8>>> {
+    fn epoch(&self, number: u64) -> Option<consensus::Epoch> {
+        let epoch = self.ledger.epoch(number).unwrap_or_else(|error| {
+            tracing::error!(%error, number, "an epoch cannot be read");
+            None
+        })?;
+        Some(consensus::Epoch {
+            first: epoch.first,
+            validators: epoch
+                .endorsers
+                .iter()
+                .map(|one| *one.validator.as_bytes())
+                .collect(),
+        })
+    }
+
+    fn address(&self, validator: &[u8; 32]) -> Option<SocketAddr> {
+        let address = self.ledger.address_of(validator).unwrap_or_else(|error| {
+            tracing::error!(%error, "an epoch cannot be read");
+            None
+        })?;
+        let found = address.as_str().to_socket_addrs();
+        let found = found.inspect_err(|error| tracing::warn!(%address, %error, "an endorser's address"));
+        found.ok()?.next()
+    }
+
+    fn propose(&self, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, Option<Vec<u8>>> {
         let (ledger, clock) = (Arc::clone(&self.ledger), self.clock.clone());
-        let deadline = Instant::now() + self.idle_block;
-        let work = self.on_runtime(propose(ledger, clock, ancestry, deadline));
+        let work = self.on_runtime(propose(ledger, clock, ancestry, epoch, self.idle_block));
         Box::pin(async move { work.await.flatten() })
     }
 
-    fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, bool> {
+    fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, bool> {
         let (ledger, clock) = (Arc::clone(&self.ledger), self.clock.clone());
-        let work = self.on_runtime(verify(ledger, clock, block, ancestry));
+        let work = self.on_runtime(verify(ledger, clock, block, ancestry, epoch));
         Box::pin(async move {
             match work.await {
                 Some(valid) => valid,

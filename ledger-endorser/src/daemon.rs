@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use consensus::{Engine, Validator};
-use golden_record::Genesis;
+use golden_record::{Genesis, queries};
 use prometheus_client::registry::Registry;
 use proto::ledger::ledger_service_server::LedgerServiceServer;
 use service::{
@@ -32,7 +32,7 @@ use crate::{
     clock::Clock,
     config::MAX_CERTIFICATE_LIFETIME_S,
     gossip::{self, Outbox},
-    grpc::{Endorser, Signers},
+    grpc::{Endorser, Signers, Standing},
     inbox::Inbox,
     index::{self, SearchIndex},
     intake::Intake,
@@ -49,8 +49,9 @@ const PULSE: Duration = Duration::from_millis(500);
 /// computes or writes.
 const CLOSING: Duration = Duration::from_secs(15);
 
-/// The condition of readiness.
+/// The conditions of readiness: the chain goes on, and this endorser is one of those who decide.
 const FINAL_BLOCK: &str = "final-block";
+const ENDORSER: &str = "endorser";
 
 /// Runs an endorser until `stop` completes, and returns after a clean drain.
 ///
@@ -74,7 +75,7 @@ pub async fn run_with_clock(
         organisation,
         genesis,
         keys,
-        validators,
+        peers,
         store,
         index,
     } = tokio::task::spawn_blocking(move || Loaded::from_config(&loading)).await??;
@@ -113,10 +114,11 @@ pub async fn run_with_clock(
         timing.idle_block,
         Arc::clone(&inbox),
     );
-    let engine = start_engine(&config, &genesis, &keys, validators, timing, replica)?;
+    let engine = start_engine(&config, &genesis, &keys, peers, timing, replica)?;
 
     let readiness = Readiness::new();
     readiness.unmet(FINAL_BLOCK, "starting");
+    readiness.unmet(ENDORSER, "starting");
     let mut tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, inbox);
     let index = Arc::new(index);
     tasks.run(index::follow(Arc::clone(&index), Arc::clone(&ledger)));
@@ -134,7 +136,12 @@ pub async fn run_with_clock(
         ),
     };
     let connected = Arc::clone(&engine);
-    let peers = Arc::new(move || connected.peers().len());
+    let standing = Arc::new(move || Standing {
+        peers: connected.peers().len(),
+        epoch: connected.epoch(),
+        is_endorser: connected.is_member(),
+        votes: connected.is_voting(),
+    });
     let endorser = Endorser::new(
         organisation,
         Arc::clone(&ledger),
@@ -142,7 +149,7 @@ pub async fn run_with_clock(
         signers,
         index,
         clock,
-        peers,
+        standing,
     );
     service::notify::ready();
     let result = serve(endorser, listener, &engine, stop).await;
@@ -194,7 +201,7 @@ struct Loaded {
     organisation: Name,
     genesis: Genesis,
     keys: Keys,
-    validators: Vec<Validator>,
+    peers: Vec<Validator>,
     store: Store,
     index: SearchIndex,
 }
@@ -206,25 +213,25 @@ impl Loaded {
         let genesis = read_genesis(&config.genesis)?;
         let passphrase = Passphrase::from_file(&config.passphrase_file)?;
         let keys = setup::load_keys(&config.keys, &organisation, &passphrase)?;
-        check_membership(&organisation, &genesis, &keys)?;
         let lifetime_s = config.certificate_lifetime_seconds;
         ensure!(
             (1..=MAX_CERTIFICATE_LIFETIME_S).contains(&lifetime_s),
             "certificate_lifetime_seconds is {lifetime_s}, and must be 1 to {MAX_CERTIFICATE_LIFETIME_S}"
         );
-        let validators = validators(config, &genesis, &organisation)?;
         std::fs::create_dir_all(&config.directory)
             .with_context(|| format!("directory {}", config.directory.display()))?;
         let path = config.directory.join("ledger.redb");
         let store = Store::open(&path, &genesis, config.limits.store_cache_bytes)
             .with_context(|| format!("store {}", path.display()))?;
+        look_for_membership(&organisation, &keys, &store)?;
+        let peers = peers(config, &keys, &store)?;
         let search = config.directory.join("search");
         let index = SearchIndex::open(&search, genesis.chain_id(), config.limits.index_cache_bytes);
         Ok(Self {
             organisation,
             genesis,
             keys,
-            validators,
+            peers,
             store,
             index,
         })
@@ -241,55 +248,53 @@ fn read_genesis(path: &Path) -> anyhow::Result<Genesis> {
     Genesis::from_bytes(&bytes).with_context(|| format!("genesis {}", path.display()))
 }
 
-/// The keys are those that the genesis has for this organisation.
-fn check_membership(organisation: &Name, genesis: &Genesis, keys: &Keys) -> anyhow::Result<()> {
-    let Some(member) = genesis
-        .organisations()
-        .iter()
-        .find(|member| member.name == *organisation)
-    else {
-        bail!("the genesis does not name the organisation {organisation}");
-    };
+/// Whether the keys are those of an endorser, as far as this store knows. If not, this may be one that is to join, or whose
+/// keys are being replaced: it follows the chain, and says so.
+fn look_for_membership(organisation: &Name, keys: &Keys, store: &Store) -> anyhow::Result<()> {
+    let organisations = queries::organisations(&store.snapshot()?)?;
     let validator = ed25519_dalek::SigningKey::from_bytes(&keys.validator)
         .verifying_key()
         .to_bytes();
-    ensure!(
-        *member.validator.as_bytes() == validator,
-        "the genesis has another validator key of {organisation}"
-    );
-    ensure!(
-        member.ca_certificate == keys.authority.root_der(),
-        "the genesis has another CA certificate of {organisation}"
-    );
+    let found = organisations
+        .members
+        .iter()
+        .find(|member| member.name == *organisation);
+    let difference = match found {
+        None => "no such organisation",
+        Some(member) if *member.validator.as_bytes() != validator => "another validator key of it",
+        Some(member) if member.ca_certificate != keys.authority.root_der() => "another CA certificate of it",
+        Some(_) => return Ok(()),
+    };
+    tracing::warn!(%organisation, "the chain, as far as it is known here, has {difference}");
     Ok(())
 }
 
-/// All validators of the genesis, each with its address.
-fn validators(config: &Config, genesis: &Genesis, organisation: &Name) -> anyhow::Result<Vec<Validator>> {
-    let mut peers: BTreeMap<[u8; 32], &str> = BTreeMap::new();
+/// Where the endorsers are, as configured, and where this one is. Those of the newest epoch that is known here all have an
+/// address, from the configuration or from the chain.
+fn peers(config: &Config, keys: &Keys, store: &Store) -> anyhow::Result<Vec<Validator>> {
+    let mut peers = BTreeMap::new();
     for (key, address) in &config.peers {
         let bytes = hex::decode(key).ok().and_then(|bytes| bytes.try_into().ok());
         let bytes: [u8; 32] = bytes.with_context(|| format!("peers: {key} is not a key in hexadecimal"))?;
-        peers.insert(bytes, address);
+        peers.insert(bytes, resolve(address)?);
     }
-    let mut validators = Vec::new();
-    for member in genesis.organisations() {
-        let public_key = *member.validator.as_bytes();
-        let address = match peers.remove(&public_key) {
-            _ if member.name == *organisation => config.consensus_listen,
-            Some(address) => resolve(address)?,
-            None => bail!(
-                "peers: no address for the validator {} of {}",
-                hex::encode(public_key),
-                member.name
-            ),
-        };
-        validators.push(Validator { public_key, address });
+    let own = ed25519_dalek::SigningKey::from_bytes(&keys.validator).verifying_key();
+    peers.insert(own.to_bytes(), config.consensus_listen);
+    let snapshot = store.snapshot()?;
+    let newest = queries::epoch(&snapshot, queries::newest_epoch(&snapshot)?)?;
+    for endorser in newest.map_or(Vec::new(), |epoch| epoch.endorsers) {
+        let key = endorser.validator.as_bytes();
+        ensure!(
+            endorser.address.is_some() || peers.contains_key(key),
+            "peers: no address for the validator {} of {}",
+            hex::encode(key),
+            endorser.organisation
+        );
     }
-    if let Some((key, _)) = peers.pop_first() {
-        bail!("peers: {} is no validator of the genesis", hex::encode(key));
-    }
-    Ok(validators)
+    let peers = peers.into_iter();
+    Ok(peers
+        .map(|(public_key, address)| Validator { public_key, address })
+        .collect())
 }
 
 fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
@@ -304,7 +309,7 @@ fn start_engine(
     config: &Config,
     genesis: &Genesis,
     keys: &Keys,
-    validators: Vec<Validator>,
+    peers: Vec<Validator>,
     timing: consensus::Timing,
     replica: Replica,
 ) -> anyhow::Result<Arc<Engine>> {
@@ -313,7 +318,8 @@ fn start_engine(
         directory: setup::consensus_directory(&config.directory),
         listen: config.consensus_listen,
         secret_seed: keys.validator.clone(),
-        validators,
+        validators: genesis.validators().iter().map(|key| *key.as_bytes()).collect(),
+        peers,
         namespace: genesis.chain_id().as_bytes().to_vec(),
         genesis: block.to_bytes(),
         inspect: ledger::inspect,
@@ -420,6 +426,15 @@ async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, c
             readiness.met(FINAL_BLOCK);
         } else {
             readiness.unmet(FINAL_BLOCK, format!("the newest final block is {age_ms} ms old"));
+        }
+        if engine.is_member() {
+            readiness.met(ENDORSER);
+        } else {
+            let epoch = engine.epoch();
+            readiness.unmet(
+                ENDORSER,
+                format!("this is not one of the endorsers of epoch {epoch}"),
+            );
         }
         ledger
             .metrics()

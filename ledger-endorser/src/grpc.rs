@@ -35,8 +35,21 @@ const REPEAT: Duration = Duration::from_secs(1);
 /// When a read request that waits is passed on for the first time: its reader may have told only this endorser.
 const READ_SPREAD: Duration = Duration::from_millis(150);
 
-/// How many fellow endorsers are connected now.
-pub type Peers = Arc<dyn Fn() -> usize + Send + Sync>;
+/// How this endorser stands among its fellows now.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Fellow endorsers that are connected.
+    pub peers: usize,
+    /// The epoch of the next block.
+    pub epoch: u64,
+    /// Whether this is one of its endorsers.
+    pub is_endorser: bool,
+    /// Whether it votes.
+    pub votes: bool,
+}
+
+/// Tells how this endorser stands.
+pub type AskStanding = Arc<dyn Fn() -> Standing + Send + Sync>;
 
 /// What an organisation signs besides votes.
 #[derive(Debug)]
@@ -55,7 +68,7 @@ pub struct Endorser {
     signers: Signers,
     index: Arc<SearchIndex>,
     clock: Clock,
-    peers: Peers,
+    standing: AskStanding,
     rate: RateLimit,
     /// Searches: each may cost as much as many other requests.
     searches: RateLimit,
@@ -81,7 +94,7 @@ impl Endorser {
         signers: Signers,
         index: Arc<SearchIndex>,
         clock: Clock,
-        peers: Peers,
+        standing: AskStanding,
     ) -> Self {
         let limits = ledger.limits();
         let rate = RateLimit::new(limits.requests_per_second, limits.request_burst, RATED_KEYS);
@@ -94,7 +107,7 @@ impl Endorser {
             signers,
             index,
             clock,
-            peers,
+            standing,
             rate,
             searches,
             searching: Arc::new(Semaphore::new(searches_at_once)),
@@ -122,6 +135,7 @@ impl Endorser {
     /// Takes a transaction and waits until it is final and durable here; a known one is answered from the chain.
     async fn commit(&self, bytes: &[u8], reads_only: bool) -> Result<Committed, Failure> {
         let started = Instant::now();
+        self.require_endorser()?;
         let (transaction, id) = self.intake.parse(bytes)?;
         if reads_only && !transaction.body.is_read_request() {
             return Err(Failure::NotARead);
@@ -140,6 +154,16 @@ impl Endorser {
                     .observe(started.elapsed().as_secs_f64());
                 Ok(committed)
             }
+        }
+    }
+
+    /// Whoever does not decide takes nothing in and approves nothing.
+    fn require_endorser(&self) -> Result<(), Failure> {
+        let standing = (self.standing)();
+        if standing.is_endorser {
+            Ok(())
+        } else {
+            Err(Failure::NoEndorser(standing.epoch))
         }
     }
 
@@ -180,6 +204,7 @@ impl Endorser {
         let now_ms = self.clock.now_ms();
         let approval = match committed.entry().outcome {
             Outcome::Approved { .. } => {
+                self.require_endorser()?;
                 let snapshot = self.ledger.store().snapshot()?;
                 let approval = self.signers.certificates.approve(&snapshot, &committed, now_ms)?;
                 if approval.fresh {
@@ -306,6 +331,16 @@ impl LedgerService for Endorser {
         request: Request<wire::GetStatusRequest>,
     ) -> Result<Response<wire::GetStatusResponse>, Status> {
         self.answer(self.peer(&request).and_then(|_| self.status()))
+    }
+
+    async fn get_handovers(
+        &self,
+        request: Request<wire::GetHandoversRequest>,
+    ) -> Result<Response<wire::GetHandoversResponse>, Status> {
+        self.answer(
+            self.peer(&request)
+                .and_then(|_| self.handovers(request.get_ref())),
+        )
     }
 
     async fn get_checkpoint(

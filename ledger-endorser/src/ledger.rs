@@ -19,8 +19,8 @@ use crate::{
     waiters::{Committed, Waiters},
 };
 use golden_record::{
-    Block, BlockError, ExecuteError, FinalityEvidence, Genesis, Header, Overlay, StateError, TxId,
-    VerifiedBlock, VerifiedTransaction, execute, verify_block,
+    Address, Block, BlockError, Epoch, ExecuteError, FinalityEvidence, Genesis, Header, Overlay,
+    StateEndorsers, StateError, TxId, VerifiedBlock, VerifiedTransaction, execute, queries, verify_block,
 };
 
 use pending::{PendingBlock, PendingBlocks};
@@ -100,6 +100,19 @@ impl Ground {
         self.snapshot.newest().height
     }
 
+    /// The epoch of the next block.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn place(&self) -> Result<Place, LedgerError> {
+        let state = self.state();
+        let epoch = queries::epoch_of(&state, self.parent().height.saturating_add(1))?;
+        Ok(Place {
+            epoch,
+            is_ending: queries::newest_epoch(&state)? > epoch,
+        })
+    }
+
     fn state(&self) -> Overlay<'_> {
         Overlay::new(
             &self.snapshot,
@@ -116,6 +129,15 @@ impl Ground {
             .flat_map(|pending| pending.ids.iter().copied())
             .collect()
     }
+}
+
+/// Where the next block is among the epochs of endorsers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose endorsers decide on it.
+    pub epoch: u64,
+    /// Whether it is decided when that epoch ends.
+    pub is_ending: bool,
 }
 
 /// One endorser's replica of the golden record.
@@ -197,6 +219,32 @@ impl Ledger {
     #[must_use]
     pub fn final_blocks(&self) -> broadcast::Receiver<Arc<Block>> {
         self.blocks.subscribe()
+    }
+
+    /// The endorsers of an epoch, if final blocks have decided on it.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn epoch(&self, number: u64) -> Result<Option<Epoch>, LedgerError> {
+        Ok(queries::epoch(&self.store.snapshot()?, number)?)
+    }
+
+    /// Where the chain says that an endorser listens to its fellows.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn address_of(&self, validator: &[u8; 32]) -> Result<Option<Address>, LedgerError> {
+        let snapshot = self.store.snapshot()?;
+        let newest = queries::newest_epoch(&snapshot)?;
+        // One that leaves is needed until the last block of its epoch is everywhere.
+        for number in [Some(newest), newest.checked_sub(1)].into_iter().flatten() {
+            let epoch = queries::epoch(&snapshot, number)?;
+            let mut endorsers = epoch.map_or(Vec::new(), |epoch| epoch.endorsers).into_iter();
+            if let Some(found) = endorsers.find(|one| one.validator.as_bytes() == validator) {
+                return Ok(found.address);
+            }
+        }
+        Ok(None)
     }
 
     /// Where a block stands that follows the last of `ancestry`, which begins at most one above the durable block.
@@ -333,7 +381,7 @@ impl Ledger {
             if header.parent != ground.parent().hash() {
                 return Err(LedgerError::Ancestry);
             }
-            let evidence = self.check_evidence(&header, evidence)?;
+            let evidence = self.check_evidence(&header, evidence, &ground)?;
             let executed = self.executed(&header, &bytes, &ground)?;
             batch.push(executed.to_final(evidence));
             ground.above.push(executed);
@@ -354,10 +402,15 @@ impl Ledger {
         &self,
         header: &Header,
         evidence: Option<FinalityEvidence>,
+        ground: &Ground,
     ) -> Result<Option<FinalityEvidence>, LedgerError> {
         if let Some(evidence) = &evidence {
+            let endorsers = StateEndorsers {
+                genesis: &self.genesis,
+                state: &ground.state(),
+            };
             evidence
-                .verify(&self.genesis)
+                .verify_header(&endorsers, header)
                 .map_err(|source| LedgerError::Evidence {
                     height: header.height,
                     source,

@@ -157,10 +157,17 @@ pub fn create_keys(
 /// # Errors
 /// When the file cannot be read or is not one.
 pub fn public_parts(keys: &Path) -> Result<PublicParts, SetupError> {
-    let path = keys.join(PUBLIC);
-    let text = std::fs::read_to_string(&path).map_err(file_error(&path))?;
-    let file: PublicFile = toml::from_str(&text).map_err(|_| SetupError::Content(path.clone()))?;
-    file.parse().ok_or(SetupError::Content(path))
+    parse_public_parts(&keys.join(PUBLIC))
+}
+
+/// Reads the public parts from the file that holds them, as another organisation was given it.
+///
+/// # Errors
+/// When the file cannot be read or is not one.
+pub fn parse_public_parts(path: &Path) -> Result<PublicParts, SetupError> {
+    let text = std::fs::read_to_string(path).map_err(file_error(path))?;
+    let file: PublicFile = toml::from_str(&text).map_err(|_| SetupError::Content(path.to_owned()))?;
+    file.parse().ok_or_else(|| SetupError::Content(path.to_owned()))
 }
 
 /// Unseals everything.

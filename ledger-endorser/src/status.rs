@@ -45,6 +45,9 @@ pub enum Failure {
     /// This endorser stops while the transaction waits. It may yet become final.
     #[error("this endorser is stopping; ask another one with the same transaction")]
     Stopping,
+    /// This is none of the endorsers that decide now.
+    #[error("this is not one of the endorsers of epoch {0}; ask one of them")]
+    NoEndorser(u64),
     /// Too many wait for the same transaction.
     #[error("too many wait for this transaction here; ask again later with the same transaction")]
     Crowded,
@@ -92,6 +95,7 @@ impl Failure {
             Self::Expired | Self::Approve(ApproveError::Expired) => "expired",
             Self::Deadline(_) => "not_final_in_time",
             Self::Stopping => "stopping",
+            Self::NoEndorser(_) => "not_an_endorser",
             Self::Crowded => "too_many_wait",
             Self::Searching => "too_many_searches",
             Self::Approve(ApproveError::NotApproved) => "not_approved",
@@ -122,6 +126,7 @@ impl Failure {
             Self::Refused(Refused::Full(Full::Pool | Full::Peer))
             | Self::Stale(_)
             | Self::Stopping
+            | Self::NoEndorser(_)
             | Self::Index(_)
             | Self::NoEvidence => Code::Unavailable,
             Self::Approve(_)

@@ -109,3 +109,39 @@ async fn e4_killed_all_at_once_they_have_everything_they_acknowledged() {
         .await;
     assert_eq!(there.entry.unwrap(), entry);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e4_killed_one_after_the_other_and_all_at_once_while_an_epoch_ends_they_go_on_in_the_next() {
+    let mut network = Network::new();
+    let fifth = network.add("epsilon");
+    let start = |network: &Network| {
+        (0..5)
+            .map(|index| Process::start(network, index))
+            .collect::<Vec<_>>()
+    };
+    let mut processes = start(&network);
+    network.lay_foundation().await;
+    let joins = network.joins(fifth);
+    network.govern(1, &joins, &["alpha", "beta", "gamma"], 0).await;
+    for victim in 0..5 {
+        processes[victim].kill();
+        processes[victim] = Process::start(&network, victim);
+        network
+            .until("it is back", async || network.status(victim).await)
+            .await;
+    }
+    processes.iter_mut().for_each(Process::kill);
+    let _processes = start(&network);
+    for index in 0..5 {
+        network.until_in(index, 1, true).await;
+    }
+    let read = network.world.request_read();
+    for index in 0..5 {
+        let answer = network
+            .until("it is approved", async || {
+                network.request_read(index, &read).await.ok()
+            })
+            .await;
+        assert!(answer.approval.is_some());
+    }
+}

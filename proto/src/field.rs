@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use golden_record::{
-    Dataset, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Transaction,
+    Dataset, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Handover, Header, Transaction,
 };
 use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::encoding::Canonical;
@@ -80,6 +80,7 @@ travels! {
     FinalityEvidence: FINALITY_EVIDENCE,
     Genesis: GENESIS,
     EntryProof: ENTRY_PROOF,
+    Handover: HANDOVER,
 }
 
 /// A field that holds exactly one value in its canonical encoding.

@@ -33,6 +33,8 @@ pub const FINALITY_EVIDENCE: usize = 16 * 1024;
 pub const GENESIS: usize = 256 * 1024;
 /// The proof of a log entry: an inclusion path, headers and finality evidence.
 pub const ENTRY_PROOF: usize = 1024 * 1024;
+/// A handover to the next epoch of endorsers: a log entry and its proof, whose headers are of one epoch's end.
+pub const HANDOVER: usize = 128 * 1024;
 /// A signed checkpoint of the log: one signature for each endorser.
 pub const CHECKPOINT: usize = 32 * 1024;
 /// A page of what was found, in entries.

@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// The record of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The organisations' endorsers: who they are, and how they change
+    #[command(subcommand)]
+    Endorser(EndorserCommand),
     /// For the operators of crypto nodes
     #[command(subcommand)]
     Node(NodeCommand),
@@ -99,6 +102,53 @@ pub(crate) struct DevArgs {
     /// Do not ask before deleting
     #[arg(long, requires = "reset")]
     pub(crate) yes: bool,
+}
+
+/// `quorate endorser …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum EndorserCommand {
+    /// Show who decides on the chain, as the endorsers of each epoch have handed over since the genesis
+    List,
+    /// Make the keys of a new endorser on this machine; the chain is not asked
+    Keys {
+        /// The organisation that it is of
+        organisation: String,
+        /// The folder for the sealed keys and public.toml
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        /// The endorser's future data directory
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
+        /// A file whose content seals the keys
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: PathBuf,
+    },
+    /// Confirm that an organisation joins with its endorser, as an organisation's administrator
+    Add {
+        /// The new endorser's public.toml
+        #[arg(value_name = "FILE")]
+        public: PathBuf,
+        /// The key of the new organisation's administrator, hexadecimal
+        #[arg(long, value_name = "KEY")]
+        admin: String,
+        /// Where the new endorser listens to its fellows, host:port
+        #[arg(long, value_name = "ADDRESS")]
+        address: String,
+    },
+    /// Confirm that an organisation leaves with its endorser, as an organisation's administrator
+    Remove {
+        /// The organisation
+        organisation: String,
+    },
+    /// Confirm that an organisation's endorser has another key or address, as an organisation's administrator
+    Replace {
+        /// The public.toml with the endorser's keys
+        #[arg(value_name = "FILE")]
+        public: PathBuf,
+        /// Where the endorser listens to its fellows, host:port
+        #[arg(long, value_name = "ADDRESS")]
+        address: String,
+    },
 }
 
 /// `quorate tenant …`

@@ -13,7 +13,7 @@ mod text;
 mod verify;
 
 use approval::{MAX_CERTIFICATE_SIZE, MAX_CERTIFICATES};
-use golden_record::{Entry, EntryProof, SignedCheckpoint};
+use golden_record::{Entry, EntryProof, Handover, SignedCheckpoint};
 use threshold::committee::SignedManifest;
 use threshold::reencrypt::ReencryptionShare;
 use threshold::statement::ReleaseStatement;
@@ -33,6 +33,8 @@ pub use text::{FormError, MAX_RECEIPT};
 pub struct Receipt {
     /// The request and its verdict, as they are in the log.
     pub entry: Entry,
+    /// Who decides since the genesis: each epoch of endorsers up to the proof's, handed over by the one before.
+    pub handovers: Vec<Handover>,
     /// That they are in the log.
     pub proof: EntryProof,
     /// The log with the request's block, for the tools of other transparency logs.

@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use golden_record::{Body, CheckpointError, Outcome, SignedCheckpoint};
+use golden_record::{Body, CheckpointError, MAX_HANDOVERS, Outcome, SignedCheckpoint};
 use threshold::committee::MAX_MEMBERS;
 use threshold::encoding::{Canonical, DecodeError};
 use threshold::reencrypt::ReencryptionShare;
@@ -65,6 +65,7 @@ struct Kind {
 
 const MEMBERS: usize = MAX_MEMBERS as usize;
 const ENTRY: Kind = kind("QUORATE ENTRY", "entry", 65_536 + 128, 1);
+const HANDOVER: Kind = kind("QUORATE HANDOVER", "handover", 1 << 17, MAX_HANDOVERS);
 const PROOF: Kind = kind("QUORATE PROOF", "proof", 1 << 18, 1);
 const CHECKPOINT: Kind = kind("QUORATE CHECKPOINT", "checkpoint", 1 << 14, 1);
 const WRAPPED_KEY: Kind = kind("QUORATE WRAPPED KEY", "wrapped key", MAX_WRAPPED_KEY, 1);
@@ -77,8 +78,9 @@ const CERTIFICATE: Kind = kind(
 const COMMITTEE: Kind = kind("QUORATE COMMITTEE", "committee", 1 << 15, 1);
 const SHARE: Kind = kind("QUORATE SHARE", "share", ReencryptionShare::LENGTH, MEMBERS);
 const STATEMENT: Kind = kind("QUORATE STATEMENT", "statement", 277, MEMBERS);
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     ENTRY,
+    HANDOVER,
     PROOF,
     CHECKPOINT,
     WRAPPED_KEY,
@@ -156,6 +158,7 @@ const fn text_length(bytes: usize) -> usize {
 fn assemble(blocks: Blocks) -> Result<Receipt, FormError> {
     let [
         entry,
+        handovers,
         proof,
         checkpoint,
         wrapped_key,
@@ -166,6 +169,7 @@ fn assemble(blocks: Blocks) -> Result<Receipt, FormError> {
     ] = blocks;
     Ok(Receipt {
         entry: only(&entry, &ENTRY)?.ok_or(FormError::Missing(ENTRY.name))?,
+        handovers: all(&handovers, &HANDOVER)?,
         proof: only(&proof, &PROOF)?.ok_or(FormError::Missing(PROOF.name))?,
         checkpoint: checkpoint
             .first()
@@ -216,6 +220,9 @@ pub(crate) fn write(receipt: &Receipt) -> String {
     let mut text = summary(receipt);
     let mut put = |kind: &Kind, bytes: &[u8]| put_block(&mut text, kind, bytes);
     put(&ENTRY, &receipt.entry.to_bytes());
+    for handover in &receipt.handovers {
+        put(&HANDOVER, &handover.to_bytes());
+    }
     put(&PROOF, &receipt.proof.to_bytes());
     if let Some(checkpoint) = &receipt.checkpoint {
         put(&CHECKPOINT, checkpoint.to_text().as_bytes());
@@ -303,6 +310,7 @@ fn summary(receipt: &Receipt) -> String {
 fn parts(receipt: &Receipt) -> String {
     let counts = [
         (1, &ENTRY),
+        (receipt.handovers.len(), &HANDOVER),
         (1, &PROOF),
         (usize::from(receipt.checkpoint.is_some()), &CHECKPOINT),
         (usize::from(receipt.wrapped_key.is_some()), &WRAPPED_KEY),

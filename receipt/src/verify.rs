@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use approval::{ApprovalFields, Approved, check, read_unverified};
 use golden_record::{
-    Body, Checkpoint, DenialReason, EntryProofError, EvidenceError, Outcome, Transaction,
-    VerifiedTransaction, log_origin,
+    Body, Checkpoint, CheckpointError, DenialReason, Endorsers as _, EntryProofError, Epochs, EvidenceError,
+    Outcome, Transaction, VerifiedTransaction, log_origin,
 };
 use threshold::committee::{CommitteeManifest, SignedManifest};
 use threshold::ids::{KeyId, WriteId};
@@ -26,8 +26,9 @@ pub(crate) fn run(receipt: &Receipt, roots: &PinnedRoots) -> Result<Report, NotV
     let mut steps = Steps::default();
     steps.need("chain", chain(receipt, roots))?;
     steps.take("request", request(&receipt.entry.transaction))?;
-    log(receipt, roots, &mut steps)?;
-    if let Some(checkpoint) = checkpoint(receipt, roots) {
+    let endorsers = endorsers(receipt, roots, &mut steps)?;
+    log(receipt, &endorsers, &mut steps)?;
+    if let Some(checkpoint) = checkpoint(receipt, &endorsers) {
         steps.take("checkpoint", checkpoint)?;
     }
     match receipt.entry.outcome {
@@ -99,14 +100,42 @@ fn request(transaction: &Transaction) -> Found {
     ))
 }
 
+/// If there are handovers, each epoch's endorsers have handed over to the next, from those of the genesis on.
+fn endorsers(receipt: &Receipt, roots: &PinnedRoots, steps: &mut Steps) -> Result<Epochs, NotValid> {
+    let mut epochs = Epochs::new(roots.genesis().clone());
+    for handover in &receipt.handovers {
+        if let Err(error) = epochs.advance(handover.clone()) {
+            let which = epochs.newest() + 1;
+            steps.take(
+                "endorsers",
+                fails(format!("the handover to epoch {which}: {error}")),
+            )?;
+        }
+    }
+    if !receipt.handovers.is_empty() {
+        let set = epochs.endorsers();
+        let names: BTreeSet<Name> = set.members().iter().map(|(name, _)| name.clone()).collect();
+        let found = format!(
+            "the endorsers have handed over {} times, since block {} to {}",
+            epochs.newest(),
+            set.first(),
+            list(&names)
+        );
+        steps.take("endorsers", Ok(found))?;
+    }
+    Ok(epochs)
+}
+
 /// Two steps from one proof: the entry is in its block's log; and that block is final.
-fn log(receipt: &Receipt, roots: &PinnedRoots, steps: &mut Steps) -> Result<(), NotValid> {
+fn log(receipt: &Receipt, endorsers: &Epochs, steps: &mut Steps) -> Result<(), NotValid> {
     let (proof, entry) = (&receipt.proof, &receipt.entry);
     let unknown_epoch =
         |error: &EntryProofError| matches!(error, EntryProofError::Evidence(EvidenceError::UnknownEpoch(_)));
-    let finality = match proof.verify(roots.genesis(), entry) {
+    let finality = match proof.verify(endorsers, entry) {
         Ok(_) => Ok(()),
-        Err(error) if unknown_epoch(&error) => cannot_tell(format!("{error}: pin them with the roots")),
+        Err(error) if unknown_epoch(&error) => {
+            cannot_tell(format!("{error}: the receipt has no handover to them"))
+        }
         Err(error @ (EntryProofError::WrongPayload | EntryProofError::Evidence(_))) => {
             fails(error.to_string())
         }
@@ -125,7 +154,9 @@ fn log(receipt: &Receipt, roots: &PinnedRoots, steps: &mut Steps) -> Result<(), 
     let voted = format!(
         "{} of {} endorsers have voted for block {}, which makes the entry's block final",
         proof.evidence.signatures.len(),
-        roots.genesis().validators().len(),
+        endorsers
+            .of_epoch(proof.evidence.epoch)
+            .map_or(0, |set| set.members().len()),
         proof.headers.last().map_or(0, |header| header.height),
     );
     steps.take("finality", finality.map(|()| voted))
@@ -133,14 +164,20 @@ fn log(receipt: &Receipt, roots: &PinnedRoots, steps: &mut Steps) -> Result<(), 
 
 /// If there is a checkpoint, it is of the log with the entry's block, and nobody but the endorsers has signed it: what a
 /// receipt holds is checked, and a stranger's signature could not be.
-fn checkpoint(receipt: &Receipt, roots: &PinnedRoots) -> Option<Found> {
+fn checkpoint(receipt: &Receipt, endorsers: &Epochs) -> Option<Found> {
     let signed = receipt.checkpoint.as_ref()?;
     if receipt.proof.headers.first().map(Checkpoint::of).as_ref() != Some(signed.checkpoint()) {
         return Some(fails(
             "the checkpoint is of another log size or root than the entry's block",
         ));
     }
-    Some(match signed.verify(roots.genesis()) {
+    // Signatures of endorsers to whom no handover leads are not known to be anybody's.
+    let epoch = receipt.proof.evidence.epoch;
+    let known = endorsers.of_epoch(epoch).is_some();
+    Some(match signed.verify(endorsers) {
+        Err(error @ CheckpointError::TooFew { .. }) if !known => {
+            cannot_tell(format!("{error}; the endorsers of epoch {epoch} are not known"))
+        }
         Err(error) => fails(error.to_string()),
         Ok(signers) if signers.unknown > 0 => fails("somebody who is no endorser has signed the checkpoint"),
         Ok(signers) => Ok(format!(

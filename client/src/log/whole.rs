@@ -150,7 +150,7 @@ impl Client {
             lines,
             header,
             signatures,
-            validators: self.0.genesis.validators().len(),
+            validators: self.epochs().endorsers().members().len(),
             compared: demand.compared,
             faults: Vec::new(),
         })

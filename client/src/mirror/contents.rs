@@ -5,9 +5,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use golden_record::Genesis;
-use golden_record::SignedCheckpoint;
 use golden_record::merkle::{Frontier, Hash};
+use golden_record::{Endorsers as _, Epochs, SignedCheckpoint};
 
 use super::format::{
     FILE_LINES, HEAD, LINES, MAX_HEAD, MAX_LINE, file_name, file_of, parse, read_head, read_line,
@@ -79,7 +78,7 @@ impl From<Damage> for Error {
 }
 
 impl Damage {
-    fn of(file: &Path, what: &'static str) -> Self {
+    pub(super) fn of(file: &Path, what: &'static str) -> Self {
         Self {
             file: file.to_owned(),
             line: None,
@@ -102,10 +101,10 @@ impl Damage {
 }
 
 /// Reads everything that counts, and says what there is beyond.
-pub(super) fn read(directory: &Path, genesis: &Genesis, kept: Option<Kept>) -> Result<Contents, Error> {
+pub(super) fn read(directory: &Path, endorsers: &Epochs, kept: Option<Kept>) -> Result<Contents, Error> {
     let mut contents = Contents {
         frontier: Frontier::new(),
-        last_hash: genesis.chain_id().0,
+        last_hash: endorsers.genesis().chain_id().0,
         newest: None,
         at_kept: None,
         last_file_bytes: 0,
@@ -113,7 +112,7 @@ pub(super) fn read(directory: &Path, genesis: &Genesis, kept: Option<Kept>) -> R
         checkpoint: None,
     };
     let path = directory.join(HEAD);
-    let Some((last_hash, signed)) = head(&path, genesis)? else {
+    let Some((last_hash, signed)) = head(&path, endorsers)? else {
         return match files(directory)?.first() {
             None if kept.is_some() => Err(Damage::of(&path, FEWER).into()),
             None => Ok(contents),
@@ -159,7 +158,7 @@ const SURPLUS: &str = "there is something after the last line that counts: a cop
                        it, or it was added";
 
 /// The head, when it is there, and a quorum of the endorsers and nobody else has signed what it says.
-fn head(path: &Path, genesis: &Genesis) -> Result<Option<(Hash, SignedCheckpoint)>, Error> {
+fn head(path: &Path, endorsers: &Epochs) -> Result<Option<(Hash, SignedCheckpoint)>, Error> {
     let reading = || Error::io(format!("reading {}", path.display()));
     let file = match File::open(path) {
         Ok(file) => file,
@@ -171,7 +170,7 @@ fn head(path: &Path, genesis: &Genesis) -> Result<Option<(Hash, SignedCheckpoint
     file.take(limit).read_to_end(&mut bytes).map_err(reading())?;
     let (last_hash, signed) =
         read_head(&bytes).ok_or_else(|| Damage::of(path, "is not the head of a mirror: it was changed"))?;
-    match signed.verify(genesis) {
+    match signed.verify(endorsers) {
         Ok(signers) if signers.unknown == 0 => Ok(Some((last_hash, signed))),
         _ => Err(Damage::of(
             path,

@@ -66,6 +66,8 @@ pub enum Behaviour {
     Floods,
     /// Shows votes that are none.
     Votes,
+    /// Says that the votes are of the next epoch of endorsers, and hands over to it with these bytes.
+    HandsOver(Vec<Vec<u8>>),
     /// Has found nothing yet, as if its index were empty.
     Indexes,
     /// Answers nothing.
@@ -233,13 +235,29 @@ impl LedgerService for Service {
             Behaviour::Forges(size) => (longer(&newest, size), longer(&newest, size)),
             _ => (newest.clone(), newest.clone()),
         };
+        let mut evidence = chain.evidence(&newest);
+        if let Behaviour::HandsOver(_) = self.behaviour() {
+            evidence.epoch = 1;
+        }
         Ok(Response::new(GetStatusResponse {
             genesis: chain.genesis.to_bytes(),
             header: header.to_bytes(),
-            evidence: chain.evidence(&newest).to_bytes(),
+            evidence: evidence.to_bytes(),
             proven_header: proven.to_bytes(),
             ..Default::default()
         }))
+    }
+
+    async fn get_handovers(
+        &self,
+        _: Request<GetHandoversRequest>,
+    ) -> Result<Response<GetHandoversResponse>, Status> {
+        // Nobody has joined or left this chain.
+        let handovers = match self.behaviour() {
+            Behaviour::HandsOver(handovers) => handovers,
+            _ => Vec::new(),
+        };
+        Ok(Response::new(GetHandoversResponse { handovers }))
     }
 
     async fn get_checkpoint(

@@ -25,12 +25,16 @@ use super::toy::{self, Toy};
 use crate::{
     Application as _, Limits, Timing,
     block::Admission,
+    epochs::Epochs,
     evidence::vote_namespace,
-    gossip::Connected,
+    gossip::{Connected, raw},
     validator::{self, Channels, End, Setup},
 };
 
+/// The validators at the beginning.
 const COUNT: usize = 4;
+/// With those who may join.
+const MOST: usize = 5;
 /// Small, so that a short chain is long enough.
 const EVIDENCE_GAP: u64 = 2;
 const ADMISSION: Admission = Admission {
@@ -57,10 +61,10 @@ struct Simulation {
 
 impl Simulation {
     async fn new(context: Context, link: Link) -> Self {
-        let keys: Vec<_> = (0..COUNT as u64).map(PrivateKey::from_seed).collect();
+        let keys: Vec<_> = (0..MOST as u64).map(PrivateKey::from_seed).collect();
         let config = simulated::Config {
             max_size: 4 << 20,
-            max_peers_per_set: NZUsize!(COUNT),
+            max_peers_per_set: NZUsize!(MOST),
             disconnect_on_block: true,
             tracked_peer_sets: NZUsize!(1),
         };
@@ -72,8 +76,8 @@ impl Simulation {
             oracle,
             keys,
             toys: (0..COUNT).map(|_| Arc::new(Toy::new(None))).collect(),
-            partitions: (0..COUNT).map(|index| format!("validator-{index}")).collect(),
-            tasks: (0..COUNT).map(|_| None).collect(),
+            partitions: (0..MOST).map(|index| format!("validator-{index}")).collect(),
+            tasks: (0..MOST).map(|_| None).collect(),
             twins: Vec::new(),
             lives: 0,
         };
@@ -117,7 +121,7 @@ impl Simulation {
                 let control = oracle.control(keys[index].public_key());
                 let channels = channels(&control).await;
                 match validator::run(context, setup, channels, oracle.manager(), control).await {
-                    End::Promoted => {}
+                    End::Promoted | End::NextEpoch => {}
                     End::Failed(error) => panic!("validator {index}: {error}"),
                 }
             }
@@ -177,8 +181,8 @@ impl Simulation {
 }
 
 fn pairs() -> impl Iterator<Item = (usize, usize)> {
-    (0..COUNT)
-        .flat_map(|from| (0..COUNT).map(move |to| (from, to)))
+    (0..MOST)
+        .flat_map(|from| (0..MOST).map(move |to| (from, to)))
         .filter(|(from, to)| from != to)
 }
 
@@ -203,9 +207,13 @@ async fn channels(control: &Control) -> Channels<Sender, Receiver> {
 
 fn setup(keys: &[PrivateKey], index: usize, toy: Arc<Toy>, partition: String) -> Setup {
     let (_, outgoing) = commonware_utils::channel::mpsc::channel(1);
+    let first = Set::from_iter_dedup(keys[..COUNT].iter().map(|key| key.public_key()));
+    let epochs = Epochs::new(vote_namespace(b"simulation"), first);
+    epochs.refresh(toy.as_ref()).unwrap();
     Setup {
         key: keys[index].clone(),
-        participants: Set::from_iter_dedup(keys.iter().map(|key| key.public_key())),
+        epoch: epochs.at(toy.applied_height() + 1),
+        epochs,
         vote_namespace: vote_namespace(b"simulation"),
         genesis: ADMISSION.admit(toy::genesis().into()).unwrap(),
         admission: ADMISSION,
@@ -219,7 +227,8 @@ fn setup(keys: &[PrivateKey], index: usize, toy: Arc<Toy>, partition: String) ->
         outgoing: Arc::new(futures::lock::Mutex::new(outgoing)),
         connected: Connected::default(),
         voting: Arc::default(),
-        vote_anyway: false,
+        // Whoever joins has a new key.
+        vote_anyway: index >= COUNT,
     }
 }
 
@@ -350,6 +359,74 @@ fn all_crash_at_once_and_go_on() {
         simulation.advance(3).await;
         simulation.assert_one_chain();
     });
+}
+
+/// The string that makes these the next validators.
+fn next_set(simulation: &Simulation, members: &[usize]) -> Vec<u8> {
+    let keys: Vec<[u8; 32]> = members
+        .iter()
+        .map(|index| raw(&simulation.keys[*index].public_key()))
+        .collect();
+    toy::set(&keys)
+}
+
+/// A fifth joins on an empty disk, the first leaves, and one crashes on the way, at another moment with every seed.
+async fn members_change(context: Context, seed: u64) {
+    let mut simulation = Simulation::new(context, link(10, probability!(0.9375))).await;
+    simulation.start_all();
+    simulation.advance(3).await;
+    simulation.toys.push(Arc::new(Toy::new(None)));
+    let join = next_set(&simulation, &[0, 1, 2, 3, 4]);
+    simulation.toys.iter().for_each(|toy| toy.submit(&join));
+    simulation.start(4);
+    simulation.pass(Duration::from_millis(137 * (seed % 16))).await;
+    let crashed = usize::try_from(seed % 5).unwrap();
+    simulation.crash(crashed).await;
+    simulation.pass(Duration::from_millis(500)).await;
+    simulation.start(crashed);
+    simulation.advance(4 * toy::GAP).await;
+    simulation.assert_one_chain();
+    let leave = next_set(&simulation, &[1, 2, 3, 4]);
+    simulation.toys.iter().for_each(|toy| toy.submit(&leave));
+    simulation.pass(Duration::from_millis(137 * (seed % 16))).await;
+    let crashed = 1 + usize::try_from(seed % 4).unwrap();
+    simulation.crash(crashed).await;
+    simulation.pass(Duration::from_millis(500)).await;
+    simulation.start(crashed);
+    let left = simulation.toys.remove(0);
+    simulation.advance(4 * toy::GAP).await;
+    simulation.assert_one_chain();
+    // Evidence is of the epoch of its block, and of that epoch's validators.
+    let chain = simulation.toys[1].chain();
+    let epochs = toy::epochs(chain.iter().map(|(block, _)| block.as_ref()));
+    assert_eq!(epochs.len(), 2);
+    let mut seen = [0; 3];
+    for (evidence, meta) in simulation.toys[1].evidence() {
+        let epoch = epochs.iter().filter(|epoch| epoch.first <= meta.height).count();
+        assert_eq!(evidence.epoch, epoch as u64, "height {}", meta.height);
+        assert_eq!(evidence.payload, meta.digest);
+        seen[epoch] += 1;
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    // Whoever left has the last block of its time, and no other.
+    for _ in 0..600 {
+        if left.applied_height() + 1 == epochs[1].first {
+            return;
+        }
+        simulation.pass(Duration::from_millis(100)).await;
+    }
+    panic!(
+        "it has {} blocks, and the next epoch begins with {}",
+        left.applied_height(),
+        epochs[1].first
+    );
+}
+
+#[test]
+fn a_validator_joins_and_one_leaves_and_no_crash_on_the_way_stops_the_chain() {
+    for seed in 0..16 {
+        simulate(seed, |context| members_change(context, seed));
+    }
 }
 
 /// One key at two machines, which know nothing of each other and vote for different blocks: an equivocator.

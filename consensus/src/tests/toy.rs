@@ -1,11 +1,15 @@
 //! A chain in memory, as small as an application can be: a block is a list of distinct byte strings.
 //!
 //! Block: parent hash (32) ‖ height (8, big-endian) ‖ for each string its length (2) and its bytes.
+//!
+//! A string that begins with [`SET`] decides on the next validators: the keys after it. They begin [`GAP`] blocks later, and
+//! until then such a string does nothing.
 
 #![allow(unreachable_pub, dead_code)]
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
+    net::SocketAddr,
     sync::{Condvar, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -14,9 +18,37 @@ use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use crate::{AppError, Application, BlockBytes, BlockMeta, Evidence, Finalized};
+use crate::{AppError, Application, BlockBytes, BlockMeta, Epoch, Evidence, Finalized};
 
 const HEADER: usize = 40;
+
+/// Begins a string that holds the keys of the next validators.
+pub const SET: &[u8] = b"validators:";
+
+/// So many blocks after the one that decides on it, an epoch begins.
+pub const GAP: u64 = 6;
+
+/// The string that makes these the next validators.
+pub fn set(validators: &[[u8; 32]]) -> Vec<u8> {
+    [SET, validators.concat().as_slice()].concat()
+}
+
+/// The epochs after the first that these blocks decide on, the first of which has height 1.
+pub fn epochs<'a>(blocks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Epoch> {
+    let mut epochs: Vec<Epoch> = Vec::new();
+    for (height, block) in (1..).zip(blocks) {
+        for string in strings(block).unwrap() {
+            let open = epochs.last().is_none_or(|newest| newest.first <= height);
+            if let (true, Some(keys)) = (open, string.strip_prefix(SET)) {
+                epochs.push(Epoch {
+                    first: height + GAP,
+                    validators: keys.as_chunks::<32>().0.to_vec(),
+                });
+            }
+        }
+    }
+    epochs
+}
 
 /// The bytes of the block at height 0.
 pub fn genesis() -> Vec<u8> {
@@ -81,6 +113,8 @@ pub struct Toy {
     pub panics: bool,
     /// Cannot write from this height on.
     pub full_at: Option<u64>,
+    /// Where validators of later epochs listen.
+    pub addresses: Mutex<HashMap<[u8; 32], SocketAddr>>,
 }
 
 impl Toy {
@@ -93,6 +127,7 @@ impl Toy {
             dishonest: false,
             panics: false,
             full_at: None,
+            addresses: Mutex::default(),
         }
     }
 
@@ -190,6 +225,25 @@ impl Toy {
         inspect(&last.unwrap_or_else(|| genesis().into())).unwrap()
     }
 
+    /// The epoch of the block after `ancestry`.
+    fn epoch_after(&self, ancestry: &[BlockBytes]) -> u64 {
+        let chain = self.chain();
+        let above = ancestry.iter().filter(|block| {
+            let height = inspect(block).unwrap().height;
+            height > chain.len() as u64
+        });
+        let blocks: Vec<&[u8]> = chain
+            .iter()
+            .map(|(block, _)| block.as_ref())
+            .chain(above.map(AsRef::as_ref))
+            .collect();
+        let height = blocks.len() as u64 + 1;
+        epochs(blocks)
+            .iter()
+            .filter(|epoch| epoch.first <= height)
+            .count() as u64
+    }
+
     fn valid(&self, block: &[u8], ancestry: &[BlockBytes]) -> bool {
         let Some(strings_here) = strings(block) else {
             return false;
@@ -213,12 +267,30 @@ impl Application for Toy {
         self.state().chain.len() as u64
     }
 
-    fn applied_digest(&self) -> [u8; 32] {
-        self.tip(&[]).digest
+    fn digest(&self, height: u64) -> Option<[u8; 32]> {
+        let Some(index) = (height as usize).checked_sub(1) else {
+            return inspect(&genesis()).map(|meta| meta.digest);
+        };
+        let state = self.state();
+        let (block, _) = state.chain.get(index)?;
+        inspect(block).map(|meta| meta.digest)
     }
 
-    fn propose(&self, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, Option<Vec<u8>>> {
+    fn epoch(&self, number: u64) -> Option<Epoch> {
+        let chain = self.chain();
+        let epochs = epochs(chain.iter().map(|(block, _)| block.as_ref()));
+        epochs.get(usize::try_from(number).ok()?.checked_sub(1)?).cloned()
+    }
+
+    fn address(&self, validator: &[u8; 32]) -> Option<SocketAddr> {
+        self.addresses.lock().unwrap().get(validator).copied()
+    }
+
+    fn propose(&self, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, Option<Vec<u8>>> {
         Box::pin(async move {
+            if self.epoch_after(&ancestry) != epoch {
+                return None;
+            }
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
@@ -236,10 +308,10 @@ impl Application for Toy {
         })
     }
 
-    fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>) -> BoxFuture<'_, bool> {
+    fn verify(&self, block: BlockBytes, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, bool> {
         Box::pin(async move {
             assert!(!self.panics, "as the test wants it");
-            self.valid(&block, &ancestry)
+            self.epoch_after(&ancestry) == epoch && self.valid(&block, &ancestry)
         })
     }
 

@@ -240,6 +240,13 @@ impl LedgerService for Service {
         Err(Status::unimplemented("not a coordinator's business"))
     }
 
+    async fn get_handovers(
+        &self,
+        _: Request<GetHandoversRequest>,
+    ) -> Result<Response<GetHandoversResponse>, Status> {
+        Err(Status::unimplemented("not a coordinator's business"))
+    }
+
     async fn get_checkpoint(
         &self,
         _: Request<GetCheckpointRequest>,

@@ -4,7 +4,8 @@ use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::name::Name;
 use threshold::signature::PublicKey;
 
-use crate::genesis::MAX_CERTIFICATE;
+use crate::address::Address;
+use crate::genesis::{MAX_CERTIFICATE, Organisation};
 
 /// What the organisations decide together. Keys that are replaced or removed are retired for ever.
 ///
@@ -57,13 +58,47 @@ pub enum Change {
         /// The new key.
         key: PublicKey,
     },
+    /// 9. Adds an organisation with its endorser: an epoch begins.
+    AddOrganisation {
+        /// Its name, keys and certificate.
+        organisation: Organisation,
+        /// Where its endorser listens to its fellows.
+        address: Address,
+    },
+    /// 10. Removes an organisation with its endorser: an epoch begins.
+    RemoveOrganisation {
+        /// The organisation.
+        organisation: Name,
+    },
+    /// 11. Gives an organisation's endorser another key, another address or both: an epoch begins.
+    ReplaceEndorser {
+        /// The organisation.
+        organisation: Name,
+        /// The key it votes with from then on; it may be the one that it has.
+        validator: PublicKey,
+        /// Where it listens to its fellows from then on.
+        address: Address,
+    },
 }
 
 impl Change {
+    /// Whether it begins an epoch of other endorsers.
+    pub fn is_of_endorsers(&self) -> bool {
+        matches!(
+            self,
+            Self::AddOrganisation { .. } | Self::RemoveOrganisation { .. } | Self::ReplaceEndorser { .. }
+        )
+    }
+
     /// Refuses what could be built but not encoded.
     pub(super) fn check(&self) -> Result<(), DecodeError> {
         match self {
             Self::ReplaceCertificate { certificate, .. } if certificate.len() > MAX_CERTIFICATE => {
+                Err(DecodeError::TooLong("certificate"))
+            }
+            Self::AddOrganisation { organisation, .. }
+                if organisation.ca_certificate.len() > MAX_CERTIFICATE =>
+            {
                 Err(DecodeError::TooLong("certificate"))
             }
             _ => Ok(()),
@@ -112,6 +147,28 @@ impl Canonical for Change {
                 writer.put(tenant);
                 writer.put(key);
             }
+            Self::AddOrganisation {
+                organisation,
+                address,
+            } => {
+                writer.u8(9);
+                writer.put(organisation);
+                writer.put(address);
+            }
+            Self::RemoveOrganisation { organisation } => {
+                writer.u8(10);
+                writer.put(organisation);
+            }
+            Self::ReplaceEndorser {
+                organisation,
+                validator,
+                address,
+            } => {
+                writer.u8(11);
+                writer.put(organisation);
+                writer.put(validator);
+                writer.put(address);
+            }
         }
     }
 
@@ -135,6 +192,18 @@ impl Canonical for Change {
             8 => Ok(Self::ReplaceTenantAdmin {
                 tenant: reader.get()?,
                 key: reader.get()?,
+            }),
+            9 => Ok(Self::AddOrganisation {
+                organisation: reader.get()?,
+                address: reader.get()?,
+            }),
+            10 => Ok(Self::RemoveOrganisation {
+                organisation: reader.get()?,
+            }),
+            11 => Ok(Self::ReplaceEndorser {
+                organisation: reader.get()?,
+                validator: reader.get()?,
+                address: reader.get()?,
             }),
             _ => Err(DecodeError::Invalid("kind of change")),
         }

@@ -50,6 +50,18 @@ impl Step<'_> {
             Change::AddAuditor { key } => self.give_key(key, &Party::Auditor),
             Change::RemoveAuditor { key } => self.remove(key, &Party::Auditor),
             Change::ReplaceTenantAdmin { tenant, key } => self.replace_tenant_admin(tenant, key, None),
+            Change::AddOrganisation {
+                organisation,
+                address,
+            } => self.add_organisation(organisations, organisation, address),
+            Change::RemoveOrganisation { organisation } => {
+                self.remove_organisation(organisations, organisation)
+            }
+            Change::ReplaceEndorser {
+                organisation,
+                validator,
+                address,
+            } => self.replace_endorser(organisations, organisation, validator, address),
         }
     }
 
@@ -80,15 +92,25 @@ impl Step<'_> {
         let found = organisations.members.iter().find(|one| one.name == *organisation);
         let found = found.ok_or(RejectionReason::UnknownOrganisation)?;
         ensure(self.is_admin(&found.admin)?, RejectionReason::AlreadyRevoked)?;
+        let left = self.admins_without(organisations, organisation)?;
+        ensure(left >= organisations.needed(), RejectionReason::TooFewAdmins)?;
+        self.retire(&found.admin);
+        Ok(())
+    }
+
+    /// How many of the other organisations have an admin.
+    pub(super) fn admins_without(
+        &self,
+        organisations: &Organisations,
+        organisation: &Name,
+    ) -> Result<usize, StateError> {
         let mut left = 0;
         for other in &organisations.members {
             if other.name != *organisation && self.is_admin(&other.admin)? {
                 left += 1;
             }
         }
-        ensure(left >= organisations.needed(), RejectionReason::TooFewAdmins)?;
-        self.retire(&found.admin);
-        Ok(())
+        Ok(left)
     }
 
     fn is_admin(&self, key: &PublicKey) -> Result<bool, StateError> {

@@ -8,6 +8,7 @@ mod confirmation;
 mod custody;
 mod dataset;
 mod document;
+mod endorsers;
 mod erasure;
 mod governance;
 mod link;
@@ -15,6 +16,8 @@ mod read;
 mod release;
 mod tenant;
 
+pub(crate) use self::endorsers::first_height;
+pub use self::endorsers::{EPOCH_DELAY, MIN_ENDORSERS};
 pub(crate) use self::read::decide;
 pub use self::read::{AllowedRead, ReadQuestion};
 

@@ -150,7 +150,7 @@ fn reasons_have_distinct_numbers_and_codes() {
         assert_eq!(Outcome::from_bytes(&outcome.to_bytes()), Ok(outcome));
         assert_eq!(outcome.reason(), Some(reason.code()));
     }
-    assert_eq!(RejectionReason::ALL.len(), 53);
+    assert_eq!(RejectionReason::ALL.len(), 58);
     for reason in DenialReason::ALL {
         let outcome = Outcome::Denied(*reason);
         assert_eq!(Outcome::from_bytes(&outcome.to_bytes()), Ok(outcome));

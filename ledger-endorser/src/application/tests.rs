@@ -51,7 +51,7 @@ fn of_another(world: &World, time_ms: u64) -> BlockBytes {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_chain_gets_an_empty_block_after_a_while() {
     let setting = setting(SOON);
-    let bytes = setting.replica.propose(Vec::new()).await.unwrap();
+    let bytes = setting.replica.propose(Vec::new(), 0).await.unwrap();
     let block = Block::from_bytes(&bytes).unwrap();
     assert!(block.entries().is_empty());
     assert_eq!(block.header().height, 1);
@@ -60,7 +60,7 @@ async fn an_idle_chain_gets_an_empty_block_after_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_arrives_ends_the_wait() {
     let setting = setting(NEVER);
-    let mut proposal = setting.replica.propose(Vec::new());
+    let mut proposal = setting.replica.propose(Vec::new(), 0);
     assert!((&mut proposal).now_or_never().is_none());
     offer(
         &setting.ledger,
@@ -77,8 +77,8 @@ async fn a_transaction_of_a_pending_ancestor_does_not_end_the_wait() {
         &setting.ledger,
         &[setting.world.create_tenant("north", &setting.world.tenant_admin)],
     );
-    let parent: BlockBytes = setting.replica.propose(Vec::new()).await.unwrap().into();
-    let child = setting.replica.propose(vec![parent]).await.unwrap();
+    let parent: BlockBytes = setting.replica.propose(Vec::new(), 0).await.unwrap().into();
+    let child = setting.replica.propose(vec![parent], 0).await.unwrap();
     let child = Block::from_bytes(&child).unwrap();
     assert_eq!((child.header().height, child.entries().len()), (2, 0));
 }
@@ -87,15 +87,15 @@ async fn a_transaction_of_a_pending_ancestor_does_not_end_the_wait() {
 async fn a_good_block_is_voted_for_and_a_bad_one_never() {
     let setting = setting(SOON);
     let good = of_another(&setting.world, setting.world.now_ms);
-    assert!(setting.replica.verify(Arc::clone(&good), Vec::new()).await);
+    assert!(setting.replica.verify(Arc::clone(&good), Vec::new(), 0).await);
     // A transaction changed under a header that binds it is badly signed.
     let mut bad = good.to_vec();
     *bad.last_mut().unwrap() ^= 1;
-    assert!(!setting.replica.verify(bad.into(), Vec::new()).await);
+    assert!(!setting.replica.verify(bad.into(), Vec::new(), 0).await);
     let before_parent = of_another(&setting.world, setting.world.now_ms);
     let mut early = before_parent.to_vec();
     early[74..82].copy_from_slice(&(setting.world.now_ms - 1).to_be_bytes());
-    assert!(!setting.replica.verify(early.into(), Vec::new()).await);
+    assert!(!setting.replica.verify(early.into(), Vec::new(), 0).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn d10_a_block_from_the_future_waits_for_the_clock() {
     let setting = setting(SOON);
     let ahead_ms = setting.ledger.limits().clock_skew_ms + 60_000;
     let block = of_another(&setting.world, setting.clock.now_ms() + ahead_ms);
-    let mut verdict = setting.replica.verify(block, Vec::new());
+    let mut verdict = setting.replica.verify(block, Vec::new(), 0);
     assert!((&mut verdict).now_or_never().is_none());
     setting.clock.set_offset_ms(60_000 + 1_000);
     assert!(verdict.await);
@@ -141,8 +141,8 @@ async fn a_block_that_was_applied_meanwhile_is_judged_by_what_is_final() {
         .finalized(vec![(Arc::clone(&first), None)])
         .unwrap();
     // The state is the one after the block now, and says nothing about the block itself.
-    assert!(setting.replica.verify(first, Vec::new()).await);
-    assert!(!setting.replica.verify(second, Vec::new()).await);
+    assert!(setting.replica.verify(first, Vec::new(), 0).await);
+    assert!(!setting.replica.verify(second, Vec::new(), 0).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +153,7 @@ async fn a_block_whose_parent_is_not_there_is_not_called_invalid() {
         let parent = commit(&other, &[], setting.world.now_ms);
         (parent, propose(&other, setting.world.now_ms))
     };
-    let mut verdict = setting.replica.verify(child, Vec::new());
+    let mut verdict = setting.replica.verify(child, Vec::new(), 0);
     assert!((&mut verdict).now_or_never().is_none());
     setting.replica.finalized(vec![(parent, None)]).unwrap();
     assert!(verdict.await);

@@ -70,7 +70,7 @@ impl Endorser {
             (None, None) => return Err(Failure::Forbidden),
         };
         let proof = if request.with_proof {
-            prove(&snapshot, &committed)?.to_bytes()
+            prove(&snapshot, committed.height, committed.index)?.to_bytes()
         } else {
             Vec::new()
         };
@@ -213,14 +213,18 @@ impl Endorser {
             None => Default::default(),
         };
         let (pending, _) = self.ledger.mempool().size();
+        let standing = (self.standing)();
         Ok(wire::GetStatusResponse {
             genesis: self.ledger.genesis().to_bytes(),
             header: snapshot.newest().to_bytes(),
             evidence,
             organisation: self.organisation.to_string(),
-            peers_connected: u32::try_from((self.peers)()).unwrap_or(u32::MAX),
+            peers_connected: u32::try_from(standing.peers).unwrap_or(u32::MAX),
             pending: u32::try_from(pending).unwrap_or(u32::MAX),
             proven_header,
+            epoch: standing.epoch,
+            is_endorser: standing.is_endorser,
+            votes: standing.votes,
         })
     }
 }
@@ -264,18 +268,16 @@ pub(super) fn with_times(snapshot: &Snapshot, lines: Vec<LogLine>) -> Result<Vec
 }
 
 /// Inclusion in the block, and the headers from there to the first with evidence.
-fn prove(snapshot: &Snapshot, committed: &Committed) -> Result<EntryProof, Failure> {
-    let (last, evidence) = snapshot
-        .evidence_from(committed.height)?
-        .ok_or(Failure::NoEvidence)?;
+pub(super) fn prove(snapshot: &Snapshot, first: u64, index: u64) -> Result<EntryProof, Failure> {
+    let (last, evidence) = snapshot.evidence_from(first)?.ok_or(Failure::NoEvidence)?;
     let evidence = FinalityEvidence::from_bytes(&evidence)
         .map_err(|_| StoreError::Damaged("finality evidence does not parse"))?;
     let most = u64::try_from(MAX_HEADERS).unwrap_or(u64::MAX);
-    if last - committed.height >= most {
+    if last - first >= most {
         return Err(Failure::NoEvidence);
     }
     let mut headers = Vec::new();
-    for height in committed.height..=last {
+    for height in first..=last {
         headers.push(
             snapshot
                 .header(height)?
@@ -283,12 +285,12 @@ fn prove(snapshot: &Snapshot, committed: &Committed) -> Result<EntryProof, Failu
         );
     }
     let size = headers.first().map_or(0, |header| header.log_size);
-    let path = inclusion_proof(&LogNodes(snapshot), committed.index, size).map_err(|error| match error {
+    let path = inclusion_proof(&LogNodes(snapshot), index, size).map_err(|error| match error {
         ProofError::State(error) => Failure::State(error),
         _ => StoreError::Damaged("an entry is not in its block").into(),
     })?;
     Ok(EntryProof {
-        index: committed.index,
+        index,
         path,
         headers,
         evidence,

@@ -11,9 +11,9 @@ use std::{
 
 use approval::{TrustBundle, TrustedOrganisation};
 use ed25519_dalek::SigningKey;
-use golden_record::Transaction;
+use golden_record::{Body, Change, Entry, Organisation, Outcome, Transaction};
 use proto::ledger::{
-    LogEntry, RequestReadRequest, RequestReadResponse, SubmitRequest,
+    GetStatusRequest, GetStatusResponse, LogEntry, RequestReadRequest, RequestReadResponse, SubmitRequest,
     ledger_service_client::LedgerServiceClient,
 };
 use quorate_ledger_endorser::{
@@ -31,7 +31,7 @@ use tokio::{
 };
 use tonic::{Status, transport::Channel};
 
-use crate::common::{ORGANISATIONS, World, name};
+use crate::common::{ORGANISATIONS, World, key, name};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -144,6 +144,7 @@ impl Network {
 
     pub fn config(&self, index: usize) -> Config {
         let [listen, operations, consensus_listen] = self.ports[index];
+        // Nobody has told the first four of those who join later: the chain does.
         let others = (0..4).filter(|other| *other != index);
         let peers: BTreeMap<_, _> = others
             .map(|other| {
@@ -154,7 +155,7 @@ impl Network {
             })
             .collect();
         Config {
-            organisation: ORGANISATIONS[index].into(),
+            organisation: self.parts[index].organisation.to_string(),
             listen,
             operations,
             consensus_listen,
@@ -167,6 +168,69 @@ impl Network {
             policy_version: 1,
             limits: self.limits.clone(),
         }
+    }
+
+    /// Another organisation makes its endorser's keys, and is told of the four of the genesis.
+    pub fn add(&mut self, organisation: &str) -> usize {
+        let folder = self.folder.path().join(organisation);
+        let passphrase = Passphrase::from_file(&self.folder.path().join("passphrase")).unwrap();
+        let (keys, state) = (folder.join("keys"), folder.join("state"));
+        let parts = create_keys(&keys, &state, &name(organisation), &passphrase, now_ms()).unwrap();
+        self.folders.push(folder);
+        self.parts.push(parts);
+        self.ports.extend(free_ports(1));
+        self.running.push(None);
+        self.parts.len() - 1
+    }
+
+    /// What the organisations are asked to take in.
+    pub fn joins(&self, index: usize) -> Change {
+        let parts = &self.parts[index];
+        Change::AddOrganisation {
+            organisation: Organisation {
+                name: parts.organisation.clone(),
+                validator: PublicKey::from_bytes(&parts.validator).unwrap(),
+                admin: PublicKey::of(&key(&format!("admin {}", parts.organisation))),
+                ca_certificate: parts.ca_certificate.clone(),
+            },
+            address: self.ports[index][2].to_string().parse().unwrap(),
+        }
+    }
+
+    /// Has a change made by these organisations, each through an endorser that is asked until it answers.
+    pub async fn govern(&self, revision: u64, change: &Change, organisations: &[&str], through: usize) {
+        let mut last = Outcome::Applied;
+        for organisation in organisations {
+            let body = Body::Govern {
+                revision,
+                change: change.clone(),
+            };
+            let transaction = self.world.sign(&key(&format!("admin {organisation}")), body);
+            let entry = self
+                .until("a confirmation is final", async || {
+                    self.submit(through, &transaction).await.ok()
+                })
+                .await;
+            last = Entry::from_bytes(&entry.entry).unwrap().outcome;
+        }
+        assert_eq!(last, Outcome::Applied, "{change:?}");
+    }
+
+    pub async fn status(&self, index: usize) -> Option<GetStatusResponse> {
+        let mut client = self.client(index, &self.world.auditor);
+        let answer = client.get_status(GetStatusRequest {}).await;
+        answer.ok().map(tonic::Response::into_inner)
+    }
+
+    /// Waits until an endorser is in an epoch, as one of its endorsers that votes, or as none.
+    pub async fn until_in(&self, index: usize, epoch: u64, decides: bool) -> GetStatusResponse {
+        let what = format!("endorser {index} is in epoch {epoch}, deciding: {decides}");
+        self.until(&what, async || {
+            let status = self.status(index).await?;
+            let there = status.epoch == epoch && status.is_endorser == decides && status.votes == decides;
+            there.then_some(status)
+        })
+        .await
     }
 
     /// Returns when it serves.

@@ -388,6 +388,7 @@ impl Bench {
         }
         Ok(Receipt {
             entry: proven.line.entry,
+            handovers: Vec::new(),
             proof,
             checkpoint: Some(checkpoint),
             wrapped_key: Some(document.wrapped.clone()),

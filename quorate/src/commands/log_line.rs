@@ -258,6 +258,13 @@ fn governed(change: &Change) -> String {
         Change::AddAuditor { key: added } => format!("auditor {} joins", key(added)),
         Change::RemoveAuditor { key: removed } => format!("auditor {} leaves", key(removed)),
         Change::ReplaceTenantAdmin { tenant, .. } => format!("a new key for the admin of {tenant}"),
+        Change::AddOrganisation { organisation, .. } => {
+            format!("{} joins with its endorser", organisation.name)
+        }
+        Change::RemoveOrganisation { organisation } => format!("{organisation} leaves with its endorser"),
+        Change::ReplaceEndorser { organisation, .. } => {
+            format!("a new key or address for the endorser of {organisation}")
+        }
     }
 }
 

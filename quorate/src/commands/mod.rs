@@ -6,6 +6,7 @@ pub(crate) mod audit;
 mod backup;
 mod dev;
 mod documents;
+mod endorser;
 pub(crate) mod log_line;
 mod node;
 mod receipts;
@@ -154,6 +155,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Outcome {
         Command::Inspect(arguments) => documents::inspect(context, &arguments).await,
         Command::Erase(arguments) => admin::erase(context, &arguments).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Endorser(command) => endorser::run(context, command).await,
         Command::Node(command) => node::run(context, command).await,
         Command::Backup(command) => backup::run(context, command),
         Command::Bench(BenchCommand::Reads(arguments)) => bench::run(context.output, &arguments).await,

@@ -51,8 +51,13 @@ impl Lines {
         match status {
             Ok(status) => {
                 let header = &status.header;
+                let standing = match (status.is_endorser, status.votes) {
+                    (true, true) => String::new(),
+                    (true, false) => ", does not vote yet".to_owned(),
+                    (false, _) => format!(", no endorser of epoch {}", status.epoch),
+                };
                 let text = format!(
-                    "block {} of {}, {} entries, {} peers, {} waiting",
+                    "block {} of {}, {} entries, {} peers, {} waiting{standing}",
                     header.height,
                     timestamp(header.time_ms),
                     header.log_size,
@@ -63,6 +68,7 @@ impl Lines {
                     "who": who, "kind": "endorser", "up": true, "height": header.height,
                     "time_ms": header.time_ms, "log_size": header.log_size,
                     "peers_connected": status.peers_connected, "pending": status.pending,
+                    "epoch": status.epoch, "is_endorser": status.is_endorser, "votes": status.votes,
                 });
                 self.up(who, text, value);
             }

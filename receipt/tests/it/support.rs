@@ -209,6 +209,7 @@ impl Scene {
         assert!(approved.outcome.succeeded() && !denied.outcome.succeeded());
         let bare = |entry: &Entry, proof: EntryProof, checkpoint| Receipt {
             entry: entry.clone(),
+            handovers: Vec::new(),
             proof,
             checkpoint: Some(checkpoint),
             wrapped_key: None,

@@ -12,6 +12,7 @@ mod binding;
 mod catch_up;
 mod configuration;
 mod crash;
+mod endorsers;
 mod faults;
 mod lifecycle;
 mod noise;

@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, arguments: &AuditMirrorArgs) -> Outco
     let progress = context
         .output
         .progress("reading the mirror again, and copying what is new");
-    let mirror = Mirror::new(&arguments.dir, client.genesis().clone()).remembered_in(&context.checkpoints());
+    let mirror = Mirror::new(&arguments.dir, client.genesis()).remembered_in(&context.checkpoints());
     let mirrored = mirror.update(&client).await?;
     drop(progress);
     let value = json!({

@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, arguments: &AuditReconcileArgs) -> En
         context.output.message(&journal.coverage());
     }
     match findings.len() {
-        0 => require_compared(client.genesis().organisations().len(), chain.compared),
+        0 => require_compared(client.epochs().endorsers().members().len(), chain.compared),
         count => Err(Failure::no(
             "not_reconciled",
             format!("{count} things do not agree"),

@@ -95,7 +95,7 @@ pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Ou
 const BROKEN_PIPE: &str = "broken_pipe";
 
 fn endorsers(client: &Client) -> usize {
-    client.genesis().organisations().len()
+    client.epochs().endorsers().members().len()
 }
 
 /// What was exported.
