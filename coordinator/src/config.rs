@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use approval::{ApprovalConfig, TrustBundle};
 use serde::{Deserialize, Serialize};
+use threshold::name::{Name, NameError};
 use threshold::signature::PublicKey;
 
 #[cfg(test)]
@@ -28,6 +30,10 @@ pub struct Config {
     /// The sealed identity; `identity` in the directory when absent. Made at the first start if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_file: Option<PathBuf>,
+    /// The installation of Quorate that it serves, as the crypto nodes know it.
+    pub installation: String,
+    /// Whose approvals count, and how many: as the crypto nodes have it. What they would refuse does not reach them.
+    pub approval: ApprovalConfig,
     /// All crypto nodes, in any order.
     pub nodes: Vec<NodeConfig>,
     /// The ledger endorsers that receipts are sent to and the committee is learnt from.
@@ -90,6 +96,10 @@ pub struct LimitsConfig {
     pub receipts_per_transaction: usize,
     /// How long a statement waits for others to share its transaction.
     pub receipts_flush_ms: u64,
+    /// Longest validity of an approval certificate, in seconds.
+    pub approval_lifetime_s: u32,
+    /// How far the clocks of an endorser and this coordinator may differ, in seconds.
+    pub clock_skew_s: u32,
     /// How often the committee is asked for again, and whether its nodes are there.
     pub committee_refresh_ms: u64,
     /// How long the coordinator takes to end: requests in progress first, then receipts.
@@ -113,6 +123,8 @@ impl Default for LimitsConfig {
             // a power of two, and 64 statements would leave nearly half of the next larger one empty.
             receipts_per_transaction: 57,
             receipts_flush_ms: 100,
+            approval_lifetime_s: 120,
+            clock_skew_s: 10,
             committee_refresh_ms: 5_000,
             drain_ms: 10_000,
         }
@@ -128,6 +140,12 @@ pub enum SettingError {
     /// A key stands there twice.
     #[error("{0}.identity is the key of another peer too")]
     Repeated(String),
+    /// Not a name.
+    #[error("installation: {0}")]
+    Installation(NameError),
+    /// The trust bundle does not hold together.
+    #[error("{0}")]
+    Approval(String),
     /// A list is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
@@ -149,6 +167,7 @@ pub(crate) struct Peer {
 pub(crate) struct Settings {
     pub(crate) nodes: Vec<Peer>,
     pub(crate) endorsers: Vec<Peer>,
+    pub(crate) trust: TrustBundle,
     pub(crate) limits: LimitsConfig,
 }
 
@@ -188,9 +207,15 @@ impl Settings {
             return Err(SettingError::Empty("endorsers"));
         }
         check_limits(&config.limits)?;
+        let installation = Name::new(&config.installation).map_err(SettingError::Installation)?;
+        let trust = config
+            .approval
+            .bundle(installation, |path| std::fs::read_to_string(path))
+            .map_err(|error| SettingError::Approval(error.to_string()))?;
         Ok(Self {
             nodes,
             endorsers,
+            trust,
             limits: config.limits.clone(),
         })
     }

@@ -193,7 +193,7 @@ impl Coordinator {
         );
         let watch = tokio::spawn(watch);
 
-        let handler = Handler::new(self.committees, self.shared, &limits);
+        let handler = Handler::new(self.committees, self.shared, self.settings);
         let service = CoordinatorServiceServer::new(handler)
             .max_decoding_message_size(REENCRYPT_REQUEST)
             .max_encoding_message_size(COORDINATOR_ANSWER);

@@ -3,6 +3,7 @@
 //! A key may appear in one role only: a member, a coordinator or an operator. Nothing secret is in the file; it says
 //! where the secrets that seal identity and share are to be had.
 
+use approval::ApprovalConfig;
 use serde::{Deserialize, Serialize};
 use service::SealConfig;
 use std::net::SocketAddr;
@@ -101,30 +102,6 @@ pub struct MemberConfig {
     pub identity: String,
     /// Where it listens, `host:port`.
     pub address: String,
-}
-
-/// The trust bundle: whose approvals count, and how many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApprovalConfig {
-    /// The chain that approvals must come from, hexadecimal.
-    pub chain_id: String,
-    /// Version of this bundle, as in the certificates.
-    pub version: u32,
-    /// Policy over the organisations, for example `OUTOF(3, north, south, east, west)`.
-    pub policy: String,
-    /// The organisations and their roots.
-    pub organisations: Vec<OrganisationConfig>,
-}
-
-/// An organisation that approves reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrganisationConfig {
-    /// Its name, as in the policy.
-    pub name: String,
-    /// Its root certificate: a PEM file's path, or the PEM itself.
-    pub root: String,
 }
 
 /// Limits.

@@ -1,8 +1,8 @@
 //! The checked form of a [`Config`]: every field parsed, every key in one role.
 
-use crate::config::{ApprovalConfig, Config};
+use crate::config::Config;
 use anyhow::{Context, bail, ensure};
-use approval::{TrustBundle, TrustedOrganisation};
+use approval::TrustBundle;
 use std::collections::BTreeSet;
 use threshold::committee::ParticipantIndex;
 use threshold::dkg::Seat;
@@ -52,7 +52,9 @@ impl Settings {
         let coordinators = keys("coordinators", &config.coordinators)?;
         let operators = keys("operators", &config.operators)?;
         one_role_each(&seats, &coordinators, &operators)?;
-        let trust = trust(&config.approval, installation.clone())?;
+        let trust = config
+            .approval
+            .bundle(installation.clone(), |path| std::fs::read_to_string(path))?;
         let limits = approval::Limits {
             max_lifetime_s: config.limits.approval_lifetime_s.into(),
             max_skew_s: config.limits.clock_skew_s.into(),
@@ -141,23 +143,4 @@ fn one_role_each(
         ),
         None => Ok(()),
     }
-}
-
-fn trust(config: &ApprovalConfig, installation: Name) -> anyhow::Result<TrustBundle> {
-    let mut organisations = Vec::new();
-    for organisation in &config.organisations {
-        let at = || format!("approval.organisations: {}", organisation.name);
-        let name = Name::new(&organisation.name).with_context(at)?;
-        let pem = if organisation.root.starts_with("-----BEGIN") {
-            organisation.root.clone()
-        } else {
-            std::fs::read_to_string(&organisation.root)
-                .with_context(|| format!("{}: cannot read root {}", at(), organisation.root))?
-        };
-        let der = approval::pem::decode(&pem).with_context(at)?;
-        organisations.push(TrustedOrganisation::new(name, &der).with_context(at)?);
-    }
-    let chain_id = config.chain_id.parse().context("approval.chain_id")?;
-    let policy = config.policy.parse().context("approval.policy")?;
-    TrustBundle::new(config.version, chain_id, installation, organisations, policy).context("approval")
 }

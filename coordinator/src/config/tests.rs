@@ -1,4 +1,5 @@
 use super::*;
+use approval::{Authority, OrganisationConfig};
 
 type Spoil = fn(&mut LimitsConfig);
 
@@ -8,6 +9,11 @@ fn key(seed: u8) -> String {
             .verifying_key()
             .as_bytes(),
     )
+}
+
+fn root() -> Vec<u8> {
+    let name = Name::new("north").unwrap();
+    Authority::generate(&name, &[1; 32], 1_800_000_000_000).unwrap()
 }
 
 fn config() -> Config {
@@ -27,6 +33,16 @@ fn config() -> Config {
         directory: "data".into(),
         passphrase_file: "passphrase".into(),
         identity_file: None,
+        installation: "test".into(),
+        approval: ApprovalConfig {
+            chain_id: "02".repeat(32),
+            version: 1,
+            policy: "OUTOF(1, north)".into(),
+            organisations: vec![OrganisationConfig {
+                name: "north".into(),
+                root: approval::pem::encode(&root()),
+            }],
+        },
         nodes: (1..=3).map(node).collect(),
         endorsers: vec![endorser],
         limits: LimitsConfig::default(),
@@ -104,4 +120,19 @@ fn empty_lists_and_senseless_limits_are_refused() {
         spoil(&mut config.limits);
         assert_eq!(Settings::check(&config).unwrap_err(), SettingError::Limit(key));
     }
+}
+
+#[test]
+fn an_installation_or_a_bundle_that_does_not_hold_is_refused_by_its_key() {
+    let refused = |change: fn(&mut Config)| {
+        let mut config = config();
+        change(&mut config);
+        Settings::check(&config).unwrap_err().to_string()
+    };
+    let installation = refused(|config| config.installation = "no name".into());
+    assert!(installation.starts_with("installation: "), "{installation}");
+    let policy = refused(|config| config.approval.policy = "OUTOF(".into());
+    assert!(policy.starts_with("approval.policy: "), "{policy}");
+    let root = refused(|config| config.approval.organisations[0].root = "/nowhere/root.pem".into());
+    assert!(root.contains("cannot read root /nowhere/root.pem"), "{root}");
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use approval::{ApprovalFields, Authority};
+use approval::{ApprovalConfig, ApprovalFields, Authority, OrganisationConfig};
 use golden_record::{Body, Transaction};
 use proto::coordinator::coordinator_service_client::CoordinatorServiceClient;
 use proto::coordinator::{
@@ -41,6 +41,13 @@ pub use node::{Behaviour, FakeNode};
 
 pub const T: u16 = 3;
 pub const N: u16 = 5;
+/// The chain that approvals are from.
+const CHAIN: ChainId = ChainId([2; 32]);
+
+/// The root certificate of the organisation that approves.
+fn root() -> Vec<u8> {
+    Authority::generate(&Name::new("north").unwrap(), &[1; 32], now_ms()).unwrap()
+}
 
 /// Waits until a condition holds; gives up after far longer than it can take.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -202,7 +209,18 @@ fn config(
         identity: hex::encode(endorser.identity.public_key()),
         address: endorser.address.to_string(),
     });
+    let organisations = vec![OrganisationConfig {
+        name: "north".into(),
+        root: approval::pem::encode(&root()),
+    }];
     Config {
+        installation: "test".into(),
+        approval: ApprovalConfig {
+            chain_id: CHAIN.to_string(),
+            version: 1,
+            policy: "OUTOF(1, north)".into(),
+            organisations,
+        },
         listen: any,
         operations: any,
         directory,
@@ -276,20 +294,19 @@ impl ApprovedRead {
     /// Certifies this document and reader under an approval, whosever it is.
     pub fn certify_as(&mut self, approve_id: ApproveId) {
         let now_ms = now_ms();
-        let root = Authority::generate(&Name::new("north").unwrap(), &[1; 32], now_ms).unwrap();
         let fields = ApprovalFields {
             approve_id,
             write_id: self.wrapped.write_id(),
             q: self.reader.public(),
             key_id: self.wrapped.key_id(),
             label: self.wrapped.label().clone(),
-            chain_id: ChainId([2; 32]),
+            chain_id: CHAIN,
             height: 3,
             block_hash: BlockHash([4; 32]),
             policy_version: 1,
         };
         self.approve_id = approve_id;
-        self.certificate = Authority::from_seed(&[1; 32], &root)
+        self.certificate = Authority::from_seed(&[1; 32], &root())
             .unwrap()
             .issue(&fields, now_ms, 60)
             .unwrap();

@@ -1,8 +1,9 @@
 //! Configurations that a node does not start with.
 
 use super::*;
-use crate::config::{JournalConfig, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig};
+use crate::config::{JournalConfig, LimitsConfig, MemberConfig, SealsConfig};
 use crate::tests::world::{CHAIN, NOW_MS, roots};
+use approval::{ApprovalConfig, OrganisationConfig};
 
 fn key(seed: u8) -> [u8; 32] {
     let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);

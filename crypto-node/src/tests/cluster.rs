@@ -1,6 +1,7 @@
 use super::world::{CHAIN, certificates, label, roots, seed, wrapped};
-use crate::config::{ApprovalConfig, Config, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig};
+use crate::config::{Config, LimitsConfig, MemberConfig, SealsConfig};
 use crate::node::{Seams, run_with};
+use approval::{ApprovalConfig, OrganisationConfig};
 use proto::custody::custody_service_client::CustodyServiceClient;
 use proto::custody::operator_service_client::OperatorServiceClient;
 use proto::custody::{
