@@ -29,10 +29,12 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Connections at once of one peer, by its key; one more is closed after its handshake.
     pub connections_per_peer: usize,
+    /// Connections at once of one address, an IPv6 network of 64 bits being one: where strangers may call, keys cost nothing.
+    /// One more is closed as soon as it is accepted.
+    pub connections_per_address: usize,
     /// Handshakes at once; one more waits.
     pub handshakes: usize,
-    /// Handshakes at once of one address, an IPv6 network of 64 bits being one; one more is closed as soon as it is
-    /// accepted.
+    /// Handshakes at once of one address; one more is closed as soon as it is accepted.
     pub handshakes_per_address: usize,
     /// The longest that a handshake may take.
     pub handshake_timeout_ms: u64,
@@ -43,6 +45,7 @@ impl Default for ListenerLimits {
         Self {
             connections: 1024,
             connections_per_peer: 64,
+            connections_per_address: 256,
             handshakes: 128,
             handshakes_per_address: 64,
             handshake_timeout_ms: 5_000,
@@ -85,8 +88,9 @@ impl Listener {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             connections: Arc::new(Semaphore::new(limits.connections)),
             peers: Places::new(limits.connections_per_peer),
+            addresses: Places::new(limits.connections_per_address),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
-            addresses: Places::new(limits.handshakes_per_address),
+            callers: Places::new(limits.handshakes_per_address),
             timeout: Duration::from_millis(limits.handshake_timeout_ms),
             done,
         };
@@ -126,8 +130,10 @@ struct Door {
     acceptor: TlsAcceptor,
     connections: Arc<Semaphore>,
     peers: Places<PeerKey>,
-    handshakes: Arc<Semaphore>,
     addresses: Places<IpAddr>,
+    handshakes: Arc<Semaphore>,
+    /// Addresses with a handshake that is not done.
+    callers: Places<IpAddr>,
     timeout: Duration,
     done: mpsc::Sender<Connection>,
 }
@@ -138,8 +144,13 @@ impl Door {
         while let Ok(handshake) = Arc::clone(&self.handshakes).acquire_owned().await {
             match listener.accept().await {
                 Ok((tcp, address)) => {
-                    let Some(place) = self.addresses.take(origin(address.ip())) else {
+                    let origin = origin(address.ip());
+                    let Some(calling) = self.callers.take(origin) else {
                         tracing::warn!(%address, "connection closed: this address has too many handshakes");
+                        continue;
+                    };
+                    let Some(place) = self.addresses.take(origin) else {
+                        tracing::warn!(%address, "connection closed: this address has too many");
                         continue;
                     };
                     let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
@@ -148,8 +159,8 @@ impl Door {
                     };
                     let door = self.clone();
                     tokio::spawn(async move {
-                        door.admit(tcp, address, permit).await;
-                        drop((handshake, place));
+                        door.admit(tcp, address, (permit, place)).await;
+                        drop((handshake, calling));
                     });
                 }
                 Err(error) => {
@@ -160,7 +171,12 @@ impl Door {
         }
     }
 
-    async fn admit(self, tcp: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+    async fn admit(
+        self,
+        tcp: TcpStream,
+        address: SocketAddr,
+        admission: (OwnedSemaphorePermit, Place<IpAddr>),
+    ) {
         match tokio::time::timeout(self.timeout, handshake(&self.acceptor, tcp)).await {
             Ok(Ok((stream, key))) => {
                 let Some(place) = self.peers.take(key) else {
@@ -170,7 +186,7 @@ impl Door {
                 let connection = Connection {
                     stream,
                     peer: Peer { key, address },
-                    _permit: permit,
+                    _admission: admission,
                     _place: place,
                 };
                 // A closed channel means that the server has stopped, and the connection goes with it.
@@ -213,7 +229,7 @@ pub struct Peer {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    _permit: OwnedSemaphorePermit,
+    _admission: (OwnedSemaphorePermit, Place<IpAddr>),
     _place: Place<PeerKey>,
 }
 

@@ -393,6 +393,31 @@ async fn p12_one_peer_does_not_take_the_places_of_the_others() {
 }
 
 #[tokio::test]
+async fn p12_one_address_does_not_take_all_connections_with_ever_new_keys() {
+    let server = identity("coordinator");
+    let limits = ListenerLimits {
+        connections: 3,
+        connections_per_address: 2,
+        ..ListenerLimits::default()
+    };
+    let sample = Sample::start(&server, ClientPolicy::AnyKey, limits).await;
+    let mut held = Vec::new();
+    for name in ["first", "second"] {
+        let channel = sample.channel(&server, &identity(name));
+        call(channel.clone()).await.unwrap();
+        held.push(channel);
+    }
+    // A place is free, for other addresses.
+    let third = sample.channel(&server, &identity("third"));
+    call(third.clone()).await.unwrap_err();
+    held.pop();
+    while call(third.clone()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    sample.stop().await;
+}
+
+#[tokio::test]
 async fn p13_a_restarted_server_is_reached_again_through_the_same_channel() {
     let (node, client) = (identity("node"), identity("coordinator"));
     let sample = Sample::start(&node, pinned(&[&client]), ListenerLimits::default()).await;
