@@ -26,6 +26,7 @@ mod committee;
 mod connection;
 mod cosigned;
 mod error;
+mod in_turn;
 mod log;
 mod mirror;
 mod object;
