@@ -11,7 +11,7 @@ use threshold::encoding::Canonical;
 use threshold::ids::BlockHash;
 use threshold::name::Name;
 
-use crate::world::{connect, is_turned_away, name, now_ms, read, refusal, world};
+use crate::world::{connect, is_turned_away, name, now_ms, read, refusal, signal, until, world};
 
 #[tokio::test]
 async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
@@ -38,6 +38,59 @@ async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
     let (content, _) = read(&alice, "alice", "p1/no-quorum").await.unwrap();
     assert_eq!(content, b"not without the others");
     assert_ne!(world.all_releases(), before, "the test looks at the right place");
+}
+
+#[tokio::test]
+async fn p1_endorsers_killed_before_or_after_a_request_is_final_release_nothing_and_lose_nothing() {
+    let mut world = world().await;
+    world.write("p1/killed", b"at every step").await;
+    let alice = world.client(&world.alice).await;
+    let before = world.all_releases();
+    let asked = world.ask(&world.alice, "alice", "p1/killed", Duration::from_secs(60));
+
+    // It waits where it cannot become final, and whoever has it dies.
+    for endorser in ["endorser-south", "endorser-west"] {
+        world.cluster.kill(endorser).unwrap();
+    }
+    let dies = async {
+        until("two endorsers have the request", async || {
+            let statuses = alice.endorser_statuses().await;
+            let has_it = |status: &&client::EndorserStatus| status.pending > 0;
+            let having = statuses.iter().filter_map(|(_, status)| status.as_ref().ok());
+            (having.filter(has_it).count() == 2).then_some(())
+        })
+        .await;
+        for endorser in ["endorser-north", "endorser-east"] {
+            signal(world.cluster.pid(endorser).unwrap(), "KILL");
+        }
+    };
+    let (answers, ()) = futures::join!(world.submit(&world.alice, &asked), dies);
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    assert_eq!(world.all_releases(), before);
+
+    // It becomes final, and all die before anybody has an approval of it.
+    world.heal().await;
+    let alice = world.client(&world.alice).await;
+    alice.submit(&asked.transaction).await.unwrap();
+    for endorser in [
+        "endorser-north",
+        "endorser-east",
+        "endorser-south",
+        "endorser-west",
+    ] {
+        world.cluster.kill(endorser).unwrap();
+    }
+    assert_eq!(world.all_releases(), before);
+
+    // The request is on the record, so that each of them approves it all the same.
+    world.heal().await;
+    let approved = world.approvals(&asked).await;
+    let request = world.request(&approved.certificates, &approved.wrapped).await;
+    assert_eq!(world.all_releases(), before);
+    for node in world.nodes() {
+        world.share(&node, &request).await.unwrap();
+    }
+    assert_ne!(world.all_releases(), before);
 }
 
 #[tokio::test]
