@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use tonic::transport::server::Connected;
 
 use super::{ClientPolicy, PeerKey, TlsError, verifier};
 use crate::identity::Identity;
+use crate::metrics::Codes;
 use crate::places::{Place, Places, origin};
 
 /// How much of itself a server gives to its clients.
@@ -63,6 +65,7 @@ pub struct Listener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,
     accepting: JoinHandle<()>,
+    turned_away: Codes,
 }
 
 impl Listener {
@@ -81,6 +84,7 @@ impl Listener {
         let tcp = TcpListener::bind(address).await?;
         let address = tcp.local_addr()?;
         let (done, connections) = mpsc::channel(16);
+        let turned_away = Codes::default();
         let door = Door {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             connections: Arc::new(Semaphore::new(limits.connections)),
@@ -89,12 +93,24 @@ impl Listener {
             addresses: Places::new(limits.handshakes_per_address),
             timeout: Duration::from_millis(limits.handshake_timeout_ms),
             done,
+            turned_away: turned_away.clone(),
         };
         Ok(Self {
             address,
             connections,
             accepting: tokio::spawn(door.accept(tcp)),
+            turned_away,
         })
+    }
+
+    /// Registers how many connections, and messages on them, were refused before any service saw them, by why.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Connections and messages refused before any service saw them, by why";
+        self.turned_away.register(registry, "turned_away", help);
+    }
+
+    pub(crate) fn turned_away(&self) -> Codes {
+        self.turned_away.clone()
     }
 
     /// Where it listens.
@@ -130,6 +146,7 @@ struct Door {
     addresses: Places<IpAddr>,
     timeout: Duration,
     done: mpsc::Sender<Connection>,
+    turned_away: Codes,
 }
 
 impl Door {
@@ -139,10 +156,12 @@ impl Door {
             match listener.accept().await {
                 Ok((tcp, address)) => {
                     let Some(place) = self.addresses.take(origin(address.ip())) else {
+                        self.turned_away.count("too_many_of_address");
                         tracing::warn!(%address, "connection closed: this address has too many handshakes");
                         continue;
                     };
                     let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+                        self.turned_away.count("too_many_connections");
                         tracing::warn!(%address, "connection closed: there are too many");
                         continue;
                     };
@@ -164,6 +183,7 @@ impl Door {
         match tokio::time::timeout(self.timeout, handshake(&self.acceptor, tcp)).await {
             Ok(Ok((stream, key))) => {
                 let Some(place) = self.peers.take(key) else {
+                    self.turned_away.count("too_many_of_peer");
                     tracing::warn!(%address, %key, "connection closed: this peer has too many");
                     return;
                 };
@@ -176,8 +196,14 @@ impl Door {
                 // A closed channel means that the server has stopped, and the connection goes with it.
                 let _ = self.done.send(connection).await;
             }
-            Ok(Err(error)) => tracing::info!(%address, %error, "handshake refused"),
-            Err(_) => tracing::info!(%address, "handshake took too long"),
+            Ok(Err(error)) => {
+                self.turned_away.count("handshake_refused");
+                tracing::info!(%address, %error, "handshake refused");
+            }
+            Err(_) => {
+                self.turned_away.count("handshake_too_slow");
+                tracing::info!(%address, "handshake took too long");
+            }
         }
     }
 }
