@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -242,9 +242,7 @@ impl rustls::client::ResolvesClientCert for Stubborn {
 async fn f3_a_client_that_does_not_name_http2_is_refused() {
     let (server, client) = (identity("coordinator"), identity("client"));
     let sample = Sample::start(&server, ClientPolicy::AnyKey, ListenerLimits::default()).await;
-    let config = client_builder(&server)
-        .with_client_auth_cert(vec![client.certificate().clone()], private_key(&client))
-        .unwrap();
+    let config = client_builder(&server).with_client_cert_resolver(own_key(&client));
     // The connection is closed without a byte of HTTP/2.
     assert!(matches!(handshake(sample.address, config).await, Err(_) | Ok(0)));
     sample.stop().await;
@@ -416,4 +414,15 @@ async fn an_address_without_a_port_is_refused() {
         let result = connect(address, [0; 32], &client, &ChannelLimits::default());
         assert!(matches!(result, Err(TlsError::Address(_))), "{address:?}");
     }
+}
+
+#[test]
+fn p15_listeners_and_channels_share_one_copy_of_the_key() {
+    let identity = Identity::ephemeral("alpha").unwrap();
+    let shared = Arc::strong_count(identity.certified());
+    let server = server_config(&identity, ClientPolicy::AnyKey).unwrap();
+    let client = client_config(&identity, [7; 32]).unwrap();
+    assert_eq!(Arc::strong_count(identity.certified()), shared + 2);
+    drop((server, client));
+    assert_eq!(Arc::strong_count(identity.certified()), shared);
 }
