@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use threshold::signature::PublicKey;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The configuration file of a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

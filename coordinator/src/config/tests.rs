@@ -10,7 +10,7 @@ fn key(seed: u8) -> String {
     )
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let node = |seed: u8| NodeConfig {
         name: format!("node-{seed}"),
         identity: key(seed),
