@@ -30,7 +30,6 @@ use crate::{
     approve::Certifier,
     checkpoint::CheckpointSigner,
     clock::Clock,
-    config::MAX_CERTIFICATE_LIFETIME_S,
     gossip::{self, Outbox},
     grpc::{Endorser, Signers},
     inbox::Inbox,
@@ -235,16 +234,12 @@ struct Loaded {
 impl Loaded {
     /// Blocks.
     fn from_config(config: &Config) -> anyhow::Result<Self> {
+        config.check()?;
         let organisation: Name = config.organisation.parse().context("organisation")?;
         let genesis = read_genesis(&config.genesis)?;
         let passphrase = Passphrase::from_file(&config.passphrase_file)?;
         let keys = setup::load_keys(&config.keys, &organisation, &passphrase)?;
         check_membership(&organisation, &genesis, &keys)?;
-        let lifetime_s = config.certificate_lifetime_seconds;
-        ensure!(
-            (1..=MAX_CERTIFICATE_LIFETIME_S).contains(&lifetime_s),
-            "certificate_lifetime_seconds is {lifetime_s}, and must be 1 to {MAX_CERTIFICATE_LIFETIME_S}"
-        );
         let validators = validators(config, &genesis, &organisation)?;
         std::fs::create_dir_all(&config.directory)
             .with_context(|| format!("directory {}", config.directory.display()))?;
@@ -402,6 +397,22 @@ async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, c
 mod tests {
     use super::*;
     use crate::{common::World, network::Network, testing::NOW_MS};
+
+    #[test]
+    fn numbers_out_of_their_range_are_refused_before_anything_is_opened() {
+        let network = Network::new();
+        let mut config = network.config(0);
+        config.certificate_lifetime_seconds = 121;
+        let refused = |config: &Config| Loaded::from_config(config).err().unwrap().to_string();
+        let expected = "certificate_lifetime_seconds is 121, and must be 1 to 120";
+        assert_eq!(refused(&config), expected);
+        config.certificate_lifetime_seconds = 120;
+        config.limits.connections = 0;
+        assert_eq!(
+            refused(&config),
+            "limits.connections is 0, and must be 1 to 65536"
+        );
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_endorser_ends_when_what_runs_beside_it_does() {
