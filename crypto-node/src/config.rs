@@ -57,8 +57,8 @@ pub struct JournalConfig {
     /// was put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark_file: Option<PathBuf>,
-    /// Hash of the newest entry of a journal that is taken although it is not what was marked, hexadecimal; the node
-    /// says which when it refuses to start.
+    /// Hash of the newest entry of a journal that is taken although it is not what was marked, or is damaged behind that
+    /// entry, where it is then cut; hexadecimal. The node says which when it refuses to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
 }
