@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 use approval::{ApprovalConfig, TrustBundle};
 use serde::{Deserialize, Serialize};
+use service::config::{OutOfRange, in_range};
 use threshold::name::{Name, NameError};
 use threshold::signature::PublicKey;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The configuration file of a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,9 +150,9 @@ pub enum SettingError {
     /// A list is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
-    /// A limit is zero, or the bounds of the hedging delay are the wrong way round.
-    #[error("limits.{0} is out of range")]
-    Limit(&'static str),
+    /// A limit is not in its range.
+    #[error(transparent)]
+    Limit(#[from] OutOfRange),
 }
 
 /// A peer, its key parsed.
@@ -226,23 +227,35 @@ fn parse_identity(text: &str) -> Option<PublicKey> {
     PublicKey::from_bytes(&bytes).ok()
 }
 
-fn check_limits(limits: &LimitsConfig) -> Result<(), SettingError> {
-    let batch = limits.receipts_per_transaction;
-    for (holds, key) in [
-        (limits.deadline_ms > 0, "deadline_ms"),
-        (limits.hedge_min_ms > 0, "hedge_min_ms"),
-        (limits.hedge_min_ms <= limits.hedge_max_ms, "hedge_max_ms"),
-        (limits.in_progress > 0, "in_progress"),
-        (limits.receipts > 0, "receipts"),
-        (
-            batch > 0 && batch <= golden_record::MAX_RELEASES,
-            "receipts_per_transaction",
-        ),
-        (limits.committee_refresh_ms > 0, "committee_refresh_ms"),
-    ] {
-        if !holds {
-            return Err(SettingError::Limit(key));
-        }
-    }
-    Ok(())
+fn check_limits(limits: &LimitsConfig) -> Result<(), OutOfRange> {
+    let most_in_one = golden_record::MAX_RELEASES as u64;
+    in_range("limits.deadline_ms", limits.deadline_ms, 1..=u64::MAX)?;
+    in_range("limits.hedge_min_ms", limits.hedge_min_ms, 1..=u64::MAX)?;
+    in_range(
+        "limits.hedge_max_ms",
+        limits.hedge_max_ms,
+        limits.hedge_min_ms..=u64::MAX,
+    )?;
+    in_range("limits.in_progress", limits.in_progress, 1..=65_536)?;
+    in_range(
+        "limits.requests_per_second",
+        limits.requests_per_second,
+        1..=u64::MAX,
+    )?;
+    in_range("limits.burst", limits.burst, 1..=u64::MAX)?;
+    in_range("limits.peers", limits.peers, 1..=u64::MAX)?;
+    in_range("limits.connections", limits.connections, 1..=65_536)?;
+    in_range("limits.receipts", limits.receipts, 1..=u64::MAX)?;
+    in_range(
+        "limits.receipts_per_transaction",
+        limits.receipts_per_transaction,
+        1..=most_in_one,
+    )?;
+    in_range("limits.approval_lifetime_s", limits.approval_lifetime_s, 1..=600)?;
+    in_range("limits.clock_skew_s", limits.clock_skew_s, 0..=60)?;
+    in_range(
+        "limits.committee_refresh_ms",
+        limits.committee_refresh_ms,
+        1..=u64::MAX,
+    )
 }

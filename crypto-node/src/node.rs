@@ -14,12 +14,12 @@ use crate::server::Node;
 use crate::settings::Settings;
 use crate::share::{Guard, ShareFiles};
 use crate::store::Store;
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use futures::future::BoxFuture;
 use service::operations::{Operations, Readiness};
 use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
-use service::{ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
+use service::{Beside, ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use threshold::encoding::Canonical;
@@ -50,6 +50,9 @@ pub(crate) struct Seams {
     pub(crate) clock: Clock,
     #[cfg(test)]
     pub(crate) tamper: Option<crate::ceremony::driver::Tamper>,
+    /// One of the tasks beside the server fails at once.
+    #[cfg(test)]
+    pub(crate) fails: bool,
 }
 
 impl Default for Seams {
@@ -58,6 +61,8 @@ impl Default for Seams {
             clock: Arc::new(system_clock),
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            fails: false,
         }
     }
 }
@@ -122,7 +127,13 @@ pub(crate) async fn run_with(
         "crypto node serves"
     );
     let marks = Arc::new(Mutex::new(marks));
-    serve(&node, listener, operations, registry, queue, &marks, stop).await
+    let mut beside = Beside::new();
+    beside.run("the tasks of ceremonies", run_tasks(queue));
+    #[cfg(test)]
+    if seams.fails {
+        beside.run("a task", async { Err::<(), _>("a mistake") });
+    }
+    serve(&node, listener, operations, registry, beside, &marks, stop).await
 }
 
 async fn serve(
@@ -130,49 +141,50 @@ async fn serve(
     listener: Listener,
     operations: Operations,
     registry: prometheus_client::registry::Registry,
-    queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>,
+    mut beside: Beside,
     marks: &Arc<Mutex<MarkFile>>,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     readiness.met("serving");
-    // Dropped with this future, and with it every task that runs beside.
-    let mut beside = JoinSet::new();
-    beside.spawn(run_tasks(queue));
-    beside.spawn(keep_time(node.clone(), readiness.clone()));
-    let (journal, marking, ready) = (
-        Arc::clone(&node.authority.journal),
-        Arc::clone(marks),
-        readiness.clone(),
+    beside.run(
+        "the watch over deadlines",
+        keep_time(node.clone(), readiness.clone()),
     );
-    beside.spawn(async move {
-        let mut ticks = tokio::time::interval(MARK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            set(&ready, "journal mark", mark(&journal, &marking).await);
-        }
-    });
-    let ready = readiness.clone();
-    beside.spawn(async move {
-        if let Err(error) = operations.serve(registry, ready, std::future::pending()).await {
-            tracing::error!(%error, "the operations port is gone");
-        }
-    });
+    let journal = Arc::clone(&node.authority.journal);
+    beside.run(
+        "the marking of the journal",
+        keep_marks(journal, Arc::clone(marks), readiness.clone()),
+    );
+    beside.run(
+        "the operations port",
+        operations.serve(registry, readiness.clone(), std::future::pending()),
+    );
     service::notify::ready();
+    let mut ended = Err(anyhow!("the server ended by itself"));
     let stopping = async {
-        stop.await;
+        ended = beside.until(stop).await.map_err(Into::into);
         readiness.unmet("serving", "stopping");
         service::notify::stopping();
     };
-    service::server::serve(node.routes(), listener, &HttpLimits::default(), stopping).await?;
+    let served = service::server::serve(node.routes(), listener, &HttpLimits::default(), stopping).await;
     node.authority.flush_refusals(true);
-    beside.shutdown().await;
+    beside.stop().await;
     // What a failed journal lost was never acknowledged; it has reported itself.
     if node.authority.journal.flushed().await.is_ok() {
         mark(&node.authority.journal, marks).await;
     }
-    Ok(())
+    served?;
+    ended
+}
+
+async fn keep_marks(journal: Arc<Journal>, marks: Arc<Mutex<MarkFile>>, readiness: Readiness) {
+    let mut ticks = tokio::time::interval(MARK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        set(&readiness, "journal mark", mark(&journal, &marks).await);
+    }
 }
 
 /// Writes down how far the journal is durable; says whether that worked.

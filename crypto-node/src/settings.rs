@@ -1,8 +1,9 @@
 //! The checked form of a [`Config`]: every field parsed, every key in one role.
 
-use crate::config::Config;
+use crate::config::{Config, LimitsConfig};
 use anyhow::{Context, bail, ensure};
 use approval::TrustBundle;
+use service::config::{OutOfRange, in_range};
 use std::collections::BTreeSet;
 use threshold::committee::ParticipantIndex;
 use threshold::dkg::Seat;
@@ -37,6 +38,7 @@ impl Settings {
     /// # Errors
     /// Names the key of the configuration that does not hold.
     pub fn check(config: &Config, identity: &[u8; 32]) -> anyhow::Result<Self> {
+        check_limits(&config.limits)?;
         let installation = Name::new(&config.installation).context("installation")?;
         let seats = seats(config)?;
         let me = seats
@@ -85,6 +87,21 @@ impl Settings {
             .chain(self.operators.iter().copied())
             .collect()
     }
+}
+
+/// What a node could not work with, or what would take a bound away that others rely on: an approval that lives for long
+/// is one that can be used for long.
+fn check_limits(limits: &LimitsConfig) -> Result<(), OutOfRange> {
+    in_range(
+        "limits.requests_per_second",
+        limits.requests_per_second,
+        1..=u64::MAX,
+    )?;
+    in_range("limits.burst", limits.burst, 1..=u64::MAX)?;
+    in_range("limits.approval_lifetime_s", limits.approval_lifetime_s, 1..=600)?;
+    in_range("limits.clock_skew_s", limits.clock_skew_s, 0..=60)?;
+    in_range("limits.ceremony_s", limits.ceremony_s, 1..=86_400)?;
+    in_range("limits.connections", limits.connections, 1..=65_536)
 }
 
 fn seats(config: &Config) -> anyhow::Result<Vec<Seat>> {

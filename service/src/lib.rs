@@ -5,9 +5,10 @@
 //!
 //! 1. [`seal::Passphrase::from_file`] and [`identity::Identity::load`];
 //! 2. [`tls::Listener::bind`] for its port, [`tls::connect`] for each peer;
-//! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] beside it;
+//! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] and what else runs in [`Beside`] it;
 //! 4. both end, after a drain, when the stop signal comes.
 
+pub mod beside;
 pub mod config;
 pub mod core_dumps;
 pub mod daemon;
@@ -25,6 +26,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use beside::Beside;
 pub use identity::Identity;
 pub use rate_limit::RateLimit;
 pub use seal::{KeyWrap, Passphrase, SealConfig};

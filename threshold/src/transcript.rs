@@ -14,6 +14,7 @@
 use crate::encoding::Canonical;
 use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};
+use zeroize::Zeroizing;
 
 #[cfg(test)]
 mod tests;
@@ -235,8 +236,8 @@ impl Transcript {
     #[must_use]
     pub fn digest(self) -> [u8; 32] {
         let mut digest = [0; 32];
-        for (byte, hashed) in digest.iter_mut().zip(self.end(END_DIGEST)) {
-            *byte = hashed;
+        for (byte, hashed) in digest.iter_mut().zip(self.end(END_DIGEST).iter()) {
+            *byte = *hashed;
         }
         digest
     }
@@ -247,9 +248,12 @@ impl Transcript {
         Scalar::from_bytes_mod_order_wide(&self.end(END_CHALLENGE))
     }
 
-    fn end(mut self, kind: u8) -> [u8; 64] {
+    /// Wiped, because nonces are reduced from it: with one, whoever reads the memory has the secret behind it.
+    fn end(mut self, kind: u8) -> Zeroizing<[u8; 64]> {
         self.hash.update([kind]);
-        self.hash.finalize().into()
+        let mut hashed = Zeroizing::new([0; 64]);
+        self.hash.finalize_into((&mut *hashed).into());
+        hashed
     }
 
     fn short(&mut self, text: &str) {

@@ -16,7 +16,7 @@ fn root() -> Vec<u8> {
     Authority::generate(&name, &[1; 32], 1_800_000_000_000).unwrap()
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let node = |seed: u8| NodeConfig {
         name: format!("node-{seed}"),
         identity: key(seed),
@@ -103,22 +103,49 @@ fn empty_lists_and_senseless_limits_are_refused() {
         Settings::check(&nowhere).unwrap_err(),
         SettingError::Empty("endorsers")
     );
-    let limits: [(Spoil, &str); 7] = [
-        (|limits| limits.deadline_ms = 0, "deadline_ms"),
-        (|limits| limits.hedge_min_ms = 0, "hedge_min_ms"),
-        (|limits| limits.hedge_max_ms = 1, "hedge_max_ms"),
-        (|limits| limits.in_progress = 0, "in_progress"),
-        (|limits| limits.receipts = 0, "receipts"),
+    let limits: [(Spoil, &str); 17] = [
+        (|limits| limits.deadline_ms = 0, "deadline_ms is 0"),
+        (|limits| limits.hedge_min_ms = 0, "hedge_min_ms is 0"),
+        (|limits| limits.hedge_max_ms = 1, "hedge_max_ms is 1"),
+        (|limits| limits.in_progress = 0, "in_progress is 0"),
+        (|limits| limits.in_progress = 65_537, "in_progress is 65537"),
+        (
+            |limits| limits.requests_per_second = 0,
+            "requests_per_second is 0",
+        ),
+        (|limits| limits.burst = 0, "burst is 0"),
+        (|limits| limits.peers = 0, "peers is 0"),
+        (|limits| limits.connections = 0, "connections is 0"),
+        (|limits| limits.connections = 65_537, "connections is 65537"),
+        (|limits| limits.receipts = 0, "receipts is 0"),
+        (
+            |limits| limits.receipts_per_transaction = 0,
+            "receipts_per_transaction is 0",
+        ),
         (
             |limits| limits.receipts_per_transaction = golden_record::MAX_RELEASES + 1,
-            "receipts_per_transaction",
+            "receipts_per_transaction is",
         ),
-        (|limits| limits.committee_refresh_ms = 0, "committee_refresh_ms"),
+        (
+            |limits| limits.approval_lifetime_s = 0,
+            "approval_lifetime_s is 0",
+        ),
+        (
+            |limits| limits.approval_lifetime_s = 601,
+            "approval_lifetime_s is 601",
+        ),
+        (|limits| limits.clock_skew_s = 61, "clock_skew_s is 61"),
+        (
+            |limits| limits.committee_refresh_ms = 0,
+            "committee_refresh_ms is 0",
+        ),
     ];
-    for (spoil, key) in limits {
+    for (spoil, said) in limits {
         let mut config = config();
         spoil(&mut config.limits);
-        assert_eq!(Settings::check(&config).unwrap_err(), SettingError::Limit(key));
+        let why = Settings::check(&config).unwrap_err().to_string();
+        assert!(why.starts_with(&format!("limits.{said}")), "{why}");
+        assert!(why.contains(", and must be "), "{why}");
     }
 }
 

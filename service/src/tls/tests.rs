@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -264,9 +264,7 @@ impl rustls::client::ResolvesClientCert for Stubborn {
 async fn f3_a_client_that_does_not_name_http2_is_refused() {
     let (server, client) = (identity("coordinator"), identity("client"));
     let sample = Sample::start(&server, ClientPolicy::AnyKey, ListenerLimits::default()).await;
-    let config = client_builder(&server)
-        .with_client_auth_cert(vec![client.certificate().clone()], private_key(&client))
-        .unwrap();
+    let config = client_builder(&server).with_client_cert_resolver(own_key(&client));
     // The connection is closed without a byte of HTTP/2.
     assert!(matches!(handshake(sample.address, config).await, Err(_) | Ok(0)));
     sample.stop().await;
@@ -497,4 +495,15 @@ async fn f4_a_message_that_is_too_large_is_refused_and_counted() {
     assert_eq!(sample.turned_away.of("message_too_large"), 1);
     call(sample.channel(&server, &client)).await.unwrap();
     sample.stop().await;
+}
+
+#[test]
+fn p15_listeners_and_channels_share_one_copy_of_the_key() {
+    let identity = Identity::ephemeral("alpha").unwrap();
+    let shared = Arc::strong_count(identity.certified());
+    let server = server_config(&identity, ClientPolicy::AnyKey).unwrap();
+    let client = client_config(&identity, [7; 32]).unwrap();
+    assert_eq!(Arc::strong_count(identity.certified()), shared + 2);
+    drop((server, client));
+    assert_eq!(Arc::strong_count(identity.certified()), shared);
 }

@@ -174,3 +174,13 @@ async fn p10_a_directory_that_was_put_back_does_not_start() {
     assert!(refusal.contains("its mark is missing"), "{refusal}");
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_when_what_runs_beside_it_does() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.stop_node(1).await;
+    cluster.seams.fails = true;
+    let refusal = cluster.refusal().await;
+    assert_eq!(refusal, "a task ended by itself: a mistake");
+    cluster.end().await;
+}
