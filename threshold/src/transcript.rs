@@ -61,7 +61,7 @@ pub enum Domain {
     CeremonyMessage,
     /// The digest of a message's payload within a ceremony.
     CeremonyPayload,
-    /// A round-1 package of a key generation.
+    /// Reserved: nothing is hashed in it.
     DkgRound1,
     /// The transcript of a key generation that all members sign.
     Transcript,
@@ -81,17 +81,17 @@ pub enum Domain {
     BlockBody,
     /// The digest of the ledger's state.
     State,
-    /// An entry of a node's journal.
+    /// The hash chain of a node's journal, and its signed mark.
     Journal,
-    /// A signed checkpoint.
+    /// Reserved: nothing is hashed or signed in it. Checkpoints are signed as C2SP says.
     Checkpoint,
-    /// The sealing of a document's material.
+    /// The contexts of a document's object and of its sealed material.
     Material,
-    /// An endorser's signed status.
+    /// Reserved: nothing is signed in it.
     EndorserStatus,
-    /// An operator's signed command.
+    /// Reserved: nothing is signed in it.
     Operator,
-    /// The label of a canary.
+    /// The approve id of a canary.
     Canary,
     /// What a crypto node says to its fellow members in a ceremony, around the key generation's own messages.
     MemberMessage,
