@@ -92,6 +92,31 @@ fn a_wrong_command_line_is_an_error_and_not_a_no() {
 }
 
 #[test]
+fn a_wrong_command_line_is_json_for_whoever_asks_for_json() {
+    for (line, names) in [
+        ("reed acme/reports/q3 --json", "reed"),
+        ("--json write", "<DOCUMENT>"),
+        ("audit log --nonsense --json", "--nonsense"),
+        ("bench reads --readers 0 --json", "0 is not in 1..=4096"),
+    ] {
+        let output = Person::new().run(line);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(output.stdout.is_empty(), "{line}");
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&error["status"], &error["code"]),
+            (&"error".into(), &"usage".into())
+        );
+        assert!(error["message"].as_str().unwrap().contains(names), "{error}");
+        assert!(error["next"].as_str().unwrap().contains("--help"), "{error}");
+    }
+    // What comes after `--` is no option, and help is help.
+    let output = Person::new().run("reed -- --json");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "));
+    assert_eq!(Person::new().run("write --help --json").status.code(), Some(0));
+}
+
+#[test]
 fn an_error_says_what_to_do_next() {
     let person = Person::new();
     let output = person.run("status");
