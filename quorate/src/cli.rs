@@ -93,7 +93,8 @@ pub(crate) struct DevArgs {
     /// Where the cluster keeps its data [default: dev in $QUORATE_HOME or ~/.quorate]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Delete the cluster's data first, and the keys that belong to it
+    /// Delete the cluster first, with its profile and the keys of its administrator and auditor; keys of tenants and users are
+    /// moved aside
     #[arg(long)]
     pub(crate) reset: bool,
     /// Do not ask before deleting

@@ -13,12 +13,15 @@ mod readiness;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Profile};
+use golden_record::Genesis;
 use service::identity::Identity;
+use threshold::encoding::Canonical;
 
 pub use self::layout::{
     COORDINATOR, INSTALLATION, Layout, NODES, ORGANISATIONS, POLICY, Paths, Seat, Size, THRESHOLD,
@@ -56,6 +59,15 @@ pub fn remove(directory: &Path) -> Outcome {
     let paths = Paths::new(directory);
     let _lock = lock(&paths)?;
     provision::clear(&paths)
+}
+
+/// The genesis of the cluster in `directory`, if there is one that can be read: by it a profile and the keys of people are known.
+pub(crate) fn genesis(directory: &Path) -> Outcome<Option<Genesis>> {
+    match fs::read(Paths::new(directory).genesis()) {
+        Ok(bytes) => Ok(Genesis::from_bytes(&bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Cluster {

@@ -336,8 +336,9 @@ fn coordinator(paths: &Paths, layout: &Layout, keys: &Keys, chain_id: ChainId) -
     }
 }
 
-/// Removes what is in the directory of a cluster, and refuses to remove anything else.
+/// Removes what is in the directory of a cluster; removes nothing when there is anything else.
 pub(super) fn clear(paths: &Paths) -> Outcome {
+    let mut entries = Vec::new();
     for entry in fs::read_dir(paths.root())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -364,6 +365,9 @@ pub(super) fn clear(paths: &Paths) -> Outcome {
                 "choose an empty or new directory with --dir",
             ));
         }
+        entries.push(entry);
+    }
+    for entry in entries {
         if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         } else {

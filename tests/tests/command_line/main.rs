@@ -119,6 +119,15 @@ fn the_demonstration_holds() {
     let output = person.ends(0, "TMPDIR=. quorate demo");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("all of it held"), "{text}");
+    // What it says of the log is there to see: bob's two reads, and mallory's that was denied.
+    let entries = |user: &str, verdict: &str| {
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(&format!("{user} asks to read ")));
+        lines.filter(|line| line.contains(verdict)).count()
+    };
+    assert_eq!(entries("bob", " approved "), 2, "{text}");
+    assert_eq!(entries("mallory", " denied: not_a_reader "), 1, "{text}");
     let proofs = text.matches("what it proves:").count();
     assert!(
         proofs >= 7 && proofs == text.matches("what happened:").count(),
