@@ -170,6 +170,8 @@ impl Coordinator {
         readiness.unmet(COMMITTEE, "not asked for yet");
         let mut registry = Registry::default();
         self.shared.metrics.register(&mut registry);
+        self.listener
+            .register(registry.sub_registry_with_prefix("quorate_coordinator"));
 
         // Receipts end after requests, and health last.
         let (end_receipts, receipts_end) = stopper();

@@ -112,6 +112,7 @@ pub(crate) async fn run_with(
     let listener = Listener::bind(config.listen, &node.authority.identity, policy, &listener_limits)
         .await
         .with_context(|| format!("listen: {}", config.listen))?;
+    listener.register(&mut registry);
     let operations = Operations::bind(config.operations)
         .await
         .with_context(|| format!("operations: {}", config.operations))?;

@@ -96,6 +96,7 @@ pub async fn run_with_clock(
 
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
+    listener.register(registry.sub_registry_with_prefix("quorate_endorser"));
     let ledger = Arc::new(Ledger::new(
         genesis.clone(),
         store,

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod notify;
 pub mod operations;
 mod places;
+pub mod ports;
 pub mod rate_limit;
 pub mod seal;
 pub mod server;

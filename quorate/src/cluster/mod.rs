@@ -7,7 +7,6 @@
 mod ceremony;
 mod layout;
 pub(crate) mod operator;
-pub(crate) mod ports;
 pub(crate) mod process;
 mod provision;
 mod readiness;
@@ -32,7 +31,7 @@ use crate::home::private_directory;
 use crate::keyring;
 
 /// How long a daemon may take to come up.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 
 /// Says what is being done, for a person who waits.
 pub type Say<'a> = &'a (dyn Fn(&str) + Sync);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use tonic::transport::server::Connected;
 
 use super::{ClientPolicy, PeerKey, TlsError, verifier};
 use crate::identity::Identity;
+use crate::metrics::Codes;
 use crate::places::{Place, Places, origin};
 
 /// How much of itself a server gives to its clients.
@@ -66,6 +68,7 @@ pub struct Listener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,
     accepting: JoinHandle<()>,
+    turned_away: Codes,
 }
 
 impl Listener {
@@ -84,6 +87,7 @@ impl Listener {
         let tcp = TcpListener::bind(address).await?;
         let address = tcp.local_addr()?;
         let (done, connections) = mpsc::channel(16);
+        let turned_away = Codes::default();
         let door = Door {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             connections: Arc::new(Semaphore::new(limits.connections)),
@@ -93,12 +97,24 @@ impl Listener {
             callers: Places::new(limits.handshakes_per_address),
             timeout: Duration::from_millis(limits.handshake_timeout_ms),
             done,
+            turned_away: turned_away.clone(),
         };
         Ok(Self {
             address,
             connections,
             accepting: tokio::spawn(door.accept(tcp)),
+            turned_away,
         })
+    }
+
+    /// Registers how many connections, and messages on them, were refused before any service saw them, by why.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Connections and messages refused before any service saw them, by why";
+        self.turned_away.register(registry, "turned_away", help);
+    }
+
+    pub(crate) fn turned_away(&self) -> Codes {
+        self.turned_away.clone()
     }
 
     /// Where it listens.
@@ -136,6 +152,7 @@ struct Door {
     callers: Places<IpAddr>,
     timeout: Duration,
     done: mpsc::Sender<Connection>,
+    turned_away: Codes,
 }
 
 impl Door {
@@ -146,14 +163,17 @@ impl Door {
                 Ok((tcp, address)) => {
                     let origin = origin(address.ip());
                     let Some(calling) = self.callers.take(origin) else {
+                        self.turned_away.count("too_many_handshakes");
                         tracing::warn!(%address, "connection closed: this address has too many handshakes");
                         continue;
                     };
                     let Some(place) = self.addresses.take(origin) else {
+                        self.turned_away.count("too_many_of_address");
                         tracing::warn!(%address, "connection closed: this address has too many");
                         continue;
                     };
                     let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+                        self.turned_away.count("too_many_connections");
                         tracing::warn!(%address, "connection closed: there are too many");
                         continue;
                     };
@@ -180,6 +200,7 @@ impl Door {
         match tokio::time::timeout(self.timeout, handshake(&self.acceptor, tcp)).await {
             Ok(Ok((stream, key))) => {
                 let Some(place) = self.peers.take(key) else {
+                    self.turned_away.count("too_many_of_peer");
                     tracing::warn!(%address, %key, "connection closed: this peer has too many");
                     return;
                 };
@@ -192,8 +213,14 @@ impl Door {
                 // A closed channel means that the server has stopped, and the connection goes with it.
                 let _ = self.done.send(connection).await;
             }
-            Ok(Err(error)) => tracing::info!(%address, %error, "handshake refused"),
-            Err(_) => tracing::info!(%address, "handshake took too long"),
+            Ok(Err(error)) => {
+                self.turned_away.count("handshake_refused");
+                tracing::info!(%address, %error, "handshake refused");
+            }
+            Err(_) => {
+                self.turned_away.count("handshake_too_slow");
+                tracing::info!(%address, "handshake took too long");
+            }
         }
     }
 }

@@ -238,7 +238,7 @@ fn operators_refresh_a_key_by_the_commands_of_the_readme() {
         serde_json::from_slice(&person.ends(0, &format!("{line} --json")).stdout).unwrap()
     };
     let until = |what: &str, holds: &dyn Fn() -> bool| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
         while !holds() {
             assert!(
                 std::time::Instant::now() < deadline,

@@ -39,7 +39,7 @@ pub(crate) const DATASET: &str = "trials";
 /// Between two looks at a condition.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 static SHARED: Mutex<Option<World>> = Mutex::const_new(None);
 
@@ -451,7 +451,12 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) fn connect(address: &str, key: &str, who: &Identity) -> Channel {
     let mut pinned = [0; 32];
     hex::decode_to_slice(key, &mut pinned).unwrap();
-    service::connect(address, pinned, who, &ChannelLimits::default()).unwrap()
+    let limits = ChannelLimits {
+        connect_timeout_ms: 60_000,
+        keepalive_timeout_ms: 60_000,
+        ..ChannelLimits::default()
+    };
+    service::connect(address, pinned, who, &limits).unwrap()
 }
 
 /// A place for a cluster below Cargo's directory for tests. A cluster that is shared until the end of the program

@@ -71,7 +71,7 @@ impl Cluster {
     ) -> Result<ReencryptionShare, Status> {
         let request = ReencryptRequest {
             wrapped_key: wrapped.to_bytes(),
-            certificates: super::certificates(wrapped, reader, approve, super::super::world::NOW_MS),
+            certificates: super::certificates(wrapped, reader, approve, self.now_ms()),
             manifest_digest: signed.manifest.digest().as_bytes().to_vec(),
         };
         let mut custody = CustodyServiceClient::new(self.channel(node, &self.coordinator));
@@ -365,10 +365,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
         running.ended.abort();
         let _ = running.ended.await;
         cluster.seams.tamper = honest;
-        // The dead node's last tasks let go of its files a moment later.
-        while crate::store::Store::open(&cluster.configs[2].directory.join("ceremonies.redb")).is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        cluster.until_free(3).await;
         cluster.start_node(3).await;
         let mut ended = Vec::new();
         for node in 1..=3 {
