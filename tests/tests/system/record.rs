@@ -16,9 +16,12 @@ use crate::world::{connect, is_turned_away, name, now_ms, read, refusal, signal,
 #[tokio::test]
 async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
     let mut world = world().await;
-    world.write("p1/no-quorum", b"not without the others").await;
+    let write_id = world
+        .write("p1/no-quorum", b"not without the others")
+        .await
+        .write_id;
     let alice = world.client(&world.alice).await;
-    let before = world.all_releases();
+    let before = world.releases_of(write_id);
     for endorser in ["endorser-south", "endorser-west"] {
         world.cluster.kill(endorser).unwrap();
     }
@@ -27,17 +30,21 @@ async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
         assert!(answer.is_err(), "approved by two of four: {answer:?}");
     }
     assert!(read(&alice, "alice", "p1/no-quorum").await.is_err());
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
 
     // The others are back, and the request that was never final stays so.
     world.heal().await;
     for answer in world.submit(&world.alice, &asked).await {
         assert!(answer.is_err(), "approved after its expiry: {answer:?}");
     }
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
     let (content, _) = read(&alice, "alice", "p1/no-quorum").await.unwrap();
     assert_eq!(content, b"not without the others");
-    assert_ne!(world.all_releases(), before, "the test looks at the right place");
+    assert_ne!(
+        world.releases_of(write_id),
+        before,
+        "the test looks at the right place"
+    );
 }
 
 #[tokio::test]
@@ -118,8 +125,8 @@ async fn p1_d2_too_few_organisations_get_no_share_of_any_node() {
 #[tokio::test]
 async fn p1_a_denied_read_gets_no_certificate_and_is_on_the_record() {
     let world = world().await;
-    world.write("p1/denied", b"not for mallory").await;
-    let before = world.all_releases();
+    let write_id = world.write("p1/denied", b"not for mallory").await.write_id;
+    let before = world.releases_of(write_id);
     let asked = world.ask(&world.mallory, "mallory", "p1/denied", Duration::from_secs(30));
     for answer in world.submit(&world.mallory, &asked).await {
         assert!(answer.unwrap().approval.is_none());
@@ -128,7 +135,7 @@ async fn p1_a_denied_read_gets_no_certificate_and_is_on_the_record() {
     let Err(Error::Denied { tx_id, .. }) = read(&mallory, "mallory", "p1/denied").await else {
         panic!("mallory reads");
     };
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
 
     let auditor = world.client(&world.cluster.auditor().unwrap()).await;
     for id in [tx_id, asked.transaction.tx_id()] {
