@@ -163,7 +163,7 @@ impl Door {
                 Ok((tcp, address)) => {
                     let origin = origin(address.ip());
                     let Some(calling) = self.callers.take(origin) else {
-                        self.turned_away.count("too_many_handshakes_of_address");
+                        self.turned_away.count("too_many_handshakes");
                         tracing::warn!(%address, "connection closed: this address has too many handshakes");
                         continue;
                     };

@@ -368,7 +368,7 @@ async fn p12_one_address_does_not_take_all_handshakes() {
     let mut more = TcpStream::connect(sample.address).await.unwrap();
     assert!(!matches!(more.read(&mut [0; 1]).await, Ok(count) if count > 0));
     assert!(sample.nobody_called());
-    assert_eq!(sample.turned_away.of("too_many_handshakes_of_address"), 1);
+    assert_eq!(sample.turned_away.of("too_many_handshakes"), 1);
     // A place is free once its handshake is over.
     stalled.pop();
     let channel = sample.channel(&server, &client);
