@@ -14,17 +14,20 @@ use crate::server::Node;
 use crate::settings::Settings;
 use crate::share::{Guard, ShareFiles};
 use crate::store::Store;
+use crate::watch::Watch;
 use anyhow::{Context, ensure};
 use futures::future::BoxFuture;
 use service::operations::{Operations, Readiness};
 use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
-use service::{ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
+use service::{Background, ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
 use threshold::signature::PublicKey;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -32,6 +35,8 @@ use tokio::task::JoinSet;
 const DELIVERIES: (u32, u32) = (100, 500);
 /// A peer needs one; the rest is for reconnecting. With 256 requests of 64 KiB under way on each, one peer takes 128 MiB.
 const CONNECTIONS_PER_PEER: usize = 8;
+/// How long a ceremony's step that is under way may take to its end, when the node stops.
+const DRAIN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 /// How often the journal is marked: it costs two syncs, and what came after the newest mark can be cut unnoticed.
 const MARK: Duration = Duration::from_secs(5);
@@ -102,7 +107,8 @@ pub(crate) async fn run_with(
         tokio::task::spawn_blocking(open).await??
     };
     let (tasks, queue) = mpsc::unbounded_channel();
-    let node = assemble(&config, opened, tasks, &seams)?;
+    let background = Background::start("ceremonies").context("threads for ceremonies")?;
+    let node = assemble(&config, opened, tasks, background.handle(), &seams)?;
     let listener_limits = ListenerLimits {
         connections: config.limits.connections,
         connections_per_peer: CONNECTIONS_PER_PEER,
@@ -121,7 +127,10 @@ pub(crate) async fn run_with(
         "crypto node serves"
     );
     let marks = Arc::new(Mutex::new(marks));
-    serve(&node, listener, operations, registry, queue, &marks, stop).await
+    let served = serve(&node, listener, operations, registry, queue, &marks, stop).await;
+    // Whoever starts the node again finds its files closed.
+    background.stop(DRAIN).await;
+    served
 }
 
 async fn serve(
@@ -137,7 +146,8 @@ async fn serve(
     readiness.met("serving");
     // Dropped with this future, and with it every task that runs beside.
     let mut beside = JoinSet::new();
-    beside.spawn(run_tasks(queue));
+    beside.spawn_on(run_tasks(queue), &node.background);
+    beside.spawn(node.watch.clone().keep());
     beside.spawn(keep_time(node.clone(), readiness.clone()));
     let (journal, marking, ready) = (
         Arc::clone(&node.authority.journal),
@@ -220,7 +230,8 @@ async fn keep_time(node: Node, readiness: Readiness) {
         ticks.tick().await;
         node.authority.flush_refusals(false);
         // A failure is logged where it happens, and stays visible in the readiness.
-        let _ = node.driver.tick().await;
+        let driver = Arc::clone(&node.driver);
+        let _ = node.background.spawn(async move { driver.tick().await }).await;
         set(&readiness, "ceremonies", node.driver.is_healthy());
         set(&readiness, "journal", node.authority.journal.is_healthy());
     }
@@ -289,7 +300,6 @@ fn open(
         activated,
     } = open_journal(config, &identity, clock, &metrics)?;
     let store = Store::open(&directory.join("ceremonies.redb"))?;
-    let past = store.known()?;
     let decode = |row: Option<(CeremonyId, Vec<u8>)>| {
         row.map(|(id, bytes)| {
             Record::from_bytes(&bytes)
@@ -303,6 +313,23 @@ fn open(
         decode(store.active()?)?,
     );
     let me = PublicKey::of(identity.signing_key());
+    let refused = store.refused()?;
+    let refused = refused
+        .into_iter()
+        .map(|(id, by)| {
+            Ok((
+                id,
+                PublicKey::from_bytes(&by).context("ceremonies.redb: who was refused")?,
+            ))
+        })
+        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    let (mut past, mut waiting): (BTreeSet<_>, _) = (refused.keys().copied().collect(), Vec::new());
+    let newest = record.as_ref().map(|record| record.plan.id());
+    for row in store.known()? {
+        past.insert(row.0);
+        let known = decode(Some(row))?.filter(|known| known.waits(&me) && Some(known.plan.id()) != newest);
+        waiting.extend(known);
+    }
     let key = match &active {
         Some(active) => {
             let unfinished = [&record, &doubt].map(|record| record.as_ref().map(|record| record.plan.id()));
@@ -322,6 +349,8 @@ fn open(
         past,
         key,
         serves_old,
+        waiting,
+        refused,
     };
     let opened = Opened {
         settings,
@@ -479,6 +508,7 @@ fn assemble(
     config: &Config,
     opened: Opened,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    background: Handle,
     seams: &Seams,
 ) -> anyhow::Result<Node> {
     let Opened {
@@ -523,6 +553,7 @@ fn assemble(
             .with_context(|| format!("members: {}", seat.name))?;
         channels.push((seat.identity, channel));
     }
+    let watched = channels.clone();
     let driver = Driver::new(Parts {
         machine,
         me: PublicKey::of(identity.signing_key()),
@@ -530,16 +561,27 @@ fn assemble(
         authority: Arc::clone(&authority),
         store: Arc::new(store),
         shares,
+        #[cfg(debug_assertions)]
+        directory: config.directory.clone(),
         channels,
         tasks,
         #[cfg(test)]
         tamper: seams.tamper.clone(),
     });
     let deliveries = Arc::new(RateLimit::new(DELIVERIES.0, DELIVERIES.1, settings.seats.len()));
+    let settings = Arc::new(settings);
+    let watch = Watch {
+        authority: Arc::clone(&authority),
+        driver: Arc::clone(&driver),
+        settings: Arc::clone(&settings),
+        channels: watched,
+    };
     Ok(Node {
         authority,
         driver,
-        settings: Arc::new(settings),
+        settings,
+        watch,
         deliveries,
+        background,
     })
 }

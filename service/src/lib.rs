@@ -8,6 +8,7 @@
 //! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] beside it;
 //! 4. both end, after a drain, when the stop signal comes.
 
+pub mod background;
 pub mod config;
 pub mod core_dumps;
 pub mod daemon;
@@ -24,6 +25,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use background::Background;
 pub use identity::Identity;
 pub use rate_limit::RateLimit;
 pub use seal::{KeyWrap, Passphrase, SealConfig};
