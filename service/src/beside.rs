@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
+use tokio::runtime::Handle;
 use tokio::task::{Id, JoinError, JoinSet};
 
 #[cfg(test)]
@@ -55,7 +56,17 @@ impl Beside {
 
     /// Starts a task.
     pub fn run<T: Outcome>(&mut self, name: &'static str, task: impl Future<Output = T> + Send + 'static) {
-        let handle = self.running.spawn(async move { task.await.reason() });
+        self.run_on(&Handle::current(), name, task);
+    }
+
+    /// Starts a task on another runtime.
+    pub fn run_on<T: Outcome>(
+        &mut self,
+        runtime: &Handle,
+        name: &'static str,
+        task: impl Future<Output = T> + Send + 'static,
+    ) {
+        let handle = self.running.spawn_on(async move { task.await.reason() }, runtime);
         self.names.insert(handle.id(), name);
     }
 

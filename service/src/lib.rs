@@ -8,6 +8,7 @@
 //! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] and what else runs in [`Beside`] it;
 //! 4. both end, after a drain, when the stop signal comes.
 
+pub mod background;
 pub mod beside;
 pub mod config;
 pub mod core_dumps;
@@ -26,6 +27,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use background::Background;
 pub use beside::Beside;
 pub use identity::Identity;
 pub use rate_limit::RateLimit;

@@ -262,7 +262,7 @@ fn secrets_of_version_1_get_the_new_seal_too() {
     let change = Change {
         ceremony: ID,
         record: record.to_bytes(),
-        displaced: None,
+        others: Vec::new(),
         doubt: None,
         active: Some(crate::store::Before::Gone),
     };

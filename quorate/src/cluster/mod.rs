@@ -90,7 +90,8 @@ impl Cluster {
         Self::prepare_with(program()?, directory, size, say)
     }
 
-    fn prepare_with(program: PathBuf, directory: &Path, size: Size, say: Say<'_>) -> Outcome<Self> {
+    /// As [`Cluster::prepare`], with daemons of another program that is [`crate::main_with`].
+    pub fn prepare_with(program: PathBuf, directory: &Path, size: Size, say: Say<'_>) -> Outcome<Self> {
         let paths = Paths::new(directory);
         private_directory(paths.root())?;
         let lock = lock(&paths)?;
@@ -137,6 +138,12 @@ impl Cluster {
             self.wait_for(name, wanted).await?;
         }
         Ok(())
+    }
+
+    /// Starts one daemon and waits until it runs, with a key to serve with or without one.
+    pub async fn start_without_key(&mut self, name: &str) -> Outcome {
+        self.spawn(name)?;
+        self.wait_for(name, Condition::Alive).await
     }
 
     /// Starts one daemon of a cluster that has its key, and waits until it is ready.
@@ -186,6 +193,18 @@ impl Cluster {
     /// Processor time that one daemon has used since it started.
     pub fn processor_time(&self, name: &str) -> Outcome<Duration> {
         process::processor_time(self.pid(name)?)
+    }
+
+    /// Whether one daemon has ended by itself; then it may be started again.
+    pub fn has_ended(&mut self, name: &str) -> bool {
+        let ended = self
+            .running
+            .get_mut(name)
+            .is_some_and(|process| process.ended().is_some());
+        if ended {
+            self.running.remove(name);
+        }
+        ended
     }
 
     /// The process id of one daemon.

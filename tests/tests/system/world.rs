@@ -17,7 +17,7 @@ use proto::custody::operator_service_client::OperatorServiceClient;
 use proto::custody::{GetNodeStatusRequest, GetNodeStatusResponse, ReencryptRequest, ReencryptResponse};
 use proto::ledger::ledger_service_client::LedgerServiceClient;
 use proto::ledger::{RequestReadRequest, RequestReadResponse};
-use quorate::cluster::{self, COORDINATOR, Cluster};
+use quorate::cluster::{self, COORDINATOR, Cluster, Size};
 use rand_core::{OsRng, RngCore};
 use service::identity::Identity;
 use service::seal::Passphrase;
@@ -96,8 +96,19 @@ impl World {
     /// A cluster in a directory of its own, with a tenant, its users and a dataset.
     pub(crate) async fn new(name: &str) -> Self {
         let directory = directory(name);
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_quorate-under-test"));
-        let cluster = Cluster::start_with(program, &directory, &|_| ()).await.unwrap();
+        let cluster = Cluster::start_with(program(), &directory, &|_| ()).await.unwrap();
+        let world = Self::of(cluster);
+        world.found().await;
+        world
+    }
+
+    /// A cluster of which nothing runs yet, without a key.
+    pub(crate) fn prepared(name: &str, size: Size) -> Self {
+        let cluster = Cluster::prepare_with(program(), &directory(name), size, &|_| ());
+        Self::of(cluster.unwrap())
+    }
+
+    fn of(cluster: Cluster) -> Self {
         let coordinator = load(
             &cluster.paths().identity(COORDINATOR),
             &cluster.paths().passphrase(COORDINATOR),
@@ -109,19 +120,18 @@ impl World {
         let operators = operators.collect();
         let person = |name: &str| Arc::new(Identity::ephemeral(name).unwrap());
         let (alice, bob, mallory) = (person("alice"), person("bob"), person("mallory"));
-        let world = Self {
+        Self {
             cluster,
             alice,
             bob,
             mallory,
             coordinator: Arc::new(coordinator),
             operators,
-        };
-        world.found().await;
-        world
+        }
     }
 
-    async fn found(&self) {
+    /// Makes the tenant, its users and the dataset.
+    pub(crate) async fn found(&self) {
         let tenant_admin = Arc::new(Identity::ephemeral("admin").unwrap());
         let organisation = self.client(&self.cluster.admin("north").unwrap()).await;
         organisation
@@ -278,9 +288,13 @@ impl World {
         SignedManifest::from_bytes(&status.manifest).unwrap()
     }
 
+    /// What the operator of a crypto node says to it.
+    pub(crate) fn operator(&self, node: &str) -> OperatorServiceClient<Channel> {
+        OperatorServiceClient::new(self.channel_to_node(node, &self.operators[node]))
+    }
+
     pub(crate) async fn node_status(&self, node: &str) -> GetNodeStatusResponse {
-        let channel = self.channel_to_node(node, &self.operators[node]);
-        let mut rpc = OperatorServiceClient::new(channel);
+        let mut rpc = self.operator(node);
         let answer = rpc.get_node_status(GetNodeStatusRequest {}).await;
         answer.unwrap().into_inner()
     }
@@ -467,6 +481,10 @@ pub(crate) fn connect(address: &str, key: &str, who: &Identity) -> Channel {
         ..ChannelLimits::default()
     };
     service::connect(address, pinned, who, &limits).unwrap()
+}
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_quorate-under-test"))
 }
 
 /// A place for a cluster below Cargo's directory for tests. A cluster that is shared until the end of the program

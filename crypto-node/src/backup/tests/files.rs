@@ -94,7 +94,7 @@ impl Directory {
         let change = Change {
             ceremony,
             record: record.to_bytes(),
-            displaced: None,
+            others: Vec::new(),
             doubt: None,
             active: Some(crate::store::Before::Gone),
         };

@@ -55,7 +55,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     let change = Change {
         ceremony,
         record: record.to_bytes(),
-        displaced: None,
+        others: Vec::new(),
         doubt: None,
         active: None,
     };

@@ -56,7 +56,7 @@ impl Cluster {
     }
 
     /// What the operations port answers.
-    async fn operations(&self, node: usize, path: &str) -> String {
+    pub(super) async fn operations(&self, node: usize, path: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(self.configs[node - 1].operations)
             .await
             .unwrap();
