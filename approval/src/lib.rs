@@ -12,6 +12,7 @@ mod authority;
 mod canonical;
 mod certificate;
 mod check;
+mod config;
 mod der;
 mod fields;
 pub mod oid;
@@ -23,6 +24,7 @@ mod unverified;
 
 pub use authority::{Authority, AuthorityError, MAX_LIFETIME_S};
 pub use check::{Approved, Limits, MAX_CERTIFICATE_SIZE, MAX_CERTIFICATES, check, check_certificate};
+pub use config::{ApprovalConfig, ConfigError, OrganisationConfig};
 pub use der::DerFault;
 pub use fields::ApprovalFields;
 pub use policy::{Policy, PolicyError};

@@ -7,9 +7,8 @@ use crate::check::MAX_CERTIFICATE_SIZE;
 use crate::fields::ApprovalFields;
 use crate::refusal::CertificateFault;
 
-/// Read what one certificate states, with its form checked and its issuer and signature not: for a coordinator, which
-/// passes certificates on to those who check them and only has to know which read they are about. It approves
-/// nothing.
+/// Read what one certificate states, with its form checked and its issuer and signature not: to learn which read it is
+/// about, before it is known whose roots it must be checked against. It approves nothing.
 ///
 /// # Errors
 /// The first [`CertificateFault`].

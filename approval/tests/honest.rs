@@ -179,7 +179,7 @@ fn openssl(arguments: &[&str]) -> String {
     text
 }
 
-/// Needs the `openssl` command, which is part of Debian's base tools (package openssl).
+/// Needs the `openssl` command (Debian package openssl), and fails without it.
 #[test]
 fn openssl_prints_and_verifies_an_approval() {
     let fixture = Fixture::new();

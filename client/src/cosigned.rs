@@ -161,9 +161,7 @@ impl Client {
                     }
                 },
                 Err(Error::Lied(fault)) => wrong.push(*fault),
-                Err(error) => {
-                    failed.push(Fault::new(endorser.party(), "no_answer", error.to_string(), &[]));
-                }
+                Err(error) => failed.push(Fault::instead_of_an_answer(endorser.party(), error)),
             }
         }
         if wrong.len() > self.tolerated() {
@@ -238,8 +236,7 @@ impl Client {
                         return Ok(merged);
                     }
                 }
-                Err(Error::Lied(fault)) => faults.push(*fault),
-                Err(error) => faults.push(Fault::new(endorser.party(), "no_answer", error.to_string(), &[])),
+                Err(error) => faults.push(Fault::instead_of_an_answer(endorser.party(), error)),
             }
         }
         Err(too_few("a quorum of endorsers that sign the checkpoint", faults))

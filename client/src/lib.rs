@@ -27,6 +27,7 @@ mod connection;
 mod cosigned;
 mod epochs;
 mod error;
+mod in_turn;
 mod log;
 mod mirror;
 mod object;

@@ -16,6 +16,7 @@ use tonic::Code;
 use crate::Client;
 use crate::connection::{Endorser, refusal_code, request, whole};
 use crate::error::{Error, Fault};
+use crate::in_turn::{PATIENCE, in_turn};
 use crate::profile::Trust;
 
 mod whole;
@@ -123,19 +124,12 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Lied`] when the proof does not hold.
     pub async fn prove(&self, tx_id: &TxId) -> Result<Proven, Error> {
-        let mut last = Error::Request("the profile names no endorser".into());
-        for endorser in &self.0.endorsers {
-            match self.prove_at(endorser, tx_id).await {
-                Ok((line, proof)) => {
-                    return Ok(Proven {
-                        line,
-                        proof: proof.to_bytes(),
-                    });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        let ask = |endorser| self.prove_at(endorser, tx_id);
+        let (line, proof) = first_of(&self.0.endorsers, ask).await?;
+        Ok(Proven {
+            line,
+            proof: proof.to_bytes(),
+        })
     }
 
     /// Whether the chain knows this client's key, by the word of more endorsers than can lie.
@@ -335,14 +329,23 @@ async fn status(endorser: &Endorser) -> Result<GetStatusResponse, Error> {
 
 /// The genesis of the pinned chain, from the first endorser that has it.
 pub(crate) async fn genesis(endorsers: &[Endorser], trust: &Trust) -> Result<Genesis, Error> {
+    first_of(endorsers, |endorser| genesis_of(endorser, trust)).await
+}
+
+/// The first good answer, or the last error.
+async fn first_of<'a, T, F: Future<Output = Result<T, Error>>>(
+    endorsers: &'a [Endorser],
+    ask: impl Fn(&'a Endorser) -> F,
+) -> Result<T, Error> {
     let mut last = Error::Request("the profile names no endorser".into());
-    for endorser in endorsers {
-        match genesis_of(endorser, trust).await {
-            Ok(genesis) => return Ok(genesis),
-            Err(error) => last = error,
+    let take = |_, answer| match answer {
+        Ok(found) => Some(found),
+        Err(error) => {
+            last = error;
+            None
         }
-    }
-    Err(last)
+    };
+    in_turn(endorsers.iter(), PATIENCE, ask, take).await.ok_or(last)
 }
 
 async fn genesis_of(endorser: &Endorser, trust: &Trust) -> Result<Genesis, Error> {

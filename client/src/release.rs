@@ -94,10 +94,10 @@ impl Client {
                 .and_then(|answer| check(&coordinator.party(), committee, approved, wrapped, &answer));
             match released {
                 Ok(mut released) => {
-                    released.faults.append(&mut failures.faults);
+                    released.faults.extend(failures.faults());
                     return Ok(released);
                 }
-                Err(error) => failures.add(error),
+                Err(error) => failures.add(coordinator.party(), error),
             }
         }
         Err(failures.end())
@@ -107,26 +107,45 @@ impl Client {
 /// What came of coordinators that brought nothing.
 #[derive(Default)]
 struct Failures {
-    last: Option<Error>,
     /// That of a coordinator that may be ahead, or behind: to be tried again, and no fault meanwhile.
     other_epoch: Option<Error>,
-    faults: Vec<Fault>,
+    others: Vec<(Party, Error)>,
 }
 
 impl Failures {
-    fn add(&mut self, error: Error) {
+    fn add(&mut self, party: Party, error: Error) {
         if is_of_another_epoch(&error) {
             self.other_epoch = Some(error);
         } else {
-            self.faults.extend(error.faults());
-            self.last = Some(error);
+            self.others.push((party, error));
         }
     }
 
-    /// Whichever coordinator was asked last: if any is in another epoch, that is worth another attempt.
-    fn end(self) -> Error {
-        let nobody = || Error::Request("the profile names no coordinator".into());
-        self.other_epoch.or(self.last).unwrap_or_else(nobody)
+    /// Who misbehaved.
+    fn faults(&self) -> Vec<Fault> {
+        self.others.iter().flat_map(|(_, error)| error.faults()).collect()
+    }
+
+    /// Whichever coordinator was asked last: if any is in another epoch, that is worth another attempt. Else what every
+    /// one of them has shown or said.
+    fn end(mut self) -> Error {
+        if let Some(error) = self.other_epoch {
+            return error;
+        }
+        if self.others.len() == 1 {
+            return self.others.remove(0).1;
+        }
+        if self.others.is_empty() {
+            return Error::Request("the profile names no coordinator".into());
+        }
+        let failed = self.others.into_iter().flat_map(|(party, error)| match error {
+            Error::TooFew { faults, .. } => faults,
+            error => vec![Fault::instead_of_an_answer(party, error)],
+        });
+        Error::TooFew {
+            needed: "one coordinator with enough shares that hold".into(),
+            faults: failed.collect(),
+        }
     }
 }
 

@@ -334,9 +334,8 @@ fn none_answered(mut failed: Vec<(Party, Error)>, mut faults: Vec<Fault>) -> Err
         (Some(place), true) => failed.swap_remove(place).1,
         (None, true) if failed.len() == 1 => failed.swap_remove(0).1,
         _ => {
-            let silent =
-                |(party, error): (Party, Error)| Fault::new(party, "no_answer", error.to_string(), &[]);
-            faults.extend(failed.into_iter().map(silent));
+            let silent = failed.into_iter();
+            faults.extend(silent.map(|(party, error)| Fault::instead_of_an_answer(party, error)));
             too_few("one endorser with an answer that holds", &mut faults)
         }
     }

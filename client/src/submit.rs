@@ -10,6 +10,7 @@ use threshold::encoding::{Canonical, Reader};
 use self::answers::{Answer, Answers, confirmed};
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault, Party};
+use crate::in_turn::{PATIENCE, in_turn};
 use crate::{Client, now_ms};
 
 #[cfg(test)]
@@ -95,13 +96,12 @@ impl Client {
         let start = usize::from(transaction.nonce.first().copied().unwrap_or(0));
         let count = self.0.endorsers.len();
         let turn = self.0.endorsers.iter().cycle().skip(start % count.max(1));
-        for endorser in turn.take(count) {
-            let answer = self.submit_to(endorser, transaction, &bytes, belief).await;
-            if let Some(end) = answers.take(endorser.party(), answer) {
-                return end;
-            }
+        let ask = |endorser| self.submit_to(endorser, transaction, &bytes, belief);
+        let take = |endorser: &Endorser, answer| answers.take(endorser.party(), answer);
+        match in_turn(turn.take(count), PATIENCE, ask, take).await {
+            Some(end) => end,
+            None => Err(answers.none()),
         }
-        Err(answers.none())
     }
 
     async fn submit_to(

@@ -19,7 +19,7 @@ use std::{
     env,
     fs::{self, File},
     io::Write as _,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -283,14 +283,8 @@ async fn validator(index: usize, clients: usize, directory: &str, addresses: &[S
 }
 
 fn measure(clients: usize) {
-    let listeners: Vec<_> = (0..COUNT)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let addresses: Vec<_> = listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap().to_string())
-        .collect();
-    drop(listeners);
+    let addresses = service::ports::free(COUNT).unwrap();
+    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
     let directory = tempfile::TempDir::new().unwrap();
     let children: Vec<_> = (0..COUNT)
         .map(|index| {

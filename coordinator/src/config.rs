@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use approval::{ApprovalConfig, TrustBundle};
 use serde::{Deserialize, Serialize};
+use service::config::{OutOfRange, in_range};
+use threshold::name::{Name, NameError};
 use threshold::signature::PublicKey;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The configuration file of a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,10 @@ pub struct Config {
     /// The sealed identity; `identity` in the directory when absent. Made at the first start if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_file: Option<PathBuf>,
+    /// The installation of Quorate that it serves, as the crypto nodes know it.
+    pub installation: String,
+    /// Whose approvals count, and how many: as the crypto nodes have it. What they would refuse does not reach them.
+    pub approval: ApprovalConfig,
     /// All crypto nodes, in any order.
     pub nodes: Vec<NodeConfig>,
     /// The ledger endorsers that receipts are sent to and the committee is learnt from.
@@ -90,6 +97,10 @@ pub struct LimitsConfig {
     pub receipts_per_transaction: usize,
     /// How long a statement waits for others to share its transaction.
     pub receipts_flush_ms: u64,
+    /// Longest validity of an approval certificate, in seconds.
+    pub approval_lifetime_s: u32,
+    /// How far the clocks of an endorser and this coordinator may differ, in seconds.
+    pub clock_skew_s: u32,
     /// How often the committee is asked for again, and whether its nodes are there.
     pub committee_refresh_ms: u64,
     /// How long the coordinator takes to end: requests in progress first, then receipts.
@@ -113,6 +124,8 @@ impl Default for LimitsConfig {
             // a power of two, and 64 statements would leave nearly half of the next larger one empty.
             receipts_per_transaction: 57,
             receipts_flush_ms: 100,
+            approval_lifetime_s: 120,
+            clock_skew_s: 10,
             committee_refresh_ms: 5_000,
             drain_ms: 10_000,
         }
@@ -128,12 +141,18 @@ pub enum SettingError {
     /// A key stands there twice.
     #[error("{0}.identity is the key of another peer too")]
     Repeated(String),
+    /// Not a name.
+    #[error("installation: {0}")]
+    Installation(NameError),
+    /// The trust bundle does not hold together.
+    #[error("{0}")]
+    Approval(String),
     /// A list is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
-    /// A limit is zero, or the bounds of the hedging delay are the wrong way round.
-    #[error("limits.{0} is out of range")]
-    Limit(&'static str),
+    /// A limit is not in its range.
+    #[error(transparent)]
+    Limit(#[from] OutOfRange),
 }
 
 /// A peer, its key parsed.
@@ -149,6 +168,7 @@ pub(crate) struct Peer {
 pub(crate) struct Settings {
     pub(crate) nodes: Vec<Peer>,
     pub(crate) endorsers: Vec<Peer>,
+    pub(crate) trust: TrustBundle,
     pub(crate) limits: LimitsConfig,
 }
 
@@ -188,9 +208,15 @@ impl Settings {
             return Err(SettingError::Empty("endorsers"));
         }
         check_limits(&config.limits)?;
+        let installation = Name::new(&config.installation).map_err(SettingError::Installation)?;
+        let trust = config
+            .approval
+            .bundle(installation, |path| std::fs::read_to_string(path))
+            .map_err(|error| SettingError::Approval(error.to_string()))?;
         Ok(Self {
             nodes,
             endorsers,
+            trust,
             limits: config.limits.clone(),
         })
     }
@@ -201,23 +227,35 @@ fn parse_identity(text: &str) -> Option<PublicKey> {
     PublicKey::from_bytes(&bytes).ok()
 }
 
-fn check_limits(limits: &LimitsConfig) -> Result<(), SettingError> {
-    let batch = limits.receipts_per_transaction;
-    for (holds, key) in [
-        (limits.deadline_ms > 0, "deadline_ms"),
-        (limits.hedge_min_ms > 0, "hedge_min_ms"),
-        (limits.hedge_min_ms <= limits.hedge_max_ms, "hedge_max_ms"),
-        (limits.in_progress > 0, "in_progress"),
-        (limits.receipts > 0, "receipts"),
-        (
-            batch > 0 && batch <= golden_record::MAX_RELEASES,
-            "receipts_per_transaction",
-        ),
-        (limits.committee_refresh_ms > 0, "committee_refresh_ms"),
-    ] {
-        if !holds {
-            return Err(SettingError::Limit(key));
-        }
-    }
-    Ok(())
+fn check_limits(limits: &LimitsConfig) -> Result<(), OutOfRange> {
+    let most_in_one = golden_record::MAX_RELEASES as u64;
+    in_range("limits.deadline_ms", limits.deadline_ms, 1..=u64::MAX)?;
+    in_range("limits.hedge_min_ms", limits.hedge_min_ms, 1..=u64::MAX)?;
+    in_range(
+        "limits.hedge_max_ms",
+        limits.hedge_max_ms,
+        limits.hedge_min_ms..=u64::MAX,
+    )?;
+    in_range("limits.in_progress", limits.in_progress, 1..=65_536)?;
+    in_range(
+        "limits.requests_per_second",
+        limits.requests_per_second,
+        1..=u64::MAX,
+    )?;
+    in_range("limits.burst", limits.burst, 1..=u64::MAX)?;
+    in_range("limits.peers", limits.peers, 1..=u64::MAX)?;
+    in_range("limits.connections", limits.connections, 1..=65_536)?;
+    in_range("limits.receipts", limits.receipts, 1..=u64::MAX)?;
+    in_range(
+        "limits.receipts_per_transaction",
+        limits.receipts_per_transaction,
+        1..=most_in_one,
+    )?;
+    in_range("limits.approval_lifetime_s", limits.approval_lifetime_s, 1..=600)?;
+    in_range("limits.clock_skew_s", limits.clock_skew_s, 0..=60)?;
+    in_range(
+        "limits.committee_refresh_ms",
+        limits.committee_refresh_ms,
+        1..=u64::MAX,
+    )
 }

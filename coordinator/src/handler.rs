@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use approval::{Approved, TrustBundle};
 use proto::coordinator::coordinator_service_server::CoordinatorService;
 use proto::coordinator::{
     GetCoordinatorStatusRequest, GetCoordinatorStatusResponse, NodeHealth, ReencryptRequest,
@@ -21,7 +22,7 @@ use tonic::{Request, Response, Status};
 use crate::answer::{REFUSAL_CODE, Trouble, refusal_code};
 use crate::collect::{Collected, Read, Shared, TooFew, collect};
 use crate::committee::Committees;
-use crate::config::LimitsConfig;
+use crate::config::Settings;
 
 /// The service. Clones share everything.
 #[derive(Debug, Clone)]
@@ -34,13 +35,16 @@ pub(crate) struct Handler {
     /// A turn for each request in progress.
     turns: Arc<Semaphore>,
     deadline: Duration,
+    trust: Arc<TrustBundle>,
+    limits: approval::Limits,
 }
 
 /// A request's place and turn; both end with it.
 type Admission = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Handler {
-    pub(crate) fn new(committees: Arc<Committees>, shared: Arc<Shared>, limits: &LimitsConfig) -> Self {
+    pub(crate) fn new(committees: Arc<Committees>, shared: Arc<Shared>, settings: Settings) -> Self {
+        let limits = settings.limits;
         Self {
             committees,
             shared,
@@ -52,6 +56,11 @@ impl Handler {
             places: Arc::new(Semaphore::new(limits.in_progress.saturating_add(limits.waiting))),
             turns: Arc::new(Semaphore::new(limits.in_progress)),
             deadline: Duration::from_millis(limits.deadline_ms),
+            trust: Arc::new(settings.trust),
+            limits: approval::Limits {
+                max_lifetime_s: limits.approval_lifetime_s.into(),
+                max_skew_s: limits.clock_skew_s.into(),
+            },
         }
     }
 
@@ -82,6 +91,7 @@ impl Handler {
         let place = self.place(peer_key(&request))?;
         let parsed = Parsed::parse(request.into_inner())?;
         let admission = Arc::new(self.turn(place, deadline).await?);
+        let approved = self.approved(&parsed)?;
         let committee = self.committees.of(parsed.wrapped.key_id()).await.ok_or_else(|| {
             Status::failed_precondition("no committee is known for this custody key; is it published?")
         })?;
@@ -92,7 +102,7 @@ impl Handler {
             }
             _ => committee,
         };
-        let mut read = parsed.into_read(committee);
+        let mut read = parsed.into_read(&approved, committee);
         let mut result = self.collect(&read, deadline, &admission).await?;
         if let Err(too_few) = &result
             && too_few
@@ -109,6 +119,20 @@ impl Handler {
             Ok(collected) => Ok(response(digest.as_bytes(), &collected)),
             Err(too_few) => Err(too_few.into()),
         }
+    }
+
+    /// Whether the nodes would take it, as far as can be told here: strangers can ask, and what the nodes refuse costs
+    /// every reader of theirs, because they count by coordinator. Each node decides for itself all the same.
+    fn approved(&self, parsed: &Parsed) -> Result<Approved, Status> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        let (certificates, wrapped) = (&parsed.certificates, &parsed.wrapped);
+        approval::check(certificates, wrapped, &self.trust, now_ms, &self.limits).map_err(|refusal| {
+            let mut status = Status::permission_denied(refusal.to_string());
+            let code = MetadataValue::from_static(refusal.code());
+            status.metadata_mut().insert(REFUSAL_CODE, code);
+            status
+        })
     }
 
     async fn collect(
@@ -189,14 +213,11 @@ fn outcome(status: &Status) -> &'static str {
 struct Parsed {
     wrapped: WrappedKey,
     certificates: Vec<Vec<u8>>,
-    stated: approval::ApprovalFields,
     /// The committee that whoever asks works with.
     expected: Option<ManifestDigest>,
 }
 
 impl Parsed {
-    /// Whether the approval holds is for the nodes to decide. What cannot hold is refused here, before it costs
-    /// them anything.
     fn parse(request: ReencryptRequest) -> Result<Self, FieldError> {
         let ReencryptRequest {
             wrapped_key,
@@ -205,15 +226,6 @@ impl Parsed {
         } = request;
         let wrapped: WrappedKey = field::parse("wrapped_key", &wrapped_key)?;
         field::certificates("certificates", &certificates)?;
-        let first = certificates.first().map(Vec::as_slice).unwrap_or_default();
-        let stated =
-            approval::read_unverified(first).map_err(|fault| FieldError::new("certificates", fault))?;
-        if stated.write_id != wrapped.write_id() {
-            return Err(FieldError::new(
-                "certificates",
-                "they are about another wrapped key",
-            ));
-        }
         let expected = match manifest_digest.as_slice() {
             [] => None,
             digest => Some(field::id::<ManifestDigest>("manifest_digest", digest)?),
@@ -221,18 +233,17 @@ impl Parsed {
         Ok(Self {
             wrapped,
             certificates,
-            stated,
             expected,
         })
     }
 
-    fn into_read(self, committee: Arc<crate::committee::Committee>) -> Read {
+    fn into_read(self, approved: &Approved, committee: Arc<crate::committee::Committee>) -> Read {
         Read {
             committee,
             wrapped: self.wrapped,
             certificates: self.certificates,
-            approve_id: self.stated.approve_id,
-            q: self.stated.q,
+            approve_id: approved.approve_id(),
+            q: approved.q(),
         }
     }
 }

@@ -20,20 +20,22 @@ mod health;
 mod metrics;
 mod node;
 mod receipts;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use prometheus_client::registry::Registry;
 use proto::coordinator::coordinator_service_server::CoordinatorServiceServer;
 use proto::limits::{COORDINATOR_ANSWER, REENCRYPT_REQUEST};
 use service::operations::{Operations, Readiness};
 use service::server::{self, HttpLimits};
 use service::tls::ListenerLimits;
-use service::{ClientPolicy, Identity, Listener, Passphrase, notify};
+use service::{Beside, ClientPolicy, Identity, Listener, Passphrase, notify};
 use tokio::sync::{Semaphore, watch};
 use tonic::service::Routes;
 
@@ -55,6 +57,8 @@ pub const ENV_PREFIX: &str = "QUORATE_COORDINATOR";
 const AFTERMATHS: usize = 1024;
 /// As long as no committee is known, it is asked for this often.
 const IMPATIENT_REFRESH: Duration = Duration::from_millis(500);
+/// The task that takes receipts to the ledger.
+const RECEIPTS: &str = "the submission of receipts";
 /// The readiness condition that a committee is known.
 const COMMITTEE: &str = "committee";
 /// The readiness condition that enough of its nodes can be reached.
@@ -162,19 +166,32 @@ impl Coordinator {
     /// Serves until `stop` completes, then drains.
     ///
     /// # Errors
-    /// When a server fails as a whole.
+    /// When a server fails as a whole, or what runs beside it ends by itself.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+        self.serve_beside(Beside::new(), stop).await
+    }
+
+    async fn serve_beside(
+        self,
+        mut beside: Beside,
+        stop: impl Future<Output = ()> + Send,
+    ) -> anyhow::Result<()> {
         let limits = self.settings.limits.clone();
         let drain = Duration::from_millis(limits.drain_ms);
         let readiness = Readiness::new();
         readiness.unmet(COMMITTEE, "not asked for yet");
         let mut registry = Registry::default();
         self.shared.metrics.register(&mut registry);
+        self.listener
+            .register(registry.sub_registry_with_prefix("quorate_coordinator"));
 
         // Receipts end after requests, and health last.
         let (end_receipts, receipts_end) = stopper();
-        let (end_health, health_end) = stopper();
-        let health = tokio::spawn(self.operations.serve(registry, readiness.clone(), health_end));
+        beside.run(
+            "the operations port",
+            self.operations
+                .serve(registry, readiness.clone(), std::future::pending()),
+        );
         let submitter = Submitter {
             receipts: self.shared.receipts.clone(),
             endorsers: self.endorsers,
@@ -183,7 +200,7 @@ impl Coordinator {
             linger: Duration::from_millis(limits.receipts_flush_ms),
             turn: Arc::new(AtomicUsize::new(0)),
         };
-        let submitter = tokio::spawn(submitter.run(receipts_end, drain));
+        beside.run(RECEIPTS, submitter.run(receipts_end, drain));
         let refresh = Duration::from_millis(limits.committee_refresh_ms);
         let watch = watch_committee(
             Arc::clone(&self.committees),
@@ -191,9 +208,9 @@ impl Coordinator {
             readiness,
             refresh,
         );
-        let watch = tokio::spawn(watch);
+        beside.run("the watch over the committee", watch);
 
-        let handler = Handler::new(self.committees, self.shared, &limits);
+        let handler = Handler::new(self.committees, self.shared, self.settings);
         let service = CoordinatorServiceServer::new(handler)
             .max_decoding_message_size(REENCRYPT_REQUEST)
             .max_encoding_message_size(COORDINATOR_ANSWER);
@@ -202,14 +219,15 @@ impl Coordinator {
             ..HttpLimits::default()
         };
         notify::ready();
-        let served = server::serve(Routes::new(service), self.listener, &http, stop).await;
+        let mut ended = Err(anyhow!("the server ended by itself"));
+        let until = async { ended = beside.until(stop).await.map_err(Into::into) };
+        let served = server::serve(Routes::new(service), self.listener, &http, until).await;
         notify::stopping();
-        watch.abort();
         end_receipts.send_replace(true);
-        submitter.await?;
-        end_health.send_replace(true);
-        health.await??;
-        served.context("the server failed")
+        beside.finished(RECEIPTS).await;
+        beside.stop().await;
+        served.context("the server failed")?;
+        ended
     }
 }
 

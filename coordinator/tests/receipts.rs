@@ -12,7 +12,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use quorate_coordinator::LimitsConfig;
-use support::{Behaviour, Cluster, FakeEndorser, T, eventually};
+use support::{Behaviour, Cluster, FakeEndorser, T, eventually, late_after, unhurried};
 use threshold::encoding::Canonical;
 use threshold::ids::ApproveId;
 use threshold::statement::ReleaseStatement;
@@ -47,6 +47,8 @@ async fn every_statement_of_a_read_reaches_the_ledger_once() {
     expected.sort();
     found.sort();
     assert_eq!(found, expected);
+    // t nodes have released alike: nobody need be asked whether it was approved.
+    assert!(cluster.endorsers.iter().all(|endorser| endorser.looked_up() == 0));
     // The same read once more: the chain takes one release of each node for an approval.
     cluster.reencrypt(&read).await.unwrap();
     settled(&cluster).await;
@@ -58,16 +60,57 @@ async fn every_statement_of_a_read_reaches_the_ledger_once() {
 }
 
 #[tokio::test]
-async fn many_reads_share_a_transaction_that_the_coordinator_signs() {
-    let limits = LimitsConfig {
-        receipts_flush_ms: 500,
-        ..Default::default()
+async fn a_statement_that_comes_after_the_answer_is_recorded_too() {
+    let cluster = Cluster::start_with(late_after(100)).await;
+    cluster.ready().await;
+    cluster.behave(&[1], Behaviour::Late(700));
+    let read = cluster.read();
+    read.open(cluster.manifest(), &cluster.reencrypt(&read).await.unwrap());
+    eventually("all who released are on the record", async || {
+        recorded(&cluster.endorsers).len() == cluster.asked().iter().sum::<usize>()
+    })
+    .await;
+    assert!(recorded(&cluster.endorsers).len() > usize::from(T));
+}
+
+/// As a coordinator that does not know what another one, or it before it was stopped, has recorded.
+#[tokio::test]
+async fn p13_a_release_that_is_on_the_chain_already_counts_as_recorded() {
+    let mut cluster = Cluster::start().await;
+    cluster.ready().await;
+    let read = cluster.read();
+    cluster.reencrypt(&read).await.unwrap();
+    settled(&cluster).await;
+    let before = recorded(&cluster.endorsers);
+    cluster.stop().await;
+    // Without its memory of the newest ones.
+    cluster.restart().await;
+    cluster.ready().await;
+    cluster.reencrypt(&read).await.unwrap();
+    settled(&cluster).await;
+    let metrics = cluster.metrics().await;
+    let count = |outcome: &str| {
+        let name = format!("quorate_coordinator_receipts_total{{code=\"{outcome}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        line.map_or(0, |count| count.parse::<usize>().unwrap())
     };
-    let cluster = Cluster::start_with(limits).await;
+    assert_eq!(
+        (count("recorded"), count("rejected")),
+        (usize::from(T), 0),
+        "{metrics}"
+    );
+    let mut after = recorded(&cluster.endorsers);
+    after.retain(|release| !before.contains(release));
+    assert_eq!(after, []);
+}
+
+#[tokio::test]
+async fn many_reads_share_a_transaction_that_the_coordinator_signs() {
+    let mut cluster = Cluster::start_with(at_the_end()).await;
     cluster.ready().await;
     let reads: Vec<_> = (0..8).map(|_| cluster.read()).collect();
     futures::future::join_all(reads.iter().map(|read| cluster.reencrypt(read))).await;
-    settled(&cluster).await;
+    cluster.stop().await;
     let transactions: Vec<_> = cluster
         .endorsers
         .iter()
@@ -114,7 +157,7 @@ async fn an_endorser_that_begins_answers_and_ends_none_holds_up_no_receipt() {
 async fn one_rejected_statement_does_not_take_the_others_with_it() {
     let limits = LimitsConfig {
         receipts_flush_ms: 500,
-        ..Default::default()
+        ..unhurried()
     };
     let cluster = Cluster::start_with(limits).await;
     cluster.ready().await;
@@ -132,7 +175,7 @@ async fn one_rejected_statement_does_not_take_the_others_with_it() {
 fn at_the_end() -> LimitsConfig {
     LimitsConfig {
         receipts_flush_ms: 3_600_000,
-        ..Default::default()
+        ..unhurried()
     }
 }
 
@@ -285,7 +328,7 @@ async fn p3_one_endorser_that_refuses_receipts_stops_none() {
 async fn stopping_drains_what_waits() {
     let limits = LimitsConfig {
         receipts_flush_ms: 3_600_000,
-        ..Default::default()
+        ..unhurried()
     };
     let mut cluster = Cluster::start_with(limits).await;
     let read = cluster.read();
@@ -299,7 +342,7 @@ async fn stopping_drains_what_waits() {
 async fn p13_receipts_survive_the_end_of_the_coordinator() {
     let limits = LimitsConfig {
         drain_ms: 1,
-        ..Default::default()
+        ..unhurried()
     };
     let mut cluster = Cluster::start_with(limits).await;
     cluster.ready().await;

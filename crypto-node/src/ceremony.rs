@@ -12,6 +12,7 @@ pub mod message;
 mod outbox;
 pub mod plan;
 pub mod record;
+pub mod report;
 mod rounds;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,6 +3,7 @@
 //! A key may appear in one role only: a member, a coordinator or an operator. Nothing secret is in the file; it says
 //! where the secrets that seal identity and share are to be had.
 
+use approval::ApprovalConfig;
 use serde::{Deserialize, Serialize};
 use service::SealConfig;
 use std::net::SocketAddr;
@@ -57,8 +58,8 @@ pub struct JournalConfig {
     /// was put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark_file: Option<PathBuf>,
-    /// Hash of the newest entry of a journal that is taken although it is not what was marked, hexadecimal; the node
-    /// says which when it refuses to start.
+    /// Hash of the newest entry of a journal that is taken although it is not what was marked, or is damaged behind that
+    /// entry, where it is then cut; hexadecimal. The node says which when it refuses to start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
 }
@@ -103,45 +104,21 @@ pub struct MemberConfig {
     pub address: String,
 }
 
-/// The trust bundle: whose approvals count, and how many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApprovalConfig {
-    /// The chain that approvals must come from, hexadecimal.
-    pub chain_id: String,
-    /// Version of this bundle, as in the certificates.
-    pub version: u32,
-    /// Policy over the organisations, for example `OUTOF(3, north, south, east, west)`.
-    pub policy: String,
-    /// The organisations and their roots.
-    pub organisations: Vec<OrganisationConfig>,
-}
-
-/// An organisation that approves reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrganisationConfig {
-    /// Its name, as in the policy.
-    pub name: String,
-    /// Its root certificate: a PEM file's path, or the PEM itself.
-    pub root: String,
-}
-
 /// Limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Re-encryption requests that one coordinator may send per second.
+    /// Re-encryption requests that one coordinator may send per second, at least 1.
     pub requests_per_second: u32,
-    /// Requests that one coordinator may send at once after a pause.
+    /// Requests that one coordinator may send at once after a pause, at least 1.
     pub burst: u32,
-    /// Longest validity of an approval certificate, in seconds.
+    /// Longest validity of an approval certificate, in seconds: 1 to 600, which is the longest that any is issued for.
     pub approval_lifetime_s: u32,
-    /// How far the clocks of an endorser and this node may differ, in seconds.
+    /// How far the clocks of an endorser and this node may differ, in seconds, at most 60.
     pub clock_skew_s: u32,
-    /// How long a ceremony may take until this node has tried its key and confirmed, in seconds.
+    /// How long a ceremony may take until this node has tried its key and confirmed, in seconds: 1 to 86,400.
     pub ceremony_s: u32,
-    /// Connections at one time.
+    /// Connections at one time: 1 to 65,536.
     pub connections: usize,
 }
 

@@ -13,7 +13,9 @@
 //!
 //! A crash can leave an incomplete record at the end, which was never reported durable; it is cut when the
 //! journal is opened. Anything else that does not fit, a changed length included (that is what the length
-//! check is for), is damage, and the journal refuses to open. What fits and is not all, or not the same, is noticed by a
+//! check is for), is damage, and the journal refuses to open. A power cut can leave that, too: a file that had grown before
+//! what belongs into it was written. It cannot be told from a change, so that it is cut only when the operator accepts the
+//! entry before it as the newest one. What fits and is not all, or not the same, is noticed by a
 //! [`Mark`], which says how far the journal was durable at an earlier time.
 
 mod disk;
@@ -46,11 +48,8 @@ pub enum JournalError {
     /// The file is not a journal, or not this node's.
     #[error("journal: {0}; put this node's own journal back, or start the node with an empty directory")]
     Foreign(&'static str),
-    /// The file was changed after it was written.
-    #[error(
-        "journal: damaged at byte {offset} (entry {position}): {reason}; the node does not start on a journal that \
-         was changed: restore the file, and find out who or what changed it"
-    )]
+    /// What is at this place is no record: a power cut left it, or the file was changed.
+    #[error("journal: damaged at byte {offset} (entry {position}): {reason}; {}", advice(*marked, head))]
     Damaged {
         /// Where the record starts.
         offset: u64,
@@ -58,6 +57,10 @@ pub enum JournalError {
         position: u64,
         /// What does not fit.
         reason: &'static str,
+        /// Whether the journal was marked with this entry in it, and so had it whole on its disk.
+        marked: bool,
+        /// Hash of the entry before.
+        head: [u8; 32],
     },
     /// The journal ends before its mark, or is another than the marked one.
     #[error(
@@ -92,6 +95,22 @@ pub enum JournalError {
     /// More is waiting than the disk takes.
     #[error("journal: the disk does not keep up")]
     Busy,
+}
+
+/// What to do about a damaged record.
+fn advice(marked: bool, head: &[u8; 32]) -> String {
+    let origin = if marked {
+        "it was whole when the journal was marked, and was changed since: restore the file, and find out who or what changed \
+         it. If it is lost for good, compare with the auditors what they have of it, keep"
+    } else {
+        "a power cut leaves such bytes where the node was writing what it had not acknowledged; without one, restore the \
+         file, and find out who or what changed it. After a power cut, keep"
+    };
+    format!(
+        "{origin} the node stopped until every approval has expired that it may have answered, and start it once with \
+         journal.accepted = \"{}\" in its configuration: it cuts the file at that byte",
+        hex::encode(head)
+    )
 }
 
 /// Where an entry stands: its position from 0, and the chain's hash with it as the newest entry.

@@ -8,6 +8,7 @@ pub mod authorise;
 pub mod backup;
 pub mod ceremony;
 pub mod config;
+pub mod diagnosis;
 pub mod journal;
 pub mod memory;
 pub mod metrics;
@@ -23,6 +24,7 @@ pub mod share;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use config::Config;
 pub use node::run;

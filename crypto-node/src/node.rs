@@ -14,17 +14,20 @@ use crate::server::Node;
 use crate::settings::Settings;
 use crate::share::{Guard, ShareFiles};
 use crate::store::Store;
-use anyhow::{Context, ensure};
+use crate::watch::Watch;
+use anyhow::{Context, anyhow, ensure};
 use futures::future::BoxFuture;
 use service::operations::{Operations, Readiness};
 use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
-use service::{ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
+use service::{Background, Beside, ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
 use threshold::signature::PublicKey;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -32,6 +35,8 @@ use tokio::task::JoinSet;
 const DELIVERIES: (u32, u32) = (100, 500);
 /// A peer needs one; the rest is for reconnecting. With 256 requests of 64 KiB under way on each, one peer takes 128 MiB.
 const CONNECTIONS_PER_PEER: usize = 8;
+/// How long a ceremony's step that is under way may take to its end, when the node stops.
+const DRAIN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 /// How often the journal is marked: it costs two syncs, and what came after the newest mark can be cut unnoticed.
 const MARK: Duration = Duration::from_secs(5);
@@ -50,6 +55,9 @@ pub(crate) struct Seams {
     pub(crate) clock: Clock,
     #[cfg(test)]
     pub(crate) tamper: Option<crate::ceremony::driver::Tamper>,
+    /// One of the tasks beside the server fails at once.
+    #[cfg(test)]
+    pub(crate) fails: bool,
 }
 
 impl Default for Seams {
@@ -58,6 +66,8 @@ impl Default for Seams {
             clock: Arc::new(system_clock),
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            fails: false,
         }
     }
 }
@@ -102,7 +112,8 @@ pub(crate) async fn run_with(
         tokio::task::spawn_blocking(open).await??
     };
     let (tasks, queue) = mpsc::unbounded_channel();
-    let node = assemble(&config, opened, tasks, &seams)?;
+    let background = Background::start("ceremonies").context("threads for ceremonies")?;
+    let node = assemble(&config, opened, tasks, background.handle(), &seams)?;
     let listener_limits = ListenerLimits {
         connections: config.limits.connections,
         connections_per_peer: CONNECTIONS_PER_PEER,
@@ -112,6 +123,7 @@ pub(crate) async fn run_with(
     let listener = Listener::bind(config.listen, &node.authority.identity, policy, &listener_limits)
         .await
         .with_context(|| format!("listen: {}", config.listen))?;
+    listener.register(&mut registry);
     let operations = Operations::bind(config.operations)
         .await
         .with_context(|| format!("operations: {}", config.operations))?;
@@ -121,7 +133,16 @@ pub(crate) async fn run_with(
         "crypto node serves"
     );
     let marks = Arc::new(Mutex::new(marks));
-    serve(&node, listener, operations, registry, queue, &marks, stop).await
+    let mut beside = Beside::new();
+    beside.run_on(&node.background, "the tasks of ceremonies", run_tasks(queue));
+    #[cfg(test)]
+    if seams.fails {
+        beside.run("a task", async { Err::<(), _>("a mistake") });
+    }
+    let served = serve(&node, listener, operations, registry, beside, &marks, stop).await;
+    // Whoever starts the node again finds its files closed.
+    background.stop(DRAIN).await;
+    served
 }
 
 async fn serve(
@@ -129,49 +150,51 @@ async fn serve(
     listener: Listener,
     operations: Operations,
     registry: prometheus_client::registry::Registry,
-    queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>,
+    mut beside: Beside,
     marks: &Arc<Mutex<MarkFile>>,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     readiness.met("serving");
-    // Dropped with this future, and with it every task that runs beside.
-    let mut beside = JoinSet::new();
-    beside.spawn(run_tasks(queue));
-    beside.spawn(keep_time(node.clone(), readiness.clone()));
-    let (journal, marking, ready) = (
-        Arc::clone(&node.authority.journal),
-        Arc::clone(marks),
-        readiness.clone(),
+    beside.run("the watch over the quorum", node.watch.clone().keep());
+    beside.run(
+        "the watch over deadlines",
+        keep_time(node.clone(), readiness.clone()),
     );
-    beside.spawn(async move {
-        let mut ticks = tokio::time::interval(MARK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            set(&ready, "journal mark", mark(&journal, &marking).await);
-        }
-    });
-    let ready = readiness.clone();
-    beside.spawn(async move {
-        if let Err(error) = operations.serve(registry, ready, std::future::pending()).await {
-            tracing::error!(%error, "the operations port is gone");
-        }
-    });
+    let journal = Arc::clone(&node.authority.journal);
+    beside.run(
+        "the marking of the journal",
+        keep_marks(journal, Arc::clone(marks), readiness.clone()),
+    );
+    beside.run(
+        "the operations port",
+        operations.serve(registry, readiness.clone(), std::future::pending()),
+    );
     service::notify::ready();
+    let mut ended = Err(anyhow!("the server ended by itself"));
     let stopping = async {
-        stop.await;
+        ended = beside.until(stop).await.map_err(Into::into);
         readiness.unmet("serving", "stopping");
         service::notify::stopping();
     };
-    service::server::serve(node.routes(), listener, &HttpLimits::default(), stopping).await?;
+    let served = service::server::serve(node.routes(), listener, &HttpLimits::default(), stopping).await;
     node.authority.flush_refusals(true);
-    beside.shutdown().await;
+    beside.stop().await;
     // What a failed journal lost was never acknowledged; it has reported itself.
     if node.authority.journal.flushed().await.is_ok() {
         mark(&node.authority.journal, marks).await;
     }
-    Ok(())
+    served?;
+    ended
+}
+
+async fn keep_marks(journal: Arc<Journal>, marks: Arc<Mutex<MarkFile>>, readiness: Readiness) {
+    let mut ticks = tokio::time::interval(MARK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        set(&readiness, "journal mark", mark(&journal, &marks).await);
+    }
 }
 
 /// Writes down how far the journal is durable; says whether that worked.
@@ -220,7 +243,8 @@ async fn keep_time(node: Node, readiness: Readiness) {
         ticks.tick().await;
         node.authority.flush_refusals(false);
         // A failure is logged where it happens, and stays visible in the readiness.
-        let _ = node.driver.tick().await;
+        let driver = Arc::clone(&node.driver);
+        let _ = node.background.spawn(async move { driver.tick().await }).await;
         set(&readiness, "ceremonies", node.driver.is_healthy());
         set(&readiness, "journal", node.authority.journal.is_healthy());
     }
@@ -289,7 +313,6 @@ fn open(
         activated,
     } = open_journal(config, &identity, clock, &metrics)?;
     let store = Store::open(&directory.join("ceremonies.redb"))?;
-    let past = store.known()?;
     let decode = |row: Option<(CeremonyId, Vec<u8>)>| {
         row.map(|(id, bytes)| {
             Record::from_bytes(&bytes)
@@ -303,6 +326,23 @@ fn open(
         decode(store.active()?)?,
     );
     let me = PublicKey::of(identity.signing_key());
+    let refused = store.refused()?;
+    let refused = refused
+        .into_iter()
+        .map(|(id, by)| {
+            Ok((
+                id,
+                PublicKey::from_bytes(&by).context("ceremonies.redb: who was refused")?,
+            ))
+        })
+        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    let (mut past, mut waiting): (BTreeSet<_>, _) = (refused.keys().copied().collect(), Vec::new());
+    let newest = record.as_ref().map(|record| record.plan.id());
+    for row in store.known()? {
+        past.insert(row.0);
+        let known = decode(Some(row))?.filter(|known| known.waits(&me) && Some(known.plan.id()) != newest);
+        waiting.extend(known);
+    }
     let key = match &active {
         Some(active) => {
             let unfinished = [&record, &doubt].map(|record| record.as_ref().map(|record| record.plan.id()));
@@ -322,6 +362,8 @@ fn open(
         past,
         key,
         serves_old,
+        waiting,
+        refused,
     };
     let opened = Opened {
         settings,
@@ -479,6 +521,7 @@ fn assemble(
     config: &Config,
     opened: Opened,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    background: Handle,
     seams: &Seams,
 ) -> anyhow::Result<Node> {
     let Opened {
@@ -523,6 +566,7 @@ fn assemble(
             .with_context(|| format!("members: {}", seat.name))?;
         channels.push((seat.identity, channel));
     }
+    let watched = channels.clone();
     let driver = Driver::new(Parts {
         machine,
         me: PublicKey::of(identity.signing_key()),
@@ -530,16 +574,27 @@ fn assemble(
         authority: Arc::clone(&authority),
         store: Arc::new(store),
         shares,
+        #[cfg(debug_assertions)]
+        directory: config.directory.clone(),
         channels,
         tasks,
         #[cfg(test)]
         tamper: seams.tamper.clone(),
     });
     let deliveries = Arc::new(RateLimit::new(DELIVERIES.0, DELIVERIES.1, settings.seats.len()));
+    let settings = Arc::new(settings);
+    let watch = Watch {
+        authority: Arc::clone(&authority),
+        driver: Arc::clone(&driver),
+        settings: Arc::clone(&settings),
+        channels: watched,
+    };
     Ok(Node {
         authority,
         driver,
-        settings: Arc::new(settings),
+        settings,
+        watch,
         deliveries,
+        background,
     })
 }

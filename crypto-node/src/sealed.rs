@@ -68,6 +68,7 @@ pub(crate) async fn wait(
         .with_context(|| format!("operations: {}", config.operations))?;
     let mut registry = Registry::with_prefix("quorate_crypto_node");
     register(&mut registry, true);
+    listener.register(&mut registry);
     let readiness = Readiness::new();
     let cure = format!("sealed; run `quorate node unseal --node {}`", config.name);
     tracing::warn!(address = %config.listen, "{cure}");

@@ -6,23 +6,27 @@ use crate::ceremony::machine::{CommandError, Machine, NotTaken, Wish};
 use crate::ceremony::message::Message;
 use crate::ceremony::plan::{Party, Plan};
 use crate::ceremony::record::Phase;
+use crate::diagnosis::{Check, Level};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
+use crate::watch::Watch;
 use proto::custody::ceremony_service_server::{CeremonyService, CeremonyServiceServer};
 use proto::custody::custody_service_server::{CustodyService, CustodyServiceServer};
 use proto::custody::operator_service_server::{OperatorService, OperatorServiceServer};
 use proto::custody::{
-    AbortCeremonyRequest, AbortCeremonyResponse, CeremonyKind, CeremonyStatus, DeliverRequest,
-    DeliverResponse, ExecuteCeremonyRequest, ExecuteCeremonyResponse, GetNodeStatusRequest,
-    GetNodeStatusResponse, JoinCeremonyRequest, JoinCeremonyResponse, MemberStatus, ProposeCeremonyRequest,
-    ProposeCeremonyResponse, ReencryptRequest, ReencryptResponse,
+    AbortCeremonyRequest, AbortCeremonyResponse, CeremonyKind, CeremonyStatus, CheckLevel, DeliverRequest,
+    DeliverResponse, DiagnoseRequest, DiagnoseResponse, ExecuteCeremonyRequest, ExecuteCeremonyResponse,
+    GetNodeStatusRequest, GetNodeStatusResponse, JoinCeremonyRequest, JoinCeremonyResponse, MemberStatus,
+    ProbeRequest, ProbeResponse, ProposeCeremonyRequest, ProposeCeremonyResponse, ReencryptRequest,
+    ReencryptResponse, ReportCeremonyRequest, ReportCeremonyResponse, RetireEpochRequest,
+    RetireEpochResponse,
 };
 use proto::limits;
 use service::{RateLimit, peer_key};
 use std::sync::Arc;
 use std::time::Instant;
 use threshold::committee::ParticipantIndex;
-use threshold::encoding::Canonical;
+use threshold::encoding::{Canonical, DecodeError};
 use threshold::ids::{CeremonyId, KeyId};
 use threshold::name::Name;
 use threshold::signature::PublicKey;
@@ -43,6 +47,10 @@ pub struct Node {
     pub settings: Arc<Settings>,
     /// How often a member may deliver.
     pub deliveries: Arc<RateLimit>,
+    /// Looks at the other nodes.
+    pub(crate) watch: Watch,
+    /// Where ceremonies are carried out: on threads that step back before reads.
+    pub background: tokio::runtime::Handle,
 }
 
 impl Node {
@@ -57,6 +65,15 @@ impl Node {
             .max_encoding_message_size(limits::CEREMONY_MESSAGE);
         let operator = OperatorServiceServer::new(self.clone()).max_decoding_message_size(OPERATOR_REQUEST);
         Routes::new(custody).add_service(ceremony).add_service(operator)
+    }
+
+    /// Has the driver do something. Once begun it is carried out, also when whoever asked has gone.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Status> {
+        let done = self.background.spawn(work).await;
+        done.map_err(|error| Status::unavailable(format!("the node is stopping: {error}")))
     }
 
     /// Refuses, counts and records.
@@ -111,14 +128,33 @@ impl CustodyService for Node {
 
 #[tonic::async_trait]
 impl CeremonyService for Node {
+    async fn probe(&self, request: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
+        let (peer, _) = self.member(&request)?;
+        if self.deliveries.check(&peer, Instant::now()).is_err() {
+            return Err(self.refuse(peer, Refusal::RateLimited));
+        }
+        let key = self.authority.key();
+        let manifest = key.as_ref().map(|key| key.manifest());
+        Ok(Response::new(ProbeResponse {
+            time_ms: (self.authority.clock)(),
+            manifest: manifest.map_or_else(Vec::new, |manifest| manifest.digest().as_bytes().to_vec()),
+            epoch: manifest.map_or(0, |manifest| manifest.epoch()),
+        }))
+    }
+
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let (peer, member) = self.member(&request)?;
         if self.deliveries.check(&peer, Instant::now()).is_err() {
             return Err(self.refuse(peer, Refusal::RateLimited));
         }
-        let message = Message::from_bytes(&request.get_ref().message)
-            .map_err(|error| self.refuse(peer, Refusal::Malformed("message", error)))?;
-        match self.driver.deliver(&member, message).await {
+        let driver = Arc::clone(&self.driver);
+        let delivered = self.carry_out(async move {
+            let message = Message::from_bytes(&request.get_ref().message)?;
+            drop(request);
+            Ok(driver.deliver(&member, message).await)
+        });
+        let delivered: Result<_, DecodeError> = delivered.await?;
+        match delivered.map_err(|error| self.refuse(peer, Refusal::Malformed("message", error)))? {
             Ok(answer) => {
                 let message = answer.map(|answer| answer.to_bytes()).unwrap_or_default();
                 Ok(Response::new(DeliverResponse { message }))
@@ -134,6 +170,22 @@ impl CeremonyService for Node {
     }
 }
 
+/// What was found, for the wire.
+fn check_of(check: Check) -> proto::custody::Check {
+    let level = match check.level {
+        Level::Ok => CheckLevel::Ok,
+        Level::Warn => CheckLevel::Warn,
+        Level::Error => CheckLevel::Error,
+    };
+    proto::custody::Check {
+        name: check.name.to_owned(),
+        part_of: check.part_of.to_owned(),
+        level: level.into(),
+        found: check.found,
+        advice: check.advice,
+    }
+}
+
 /// The one table of what a member is told, and of what is recorded against it.
 fn deliver_status(error: &DeliverError) -> (Option<&'static str>, Status) {
     let text = error.to_string();
@@ -142,6 +194,7 @@ fn deliver_status(error: &DeliverError) -> (Option<&'static str>, Status) {
             (Some("ceremony_message"), Status::invalid_argument(text))
         }
         DeliverError::NotTaken(NotTaken::Early) => (None, Status::failed_precondition(text)),
+        DeliverError::NotTaken(NotTaken::TooMany) => (Some("proposals"), Status::resource_exhausted(text)),
         DeliverError::Canary(_) => (Some("canary"), Status::permission_denied(text)),
         DeliverError::Driver(_) => (None, Status::unavailable(text)),
     }
@@ -166,6 +219,8 @@ fn operator_status(error: &OperatorError) -> Status {
             | CommandError::NotAParty
             | CommandError::Unpublished(_)
             | CommandError::NotProposer(_)
+            | CommandError::NotServed(_)
+            | CommandError::TooFewSeats { .. }
             | CommandError::TooFewDealers { .. },
         ) => Status::failed_precondition(text),
         OperatorError::Driver(_) => Status::unavailable(text),
@@ -184,11 +239,9 @@ impl OperatorService for Node {
     ) -> Result<Response<ProposeCeremonyResponse>, Status> {
         self.operator(&request)?;
         let wish = wish(request.get_ref())?;
-        let id = self
-            .driver
-            .propose(&wish)
-            .await
-            .map_err(|error| operator_status(&error))?;
+        let driver = Arc::clone(&self.driver);
+        let proposed = self.carry_out(async move { driver.propose(&wish).await });
+        let id = proposed.await?.map_err(|error| operator_status(&error))?;
         Ok(Response::new(ProposeCeremonyResponse {
             ceremony_id: id.to_bytes(),
         }))
@@ -201,10 +254,9 @@ impl OperatorService for Node {
         self.operator(&request)?;
         let id = ceremony_id(&request.get_ref().ceremony_id)?;
         let without = names("without", &request.get_ref().without)?;
-        self.driver
-            .execute(id, &without)
-            .await
-            .map_err(|error| operator_status(&error))?;
+        let driver = Arc::clone(&self.driver);
+        let executed = self.carry_out(async move { driver.execute(id, &without).await });
+        executed.await?.map_err(|error| operator_status(&error))?;
         Ok(Response::new(ExecuteCeremonyResponse {}))
     }
 
@@ -221,10 +273,9 @@ impl OperatorService for Node {
                     .map_err(|error| Status::invalid_argument(format!("key_id: {error}")))?,
             ),
         };
-        self.driver
-            .join(id, key)
-            .await
-            .map_err(|error| operator_status(&error))?;
+        let driver = Arc::clone(&self.driver);
+        let joined = self.carry_out(async move { driver.join(id, key).await });
+        joined.await?.map_err(|error| operator_status(&error))?;
         Ok(Response::new(JoinCeremonyResponse {}))
     }
 
@@ -234,11 +285,44 @@ impl OperatorService for Node {
     ) -> Result<Response<AbortCeremonyResponse>, Status> {
         self.operator(&request)?;
         let id = ceremony_id(&request.get_ref().ceremony_id)?;
-        self.driver
-            .abort(id)
-            .await
-            .map_err(|error| operator_status(&error))?;
+        let driver = Arc::clone(&self.driver);
+        let aborted = self.carry_out(async move { driver.abort(id).await });
+        aborted.await?.map_err(|error| operator_status(&error))?;
         Ok(Response::new(AbortCeremonyResponse {}))
+    }
+
+    async fn retire_epoch(
+        &self,
+        request: Request<RetireEpochRequest>,
+    ) -> Result<Response<RetireEpochResponse>, Status> {
+        self.operator(&request)?;
+        let (driver, epoch) = (Arc::clone(&self.driver), request.get_ref().epoch);
+        let retired = self.carry_out(async move { driver.retire_epoch(epoch).await });
+        retired.await?.map_err(|error| operator_status(&error))?;
+        Ok(Response::new(RetireEpochResponse {}))
+    }
+
+    async fn report_ceremony(
+        &self,
+        request: Request<ReportCeremonyRequest>,
+    ) -> Result<Response<ReportCeremonyResponse>, Status> {
+        self.operator(&request)?;
+        let report = self.driver.report().await;
+        let report = report.ok_or_else(|| Status::failed_precondition("no ceremony has ended here yet"))?;
+        Ok(Response::new(ReportCeremonyResponse {
+            report: report.to_bytes(),
+        }))
+    }
+
+    async fn diagnose(
+        &self,
+        request: Request<DiagnoseRequest>,
+    ) -> Result<Response<DiagnoseResponse>, Status> {
+        self.operator(&request)?;
+        let checks = self.watch.look().await.checks();
+        Ok(Response::new(DiagnoseResponse {
+            checks: checks.into_iter().map(check_of).collect(),
+        }))
     }
 
     async fn get_node_status(

@@ -1,8 +1,9 @@
 //! The checked form of a [`Config`]: every field parsed, every key in one role.
 
-use crate::config::{ApprovalConfig, Config};
+use crate::config::{Config, LimitsConfig};
 use anyhow::{Context, bail, ensure};
-use approval::{TrustBundle, TrustedOrganisation};
+use approval::TrustBundle;
+use service::config::{OutOfRange, in_range};
 use std::collections::BTreeSet;
 use threshold::committee::ParticipantIndex;
 use threshold::dkg::Seat;
@@ -37,6 +38,7 @@ impl Settings {
     /// # Errors
     /// Names the key of the configuration that does not hold.
     pub fn check(config: &Config, identity: &[u8; 32]) -> anyhow::Result<Self> {
+        check_limits(&config.limits)?;
         let installation = Name::new(&config.installation).context("installation")?;
         let seats = seats(config)?;
         let me = seats
@@ -52,7 +54,9 @@ impl Settings {
         let coordinators = keys("coordinators", &config.coordinators)?;
         let operators = keys("operators", &config.operators)?;
         one_role_each(&seats, &coordinators, &operators)?;
-        let trust = trust(&config.approval, installation.clone())?;
+        let trust = config
+            .approval
+            .bundle(installation.clone(), |path| std::fs::read_to_string(path))?;
         let limits = approval::Limits {
             max_lifetime_s: config.limits.approval_lifetime_s.into(),
             max_skew_s: config.limits.clock_skew_s.into(),
@@ -83,6 +87,21 @@ impl Settings {
             .chain(self.operators.iter().copied())
             .collect()
     }
+}
+
+/// What a node could not work with, or what would take a bound away that others rely on: an approval that lives for long
+/// is one that can be used for long.
+fn check_limits(limits: &LimitsConfig) -> Result<(), OutOfRange> {
+    in_range(
+        "limits.requests_per_second",
+        limits.requests_per_second,
+        1..=u64::MAX,
+    )?;
+    in_range("limits.burst", limits.burst, 1..=u64::MAX)?;
+    in_range("limits.approval_lifetime_s", limits.approval_lifetime_s, 1..=600)?;
+    in_range("limits.clock_skew_s", limits.clock_skew_s, 0..=60)?;
+    in_range("limits.ceremony_s", limits.ceremony_s, 1..=86_400)?;
+    in_range("limits.connections", limits.connections, 1..=65_536)
 }
 
 fn seats(config: &Config) -> anyhow::Result<Vec<Seat>> {
@@ -141,23 +160,4 @@ fn one_role_each(
         ),
         None => Ok(()),
     }
-}
-
-fn trust(config: &ApprovalConfig, installation: Name) -> anyhow::Result<TrustBundle> {
-    let mut organisations = Vec::new();
-    for organisation in &config.organisations {
-        let at = || format!("approval.organisations: {}", organisation.name);
-        let name = Name::new(&organisation.name).with_context(at)?;
-        let pem = if organisation.root.starts_with("-----BEGIN") {
-            organisation.root.clone()
-        } else {
-            std::fs::read_to_string(&organisation.root)
-                .with_context(|| format!("{}: cannot read root {}", at(), organisation.root))?
-        };
-        let der = approval::pem::decode(&pem).with_context(at)?;
-        organisations.push(TrustedOrganisation::new(name, &der).with_context(at)?);
-    }
-    let chain_id = config.chain_id.parse().context("approval.chain_id")?;
-    let policy = config.policy.parse().context("approval.policy")?;
-    TrustBundle::new(config.version, chain_id, installation, organisations, policy).context("approval")
 }

@@ -1,15 +1,19 @@
 //! The ceremony state, in a redb database: what the node has promised, so that it still holds after a crash.
 //!
-//! One row per ceremony (its record, canonical bytes) and four pointers: the newest ceremony, the one whose key is in
+//! One row per ceremony (its record, canonical bytes), one for each that was refused without a record (who made the node refuse
+//! it), and four pointers: the newest ceremony, the one whose key is in
 //! use, the one before whose share still serves, and the one that was confirmed, aborted and may yet turn out to be done. Commits are in two phases, because other members choose part of what is stored, and with
 //! quick repair, because the database is tiny and the start should not depend on its history. No secret is
 //! stored here.
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use std::collections::BTreeMap;
 use std::path::Path;
 use threshold::ids::CeremonyId;
+use threshold::signature::PublicKey;
 
 const RECORDS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("ceremonies");
+const REFUSED: TableDefinition<'_, [u8; 32], [u8; 32]> = TableDefinition::new("refused");
 const POINTERS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("pointers");
 const NEWEST: &str = "newest";
 const ACTIVE: &str = "active";
@@ -54,8 +58,8 @@ pub struct Change {
     pub ceremony: CeremonyId,
     /// Its record.
     pub record: Vec<u8>,
-    /// The ceremony that gave way to it, and its record.
-    pub displaced: Option<(CeremonyId, Vec<u8>)>,
+    /// Other ceremonies that have changed, and their records.
+    pub others: Vec<(CeremonyId, Vec<u8>)>,
     /// The ceremony in doubt, whose record is stored.
     pub doubt: Option<CeremonyId>,
     /// Whether its key is in use from now on.
@@ -81,6 +85,9 @@ impl Store {
         let store = Self { database };
         // Reading a table that was never written is an error in redb; make both.
         store.write(|_, _| Ok(()))?;
+        let transaction = store.begin()?;
+        transaction.open_table(REFUSED)?;
+        transaction.commit()?;
         Ok(store)
     }
 
@@ -90,7 +97,7 @@ impl Store {
     /// The disk's; what is stored is then either the old or the new.
     pub fn apply(&self, change: &Change) -> Result<(), StoreError> {
         self.write(|records, pointers| {
-            if let Some((ceremony, record)) = &change.displaced {
+            for (ceremony, record) in &change.others {
                 records.insert(ceremony.0, record.as_slice())?;
             }
             records.insert(change.ceremony.0, change.record.as_slice())?;
@@ -153,6 +160,32 @@ impl Store {
         })
     }
 
+    /// The node takes no part in this ceremony, of which it keeps nothing else; this member made it say so.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn refuse(&self, ceremony: CeremonyId, by: &PublicKey) -> Result<(), StoreError> {
+        let transaction = self.begin()?;
+        transaction
+            .open_table(REFUSED)?
+            .insert(ceremony.0, by.to_bytes())?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The ceremonies that the node has refused, and who made it do so.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn refused(&self) -> Result<BTreeMap<CeremonyId, [u8; 32]>, StoreError> {
+        let refused = self.database.begin_read()?.open_table(REFUSED)?;
+        let rows = refused.iter()?.map(|row| {
+            let (id, by) = row?;
+            Ok((CeremonyId(id.value()), by.value()))
+        });
+        rows.collect()
+    }
+
     /// The ceremony that was confirmed and aborted before the newest, and its record.
     ///
     /// # Errors
@@ -170,17 +203,17 @@ impl Store {
         Ok(records.get(ceremony.0)?.map(|row| row.value().to_vec()))
     }
 
-    /// Every ceremony that is or was.
+    /// Every ceremony that is or was, and its record.
     ///
     /// # Errors
     /// The disk's.
-    pub fn known(&self) -> Result<std::collections::BTreeSet<CeremonyId>, StoreError> {
+    pub fn known(&self) -> Result<Vec<(CeremonyId, Vec<u8>)>, StoreError> {
         let records = self.database.begin_read()?.open_table(RECORDS)?;
-        let mut known = std::collections::BTreeSet::new();
-        for row in records.iter()? {
-            known.insert(CeremonyId(row?.0.value()));
-        }
-        Ok(known)
+        let rows = records.iter()?.map(|row| {
+            let (id, record) = row?;
+            Ok((CeremonyId(id.value()), record.value().to_vec()))
+        });
+        rows.collect()
     }
 
     fn pointed(&self, pointer: &str) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
@@ -191,6 +224,14 @@ impl Store {
         Ok(self.record(ceremony)?.map(|record| (ceremony, record)))
     }
 
+    fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        transaction.set_two_phase_commit(true);
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
     fn write(
         &self,
         change: impl FnOnce(
@@ -198,10 +239,7 @@ impl Store {
             &mut redb::Table<'_, &'static str, [u8; 32]>,
         ) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        transaction.set_two_phase_commit(true);
-        transaction.set_quick_repair(true);
+        let transaction = self.begin()?;
         change(
             &mut transaction.open_table(RECORDS)?,
             &mut transaction.open_table(POINTERS)?,
@@ -219,7 +257,7 @@ mod tests {
         Change {
             ceremony: CeremonyId([number; 32]),
             record: vec![number; 9],
-            displaced: None,
+            others: Vec::new(),
             doubt: None,
             active: active.then_some(Before::Serves),
         }
@@ -255,7 +293,7 @@ mod tests {
         assert!(store.newest().unwrap().is_none() && store.active().unwrap().is_none());
         store.apply(&change(1, true)).unwrap();
         let second = Change {
-            displaced: Some((CeremonyId([4; 32]), vec![4])),
+            others: vec![(CeremonyId([4; 32]), vec![4])],
             doubt: Some(CeremonyId([4; 32])),
             ..change(2, false)
         };

@@ -1,8 +1,13 @@
 //! What an operator writes down for one endorser.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use golden_record::MAX_TRANSACTION_BYTES;
 use serde::{Deserialize, Serialize};
+use service::config::{OutOfRange, in_range};
+
+#[cfg(test)]
+mod tests;
 
 /// The longest life of an approval certificate, in seconds, whatever is configured.
 pub const MAX_CERTIFICATE_LIFETIME_S: u32 = 120;
@@ -40,6 +45,21 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Config {
+    /// Checks what is a number.
+    ///
+    /// # Errors
+    /// Names the key that is out of its range.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        in_range(
+            "certificate_lifetime_seconds",
+            self.certificate_lifetime_seconds,
+            1..=MAX_CERTIFICATE_LIFETIME_S.into(),
+        )?;
+        self.limits.check()
+    }
+}
+
 fn default_lifetime() -> u32 {
     MAX_CERTIFICATE_LIFETIME_S
 }
@@ -48,7 +68,8 @@ fn default_policy_version() -> u32 {
     1
 }
 
-/// What bounds memory, work and waiting. The defaults serve 200 reads a second on a small machine.
+/// What bounds memory, work and waiting. No number is 0 that does not say so; memory for transactions is enough for the
+/// largest one. The defaults serve 200 reads a second on a small machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -62,7 +83,7 @@ pub struct Limits {
     pub searches_per_second: u32,
     /// Searches that one client key may make at once after a rest.
     pub search_burst: u32,
-    /// Searches that are answered at the same time, whoever asks: each holds a snapshot and a thread.
+    /// Searches that are answered at the same time, whoever asks: each holds a snapshot and a thread. With 0, none is.
     pub searches_at_once: usize,
     /// How long a submission waits to become final, when the client sets no shorter deadline.
     pub submit_deadline_ms: u64,
@@ -87,12 +108,12 @@ pub struct Limits {
     /// Bytes of transactions in one proposed block.
     pub block_bytes: usize,
     /// A proposed block's time is at least this much after its parent's, so that blocks get larger under load
-    /// rather than more. Well below the engine's leader timeout of 1,250 ms.
+    /// rather than more. At most half of the engine's leader timeout of 1,250 ms.
     pub block_interval_ms: u64,
-    /// How far ahead of this endorser's clock a proposed block's time may be.
+    /// How far ahead of this endorser's clock a proposed block's time may be: 0 to 60,000.
     pub clock_skew_ms: u64,
     /// An endorser whose newest final block is older than this answers no question about the log, since
-    /// it cannot know what the others have agreed on meanwhile.
+    /// it cannot know what the others have agreed on meanwhile. Longer than a chain at rest takes for an empty block.
     pub stale_after_ms: u64,
     /// Memory for the pages of the store.
     pub store_cache_bytes: usize,
@@ -126,5 +147,52 @@ impl Default for Limits {
             store_cache_bytes: 32 << 20,
             index_cache_bytes: 16 << 20,
         }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), OutOfRange> {
+        let timing = consensus::Timing::default();
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let largest = MAX_TRANSACTION_BYTES as u64..=u64::MAX;
+        for (key, rate) in [
+            ("limits.requests_per_second", self.requests_per_second),
+            ("limits.request_burst", self.request_burst),
+            ("limits.searches_per_second", self.searches_per_second),
+            ("limits.search_burst", self.search_burst),
+            ("limits.gossip_per_second", self.gossip_per_second),
+            ("limits.gossip_burst", self.gossip_burst),
+        ] {
+            in_range(key, rate, 1..=u64::MAX)?;
+        }
+        for (key, count) in [
+            ("limits.mempool_transactions", self.mempool_transactions),
+            ("limits.author_transactions", self.author_transactions),
+            ("limits.tenant_transactions", self.tenant_transactions),
+            ("limits.block_transactions", self.block_transactions),
+        ] {
+            in_range(key, count, 1..=u64::MAX)?;
+        }
+        for (key, bytes) in [
+            ("limits.mempool_bytes", self.mempool_bytes),
+            ("limits.author_bytes", self.author_bytes),
+            ("limits.tenant_bytes", self.tenant_bytes),
+            ("limits.block_bytes", self.block_bytes),
+        ] {
+            in_range(key, bytes, largest.clone())?;
+        }
+        in_range("limits.connections", self.connections, 1..=65_536)?;
+        in_range("limits.submit_deadline_ms", self.submit_deadline_ms, 1..=u64::MAX)?;
+        in_range(
+            "limits.block_interval_ms",
+            self.block_interval_ms,
+            0..=ms(timing.leader / 2),
+        )?;
+        in_range("limits.clock_skew_ms", self.clock_skew_ms, 0..=60_000)?;
+        in_range(
+            "limits.stale_after_ms",
+            self.stale_after_ms,
+            ms(timing.idle_block) + 1..=u64::MAX,
+        )
     }
 }

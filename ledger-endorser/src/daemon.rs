@@ -9,19 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use consensus::{Engine, Validator};
 use golden_record::{Genesis, queries};
 use prometheus_client::registry::Registry;
 use proto::ledger::ledger_service_server::LedgerServiceServer;
 use service::{
-    Listener, Passphrase,
+    Beside, Listener, Passphrase,
     operations::{Operations, Readiness},
     server::{self, HttpLimits},
     tls::{ClientPolicy, ListenerLimits},
 };
 use threshold::{encoding::Canonical, name::Name};
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::runtime::Handle;
 use tonic::service::Routes;
 
 use crate::{
@@ -30,7 +30,6 @@ use crate::{
     approve::Certifier,
     checkpoint::CheckpointSigner,
     clock::Clock,
-    config::MAX_CERTIFICATE_LIFETIME_S,
     gossip::{self, Outbox},
     grpc::{Endorser, Signers, Standing},
     inbox::Inbox,
@@ -56,7 +55,8 @@ const ENDORSER: &str = "endorser";
 /// Runs an endorser until `stop` completes, and returns after a clean drain.
 ///
 /// # Errors
-/// When the configuration, a key or the store is not usable, a port cannot be had, or consensus ends by itself.
+/// When the configuration, a key or the store is not usable, a port cannot be had, or anything that is to run as long as
+/// the endorser ends by itself.
 pub async fn run(config: Config, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
     run_with_clock(config, Clock::system(), stop).await
 }
@@ -68,6 +68,15 @@ pub async fn run(config: Config, stop: impl Future<Output = ()> + Send) -> anyho
 pub async fn run_with_clock(
     config: Config,
     clock: Clock,
+    stop: impl Future<Output = ()> + Send,
+) -> anyhow::Result<()> {
+    run_beside(config, clock, Beside::new(), stop).await
+}
+
+async fn run_beside(
+    config: Config,
+    clock: Clock,
+    mut beside: Beside,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let loading = config.clone();
@@ -97,6 +106,7 @@ pub async fn run_with_clock(
 
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
+    listener.register(registry.sub_registry_with_prefix("quorate_endorser"));
     let ledger = Arc::new(Ledger::new(
         genesis.clone(),
         store,
@@ -119,11 +129,34 @@ pub async fn run_with_clock(
     let readiness = Readiness::new();
     readiness.unmet(FINAL_BLOCK, "starting");
     readiness.unmet(ENDORSER, "starting");
-    let mut tasks = Tasks::start(&ledger, &intake, &engine, &readiness, &clock, outgoing, inbox);
+    let sender = Arc::clone(&engine);
+    let send = move |message| sender.gossip(message);
+    beside.run(
+        "the gossip to the other endorsers",
+        gossip::send_all(outgoing, send),
+    );
+    beside.run(
+        "the gossip from the other endorsers",
+        receive(Arc::clone(&intake), inbox),
+    );
     let index = Arc::new(index);
-    tasks.run(index::follow(Arc::clone(&index), Arc::clone(&ledger)));
-    let stopped = tasks.stopped();
-    tokio::spawn(operations.serve(registry, readiness, stopped));
+    beside.run(
+        "the search index",
+        index::follow(Arc::clone(&index), Arc::clone(&ledger)),
+    );
+    beside.run(
+        "the watch over the newest block",
+        pulse(
+            Arc::clone(&ledger),
+            Arc::clone(&engine),
+            readiness.clone(),
+            clock.clone(),
+        ),
+    );
+    beside.run(
+        "the operations port",
+        operations.serve(registry, readiness, std::future::pending()),
+    );
 
     let signers = Signers {
         checkpoints: CheckpointSigner::new(organisation.clone(), &keys.validator),
@@ -152,18 +185,18 @@ pub async fn run_with_clock(
         standing,
     );
     service::notify::ready();
-    let result = serve(endorser, listener, &engine, stop).await;
+    let result = serve(endorser, listener, &engine, &mut beside, stop).await;
     service::notify::stopping();
-    close(ledger, tasks, &engine).await;
+    close(ledger, beside, &engine).await;
     result
 }
 
 /// Ends what still runs, and waits until the store is free: who starts again at once must find it so.
-async fn close(ledger: Arc<Ledger>, tasks: Tasks, engine: &Engine) {
+async fn close(ledger: Arc<Ledger>, beside: Beside, engine: &Engine) {
     let closed = ledger.store().closed();
     // Requests that outlived the drain time wait for nothing any more.
     ledger.waiters().close();
-    tasks.stop().await;
+    beside.stop().await;
     engine.stop().await;
     drop(ledger);
     if tokio::time::timeout(CLOSING, closed).await.is_err() {
@@ -171,29 +204,29 @@ async fn close(ledger: Arc<Ledger>, tasks: Tasks, engine: &Engine) {
     }
 }
 
-/// Serves until told to stop, or consensus ends by itself.
+/// Serves until told to stop, or consensus or what runs beside ends by itself.
 async fn serve(
     endorser: Endorser,
     listener: Listener,
     engine: &Engine,
+    beside: &mut Beside,
     stop: impl Future<Output = ()> + Send,
 ) -> anyhow::Result<()> {
     let service = LedgerServiceServer::new(endorser)
         .max_decoding_message_size(proto::limits::LEDGER_REQUEST)
         .max_encoding_message_size(proto::limits::LEDGER_PAGE);
-    let mut ended = None;
+    let mut result = Err(anyhow!("the server ended by itself"));
     let until = async {
-        tokio::select! {
-            () = stop => {}
-            end = engine.stopped() => ended = Some(end),
-        }
+        result = tokio::select! {
+            stopped = beside.until(stop) => stopped.map_err(Into::into),
+            end = engine.stopped() => Err(match end {
+                Err(error) => anyhow::Error::new(error).context("consensus ended by itself"),
+                Ok(()) => anyhow!("consensus ended by itself"),
+            }),
+        };
     };
     server::serve(Routes::new(service), listener, &HttpLimits::default(), until).await?;
-    match ended {
-        Some(Err(error)) => Err(anyhow::Error::new(error).context("consensus ended by itself")),
-        Some(Ok(())) => bail!("consensus ended by itself"),
-        None => Ok(()),
-    }
+    result
 }
 
 /// What is read from disk before anything starts.
@@ -209,15 +242,11 @@ struct Loaded {
 impl Loaded {
     /// Blocks.
     fn from_config(config: &Config) -> anyhow::Result<Self> {
+        config.check()?;
         let organisation: Name = config.organisation.parse().context("organisation")?;
         let genesis = read_genesis(&config.genesis)?;
         let passphrase = Passphrase::from_file(&config.passphrase_file)?;
         let keys = setup::load_keys(&config.keys, &organisation, &passphrase)?;
-        let lifetime_s = config.certificate_lifetime_seconds;
-        ensure!(
-            (1..=MAX_CERTIFICATE_LIFETIME_S).contains(&lifetime_s),
-            "certificate_lifetime_seconds is {lifetime_s}, and must be 1 to {MAX_CERTIFICATE_LIFETIME_S}"
-        );
         std::fs::create_dir_all(&config.directory)
             .with_context(|| format!("directory {}", config.directory.display()))?;
         let path = config.directory.join("ledger.redb");
@@ -343,71 +372,6 @@ fn max_block_bytes(genesis: &Genesis) -> u32 {
     genesis.limits().max_block_bytes.saturating_add(BLOCK_FRAME)
 }
 
-/// What runs beside the server.
-struct Tasks {
-    stop: watch::Sender<bool>,
-    running: Vec<JoinHandle<()>>,
-}
-
-impl Tasks {
-    fn start(
-        ledger: &Arc<Ledger>,
-        intake: &Arc<Intake>,
-        engine: &Arc<Engine>,
-        readiness: &Readiness,
-        clock: &Clock,
-        outgoing: tokio::sync::mpsc::Receiver<Arc<[u8]>>,
-        inbox: Arc<Inbox>,
-    ) -> Self {
-        let mut tasks = Self {
-            stop: watch::Sender::new(false),
-            running: Vec::new(),
-        };
-        let sender = Arc::clone(engine);
-        let stopped = tasks.stopped();
-        tasks.run(gossip::send_all(
-            outgoing,
-            move |message| sender.gossip(message),
-            stopped,
-        ));
-        tasks.run(receive(Arc::clone(intake), inbox));
-        tasks.run(pulse(
-            Arc::clone(ledger),
-            Arc::clone(engine),
-            readiness.clone(),
-            clock.clone(),
-        ));
-        tasks
-    }
-
-    /// Runs until it ends, or all are stopped.
-    fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        let stopped = self.stopped();
-        self.running.push(tokio::spawn(async move {
-            tokio::select! {
-                () = task => {}
-                () = stopped => {}
-            }
-        }));
-    }
-
-    fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut stop = self.stop.subscribe();
-        async move {
-            // A sender that is gone means the same.
-            let _ = stop.wait_for(|stop| *stop).await;
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.send_replace(true);
-        for task in self.running {
-            // A task that failed has nothing left to stop.
-            let _ = task.await;
-        }
-    }
-}
-
 async fn receive(intake: Arc<Intake>, inbox: Arc<Inbox>) {
     loop {
         let (from, message) = inbox.next().await;
@@ -448,7 +412,33 @@ async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, c
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{common::World, testing::NOW_MS};
+    use crate::{common::World, network::Network, testing::NOW_MS};
+
+    #[test]
+    fn numbers_out_of_their_range_are_refused_before_anything_is_opened() {
+        let network = Network::new();
+        let mut config = network.config(0);
+        config.certificate_lifetime_seconds = 121;
+        let refused = |config: &Config| Loaded::from_config(config).err().unwrap().to_string();
+        let expected = "certificate_lifetime_seconds is 121, and must be 1 to 120";
+        assert_eq!(refused(&config), expected);
+        config.certificate_lifetime_seconds = 120;
+        config.limits.connections = 0;
+        assert_eq!(
+            refused(&config),
+            "limits.connections is 0, and must be 1 to 65536"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_endorser_ends_when_what_runs_beside_it_does() {
+        let network = Network::new();
+        let mut beside = Beside::new();
+        beside.run("a task", async { Err::<(), _>("a mistake") });
+        let running = run_beside(network.config(0), Clock::system(), beside, std::future::pending());
+        let error = running.await.unwrap_err().to_string();
+        assert_eq!(error, "a task ended by itself: a mistake");
+    }
 
     #[test]
     fn the_engine_takes_a_block_as_full_as_the_genesis_allows() {

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use golden_record::MAX_TRANSACTION_BYTES;
 use threshold::encoding::{DecodeError, Reader, Writer};
@@ -48,19 +48,10 @@ impl Outbox {
     }
 }
 
-/// Sends what is put into the outbox until it is closed or `stop` completes.
-pub async fn send_all(
-    mut queue: mpsc::Receiver<Arc<[u8]>>,
-    send: impl Fn(Vec<u8>) -> bool,
-    stop: impl Future<Output = ()>,
-) {
-    tokio::pin!(stop);
+/// Sends what is put into the outbox until it is closed.
+pub async fn send_all(mut queue: mpsc::Receiver<Arc<[u8]>>, send: impl Fn(Vec<u8>) -> bool) {
     let mut batch = Vec::new();
-    loop {
-        tokio::select! {
-            taken = queue.recv_many(&mut batch, MAX_COUNT) => if taken == 0 { return },
-            () = &mut stop => return,
-        }
+    while queue.recv_many(&mut batch, MAX_COUNT).await > 0 {
         let next = Instant::now() + MIN_INTERVAL;
         for message in encode(&batch) {
             send(message);

@@ -30,10 +30,10 @@ use crate::{
 /// Client keys whose rates are remembered.
 const RATED_KEYS: usize = 4_096;
 
-/// How often a transaction that somebody waits for is gossiped again.
+/// How often it is looked at whether a transaction that somebody waits for is to be passed on again.
 const REPEAT: Duration = Duration::from_secs(1);
-/// When a read request that waits is passed on for the first time: its reader may have told only this endorser.
-const READ_SPREAD: Duration = Duration::from_millis(150);
+/// The same for a read request that was not passed on when it came: its reader may have told only this endorser.
+const READ_SPREAD: Duration = Duration::from_millis(200);
 
 /// How this endorser stands among its fellows now.
 #[derive(Clone, Copy, Debug)]
@@ -146,8 +146,8 @@ impl Endorser {
         match self.intake.submit(transaction, &id, bytes, !reads_only)? {
             Taken::Committed => self.find(id)?.ok_or(Failure::NotFound("transaction")),
             Taken::Waiting => {
-                let first = if reads_only { READ_SPREAD } else { REPEAT };
-                let committed = self.wait(id, committed, first).await?;
+                let look = if reads_only { READ_SPREAD } else { REPEAT };
+                let committed = self.wait(id, committed, look).await?;
                 self.ledger
                     .metrics()
                     .submission_seconds
@@ -171,17 +171,23 @@ impl Endorser {
         &self,
         id: TxId,
         mut committed: tokio::sync::oneshot::Receiver<Committed>,
-        first: Duration,
+        look: Duration,
     ) -> Result<Committed, Failure> {
         let deadline_ms = self.ledger.limits().submit_deadline_ms;
         let deadline = tokio::time::sleep(Duration::from_millis(deadline_ms));
         tokio::pin!(deadline);
-        let mut again = tokio::time::interval_at(tokio::time::Instant::now() + first, REPEAT);
+        let mut again = tokio::time::interval_at(tokio::time::Instant::now() + look, look);
+        let height = || self.ledger.store().tip().header.height;
+        let mut standing = Standing::at(height());
+        let endorsers = self.ledger.genesis().organisations().len();
         loop {
             tokio::select! {
                 committed = &mut committed => return committed.map_err(|_| self.given_up()),
                 () = &mut deadline => return Err(Failure::Deadline(deadline_ms)),
-                _ = again.tick() => self.intake.repeat(&id),
+                _ = again.tick() => if standing.is_left_out(height(), endorsers) {
+                    self.intake.repeat(&id);
+                    again.reset_after(REPEAT);
+                },
             }
         }
     }
@@ -225,6 +231,30 @@ impl Endorser {
             entry: Some(log_entry(&committed)),
             approval,
         })
+    }
+}
+
+/// How far the chain has come while a transaction waits.
+struct Standing {
+    arrived: u64,
+    seen: u64,
+}
+
+impl Standing {
+    const fn at(height: u64) -> Self {
+        Self {
+            arrived: height,
+            seen: height,
+        }
+    }
+
+    /// Whether the fellow endorsers seem not to know the transaction: the chain rests since the last look, or each of them
+    /// has led since it came, and left it out. While blocks come, most take it soon, and passing it on would only double
+    /// everybody's work.
+    fn is_left_out(&mut self, height: u64, endorsers: usize) -> bool {
+        let seen = std::mem::replace(&mut self.seen, height);
+        let since = height.saturating_sub(self.arrived);
+        height == seen || usize::try_from(since).is_ok_and(|since| since >= endorsers)
     }
 }
 
@@ -373,5 +403,21 @@ impl LedgerService for Endorser {
             self.peer(&request)
                 .and_then(|_| self.consistency(request.get_ref())),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Standing;
+
+    #[test]
+    fn a_request_is_passed_on_when_the_chain_rests_or_everybody_has_left_it_out() {
+        let mut standing = Standing::at(10);
+        assert!(standing.is_left_out(10, 4), "the chain rests");
+        assert!(!standing.is_left_out(12, 4), "blocks come");
+        assert!(standing.is_left_out(12, 4), "and come no more");
+        assert!(!standing.is_left_out(13, 4), "one has not led yet");
+        assert!(standing.is_left_out(14, 4), "all have led");
+        assert!(standing.is_left_out(15, 4), "and still do not take it");
     }
 }

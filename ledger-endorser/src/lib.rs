@@ -35,4 +35,9 @@ pub const ENV_PREFIX: &str = "QUORATE_ENDORSER";
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[cfg(test)]
+#[path = "../tests/network/mod.rs"]
+mod network;
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+extern crate self as quorate_ledger_endorser;

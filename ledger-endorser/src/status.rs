@@ -17,7 +17,7 @@ pub const REFUSAL_CODE: &str = "refusal-code";
 #[non_exhaustive]
 pub enum Failure {
     /// The connection proves no key.
-    #[error("no client key")]
+    #[error("the connection proves no client key; connect with mutual TLS and a key of yours")]
     NoKey,
     /// The peer asks too often.
     #[error(transparent)]
@@ -28,19 +28,21 @@ pub enum Failure {
     )]
     Forbidden,
     /// There is no such thing.
-    #[error("no such {0}")]
+    #[error("no such {0}; if it is new, ask again, or another endorser")]
     NotFound(&'static str),
     /// A field is not what it must be.
     #[error("{0}")]
     Field(#[from] proto::field::FieldError),
     /// The transaction given to `RequestRead` asks for something else.
-    #[error("transaction: not a read request")]
+    #[error("transaction: not a read request; hand any other to Submit")]
     NotARead,
     /// The transaction was not taken.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The transaction expired before it became final.
-    #[error("the transaction expired before it became final; it will not enter the chain")]
+    #[error(
+        "the transaction expired before it became final; it will not enter the chain: sign a new one that expires later"
+    )]
     Expired,
     /// This endorser stops while the transaction waits. It may yet become final.
     #[error("this endorser is stopping; ask another one with the same transaction")]

@@ -93,7 +93,7 @@ async fn a_refused_read_is_on_the_chain_and_gets_no_certificate() {
     let network = Network::started().await;
     network.lay_foundation().await;
     let world = &network.world;
-    let denied = world.request_read_by("writer", &world.writer, world.now_ms + 60_000);
+    let denied = world.request_read_by("writer", &world.writer, world.now_ms + 300_000);
     for answer in read_everywhere(&network, &denied).await {
         assert_eq!(
             entry(&answer.entry.unwrap().entry).outcome,
@@ -101,7 +101,7 @@ async fn a_refused_read_is_on_the_chain_and_gets_no_certificate() {
         );
         assert!(answer.approval.is_none());
     }
-    let stranger = world.request_read_by("reader", &key("stranger"), world.now_ms + 60_000);
+    let stranger = world.request_read_by("reader", &key("stranger"), world.now_ms + 300_000);
     let refused = network.request_read(0, &stranger).await.unwrap_err();
     assert_eq!(
         (refused.code(), code(&refused)),

@@ -38,15 +38,12 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
     say("preparing a document");
     let load = Load::prepare(&cluster).await?;
     let measured = Measured::phases(&cluster, &load, arguments, &say).await?;
-    let mut figures = measured.figures();
-    figures.extend([
-        ("wrapped_key_bytes", json!(load.wrapped_key_bytes())),
-        ("readers", json!(arguments.readers)),
-        ("seconds", json!(arguments.seconds)),
-        ("log_size", json!(load.log_size().await?)),
-        ("cores", json!(cores())),
-        ("optimised", json!(!cfg!(debug_assertions))),
-    ]);
+    let figures = figures(
+        &measured,
+        load.wrapped_key_bytes(),
+        load.log_size().await?,
+        arguments,
+    );
     drop(progress);
     cluster.shutdown().await?;
     let text: Vec<String> = figures
@@ -65,6 +62,25 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
             "see first_error in the output",
         )),
     }
+}
+
+/// All that is printed, in this order.
+fn figures(
+    measured: &Measured,
+    wrapped_key_bytes: usize,
+    log_size: u64,
+    arguments: &BenchArgs,
+) -> Vec<(&'static str, Value)> {
+    let mut figures = measured.figures();
+    figures.extend([
+        ("wrapped_key_bytes", json!(wrapped_key_bytes)),
+        ("readers", json!(arguments.readers)),
+        ("seconds", json!(arguments.seconds)),
+        ("log_size", json!(log_size)),
+        ("cores", json!(cores())),
+        ("optimised", json!(!cfg!(debug_assertions))),
+    ]);
+    figures
 }
 
 /// What the phases gave.
@@ -240,4 +256,71 @@ impl Processor {
 
 fn ratio(single: &Latencies, commits: &Latencies) -> f64 {
     measure::rounded(single.percentile_ms(50.0) / commits.percentile_ms(50.0).max(0.001))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latencies(ms: u64) -> Latencies {
+        Latencies::collect(Duration::from_secs(1), [Ok(Duration::from_millis(ms))])
+    }
+
+    fn reads(whole: u64) -> Reads {
+        Reads {
+            whole: latencies(whole),
+            approval: latencies(11),
+            release: latencies(12),
+        }
+    }
+
+    #[test]
+    fn all_figures_that_were_asked_for_are_printed_each_from_its_phase() {
+        let measured = Measured {
+            warm_up: reads(1),
+            commits: latencies(20),
+            single: reads(30),
+            many: reads(40),
+            filled: Latencies::collect(Duration::from_secs(1), [Err("full".to_owned())]),
+            used: Processor {
+                nodes: Duration::from_millis(5),
+                endorsers: Duration::from_millis(6),
+                coordinator: Duration::from_millis(7),
+                client: Duration::from_millis(8),
+            },
+            memory: Memory {
+                node: 50.0,
+                endorser: 160.0,
+                coordinator: 40.0,
+            },
+        };
+        let arguments = BenchArgs {
+            seconds: 20,
+            readers: 96,
+            transactions: 0,
+        };
+        let figures: Map<String, Value> = figures(&measured, 289, 1000, &arguments)
+            .into_iter()
+            .map(|(name, figure)| (name.to_owned(), figure))
+            .collect();
+        for (name, figure) in [
+            ("single_p50_ms", json!(30.0)),
+            ("single_p99_ms", json!(30.0)),
+            ("commit_p50_ms", json!(20.0)),
+            ("single_to_commit", json!(1.5)),
+            ("reads_per_second", json!(1.0)),
+            ("p50_ms", json!(40.0)),
+            ("p99_ms", json!(40.0)),
+            ("approval_p50_ms", json!(11.0)),
+            ("release_p50_ms", json!(12.0)),
+            ("errors", json!(1)),
+            ("first_error", json!("full")),
+            ("wrapped_key_bytes", json!(289)),
+            ("crypto_node_rss_mb", json!(50.0)),
+            ("endorser_rss_mb", json!(160.0)),
+            ("nodes_cpu_ms_per_read", json!(5.0)),
+        ] {
+            assert_eq!(figures.get(name), Some(&figure), "{name}");
+        }
+    }
 }

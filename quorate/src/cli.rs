@@ -96,7 +96,8 @@ pub(crate) struct DevArgs {
     /// Where the cluster keeps its data [default: dev in $QUORATE_HOME or ~/.quorate]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Delete the cluster's data first, and the keys that belong to it
+    /// Delete the cluster first, with its profile and the keys of its administrator and auditor; keys of tenants and users are
+    /// moved aside
     #[arg(long)]
     pub(crate) reset: bool,
     /// Do not ask before deleting
@@ -557,6 +558,8 @@ pub(crate) struct AuditLogArgs {
 pub(crate) enum NodeCommand {
     /// What a crypto node knows: seat, key, ceremony, journal
     Status(NodeArgs),
+    /// What is wrong with a crypto node and its committee, and what to do; exit status 2 when something is
+    Diagnose(NodeArgs),
     /// Propose a ceremony: a key generation, a refresh, a resharing, a repair
     Propose(ProposeArgs),
     /// Consent to a proposed ceremony, as a node that has no share yet
@@ -585,14 +588,42 @@ pub(crate) enum NodeCommand {
     },
     /// Confirm a committee to the chain, as an organisation's administrator; enough organisations make it the present one
     Publish {
-        /// The signed manifest that `quorate node committee` has saved
+        /// The report of the ceremony that it came from, as `quorate node report` has saved it
         #[arg(value_name = "FILE")]
-        committee: PathBuf,
+        report: PathBuf,
+    },
+    /// Save how the newest ceremony ended, or check such a report offline
+    Report(ReportArgs),
+    /// Destroy the share of the epoch before, without waiting any longer for seats that never say that they have the new one
+    Retire {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// The epoch that is to end, as the node's status names it
+        epoch: u32,
     },
     /// Give a node that started sealed the passphrase of its share
     Unseal(UnsealArgs),
     /// Change what seals a stopped node's secrets; needs no ceremony
     Reseal(ResealArgs),
+}
+
+/// `quorate node report`
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// The node's name in the profile
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "out",
+        required_unless_present = "check"
+    )]
+    pub(crate) node: Option<String>,
+    /// Where to put the report; must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Check this report against the nodes of the profile, and show it; asks no node
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["node", "out"])]
+    pub(crate) check: Option<PathBuf>,
 }
 
 /// A node, and one of its ceremonies.

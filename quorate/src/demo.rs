@@ -2,14 +2,15 @@
 
 mod story;
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use client::{Client, Error, ReadReport, ReadRequest, WriteReport, WriteRequest};
-use golden_record::DenialReason;
+use client::{Client, Error, ReadReport, ReadRequest, VerifiedLog, WriteReport, WriteRequest};
+use golden_record::{Body, DenialReason, Outcome as Verdict, TxId};
 use service::identity::Identity;
 use threshold::name::Name;
 use threshold::signature::PublicKey;
@@ -23,6 +24,11 @@ use crate::output::{self, Output};
 const TENANT: &str = "acme";
 const DATASET: &str = "programs";
 const DOCUMENT: &str = "quorate";
+/// How often the log is asked for what the nodes have released, and the pause between.
+const RECORD_ATTEMPTS: u32 = 50;
+const RECORD_PAUSE: Duration = Duration::from_millis(100);
+/// Of two files that are compared, so much is in memory at a time.
+const COMPARED: usize = 64 * 1024;
 
 /// Everybody in the story.
 struct People {
@@ -56,11 +62,11 @@ async fn tell(story: &mut Story, place: &Path) -> Outcome {
     let people = administer(story, &cluster).await?;
     let file = std::env::current_exe()?;
     let written = write(story, &people.alice, &file).await?;
-    let report = read(story, &people.bob, &file, place).await?;
-    refuse(story, &people.mallory).await?;
-    fail_some(story, &mut cluster, &report).await?;
-    read_again(story, &people.bob, &file, place).await?;
-    log(story, &cluster, &written, &report).await?;
+    let first = read(story, &people.bob, &file, place).await?;
+    let denied = refuse(story, &people.mallory).await?;
+    fail_some(story, &mut cluster, &first).await?;
+    let second = read_again(story, &people.bob, &file, place).await?;
+    log(story, &cluster, &written, denied, &[first, second]).await?;
     cluster.shutdown().await
 }
 
@@ -179,7 +185,7 @@ async fn read(story: &mut Story, bob: &Client, file: &Path, place: &Path) -> Out
     Ok(report)
 }
 
-async fn refuse(story: &mut Story, mallory: &Client) -> Outcome {
+async fn refuse(story: &mut Story, mallory: &Client) -> Outcome<TxId> {
     let refusal = mallory.read(&request("mallory", "curiosity")?).await;
     let Err(Error::Denied {
         reason: reason @ DenialReason::NotAReader,
@@ -193,7 +199,8 @@ async fn refuse(story: &mut Story, mallory: &Client) -> Outcome {
         &format!("the endorsers denied it: {reason}. The attempt is on the record as {tx_id}."),
         "without approvals there are no certificates, and without certificates no crypto node touches its share. Refused \
          attempts are recorded too.",
-    )
+    )?;
+    Ok(tx_id)
 }
 
 async fn fail_some(story: &mut Story, cluster: &mut Cluster, report: &ReadReport) -> Outcome {
@@ -220,7 +227,7 @@ async fn fail_some(story: &mut Story, cluster: &mut Cluster, report: &ReadReport
     )
 }
 
-async fn read_again(story: &mut Story, bob: &Client, file: &Path, place: &Path) -> Outcome {
+async fn read_again(story: &mut Story, bob: &Client, file: &Path, place: &Path) -> Outcome<ReadReport> {
     let copy = place.join("bobs-second-copy");
     let report = fetch(bob, "bob", "to show that it still works", &copy).await?;
     same(file, &copy)?;
@@ -232,22 +239,41 @@ async fn read_again(story: &mut Story, bob: &Client, file: &Path, place: &Path) 
             list(report.released_by.iter().map(|(_, name)| name)),
             (report.approval_time + report.release_time).as_millis()
         ),
-        "no single machine, and no single organisation, can stop a read or is needed for one.",
-    )
+        "no crypto node, no endorser and no organisation is needed for a read or can stop it alone. There is one coordinator \
+         here: it holds no secret, and an installation may run several.",
+    )?;
+    Ok(report)
 }
 
-async fn log(story: &mut Story, cluster: &Cluster, written: &WriteReport, report: &ReadReport) -> Outcome {
+async fn log(
+    story: &mut Story,
+    cluster: &Cluster,
+    written: &WriteReport,
+    denied: TxId,
+    reads: &[ReadReport],
+) -> Outcome {
     let auditor = cluster.client(cluster.auditor()?).await?;
-    let log = auditor.await_receipt(&report.approve_id).await?;
-    let on_record = |wanted| {
-        log.lines
-            .iter()
-            .any(|line| line.entry.transaction.tx_id() == wanted)
+    let log = complete_log(&auditor, reads).await?;
+    let verdict = |wanted| {
+        let mut lines = log.lines.iter();
+        let line = lines.find(|line| line.entry.transaction.tx_id() == wanted);
+        line.map(|line| line.entry.outcome)
     };
-    if !on_record(written.tx_id) || !on_record(report.approve_id) {
-        return Err(broken("the write and the read are in the log"));
+    if verdict(written.tx_id) != Some(Verdict::Applied) {
+        return Err(broken("the write is in the log"));
     }
-    let proven = auditor.prove(&report.approve_id).await?;
+    if verdict(denied) != Some(Verdict::Denied(DenialReason::NotAReader)) {
+        return Err(broken("the refused read is in the log, with its reason"));
+    }
+    for read in reads {
+        if !matches!(verdict(read.approve_id), Some(Verdict::Approved { .. })) {
+            return Err(broken("every approved read is in the log"));
+        }
+    }
+    let Some(first) = reads.first() else {
+        return Err(broken("there was a read"));
+    };
+    let proven = auditor.prove(&first.approve_id).await?;
     if !story.output().is_json() {
         audit::print(story.output(), &log, false, None)?;
     }
@@ -258,9 +284,40 @@ async fn log(story: &mut Story, cluster: &Cluster, written: &WriteReport, report
             audit::verdict(&log),
             proven.proof.len()
         ),
-        "every read, approved or denied, and which node released what for it, stands in one log that three of four \
-         organisations have signed; nobody can drop, change or reorder a line unseen.",
+        "both of bob's reads, mallory's denied one, and what each crypto node released for bob, stand in one log that three of \
+         four organisations have signed; nobody can drop, change or reorder a line unseen.",
     )
+}
+
+/// The verified log, as soon as it has what every crypto node released for these reads: the coordinator records that a little
+/// after the reader has it.
+async fn complete_log(auditor: &Client, reads: &[ReadReport]) -> Outcome<VerifiedLog> {
+    for _ in 0..RECORD_ATTEMPTS {
+        let log = auditor.verified_log().await?;
+        if reads.iter().all(|read| has_releases(&log, read)) {
+            return Ok(log);
+        }
+        tokio::time::sleep(RECORD_PAUSE).await;
+    }
+    Err(broken("what each crypto node released for a read is in the log"))
+}
+
+/// Whether every node whose share opened a read stands in the log with that release.
+fn has_releases(log: &VerifiedLog, read: &ReadReport) -> bool {
+    let applied = log
+        .lines
+        .iter()
+        .filter(|line| line.entry.outcome == Verdict::Applied);
+    let stated: BTreeSet<u16> = applied
+        .filter_map(|line| match &line.entry.transaction.body {
+            Body::RecordReleases { releases } => Some(releases),
+            _ => None,
+        })
+        .flatten()
+        .filter(|release| release.approve_id == read.approve_id)
+        .map(|release| release.index.get())
+        .collect();
+    !read.released_by.is_empty() && read.released_by.iter().all(|(seat, _)| stated.contains(seat))
 }
 
 /// Reads into a file.
@@ -283,11 +340,21 @@ fn request(user: &str, purpose: &str) -> Outcome<ReadRequest> {
     })
 }
 
+/// Compares two files piece by piece: they may be larger than the memory.
 fn same(original: &Path, copy: &Path) -> Outcome {
-    if fs::read(original)? == fs::read(copy)? {
-        Ok(())
-    } else {
-        Err(broken("a read gives what was written"))
+    let open = |path| Ok::<_, Failure>(BufReader::with_capacity(COMPARED, File::open(path)?));
+    let (mut original, mut copy) = (open(original)?, open(copy)?);
+    loop {
+        let (expected, found) = (original.fill_buf()?, copy.fill_buf()?);
+        let length = expected.len().min(found.len());
+        if expected.get(..length) != found.get(..length) || (length == 0 && expected.len() != found.len()) {
+            return Err(broken("a read gives what was written"));
+        }
+        if length == 0 {
+            return Ok(());
+        }
+        original.consume(length);
+        copy.consume(length);
     }
 }
 
@@ -317,4 +384,31 @@ fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
         .map(|item| item.to_string())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_the_same_byte_for_byte_and_as_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let (original, copy) = (folder.path().join("original"), folder.path().join("copy"));
+        let content = vec![7; 2 * COMPARED + 1];
+        fs::write(&original, &content).unwrap();
+        let mut changed = content.clone();
+        changed[2 * COMPARED] = 8;
+        for (other, is_same) in [
+            (content.clone(), true),
+            (changed, false),
+            (content[..2 * COMPARED].to_vec(), false),
+            ([content.as_slice(), &[7]].concat(), false),
+            (Vec::new(), false),
+        ] {
+            fs::write(&copy, &other).unwrap();
+            assert_eq!(same(&original, &copy).is_ok(), is_same, "{}", other.len());
+        }
+    }
 }

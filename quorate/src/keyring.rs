@@ -2,7 +2,7 @@
 //!
 //! `keys/admin.key` is an organisation's administrator, `keys/auditor.key` an auditor; `keys/tenants/NAME/admin.key` and
 //! `keys/tenants/NAME/users/NAME.key` are a tenant's. A key that is to follow has `.next` in place of `.key`, and one that was before
-//! it `.retired-` and a number. What seals
+//! it `.retired-` and a number; `keys/tenants.retired-1` and so on are what was there when a development cluster was reset. What seals
 //! them is the passphrase file.
 
 use std::fs;
@@ -159,20 +159,62 @@ impl Keyring {
         Ok(Arc::new(identity))
     }
 
-    /// Keeps a copy of a key that was made elsewhere, in place of the one that is there.
+    /// Whether there is this key; an error when there is another one, or when none may be there.
+    pub fn holds(&self, owner: &Owner, key: Option<&[u8; 32]>) -> Outcome<bool> {
+        if !files::is_there(&self.path(owner))? {
+            return Ok(false);
+        }
+        if key == Some(&self.open(owner)?.public_key()) {
+            return Ok(true);
+        }
+        Err(Failure::error(
+            format!(
+                "the key of {owner} at {} is not this cluster's",
+                self.path(owner).display()
+            ),
+            "nothing was changed: set QUORATE_HOME to another directory, or move that file away if it is no longer wanted",
+        ))
+    }
+
+    /// Keeps a copy of a key that was made elsewhere; refuses to replace another.
     pub fn adopt(&self, owner: &Owner, identity: &Identity) -> Outcome {
+        if self.holds(owner, Some(&identity.public_key()))? {
+            return Ok(());
+        }
         let path = self.path(owner);
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
-        }
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
         }
         identity
             .save(&self.unseal()?, &path)
             .map_err(anyhow::Error::from)?;
         Ok(())
+    }
+
+    /// Removes this key, if it is there; refuses to remove another.
+    pub fn remove(&self, owner: &Owner, key: &[u8; 32]) -> Outcome {
+        if self.holds(owner, Some(key))? {
+            fs::remove_file(self.path(owner))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the keys of all tenants and users aside, and says where to: nothing in them says of which cluster they are.
+    pub fn retire_tenants(&self) -> Outcome<Option<PathBuf>> {
+        let tenants = self.tenants();
+        if !files::is_there(&tenants)? {
+            return Ok(None);
+        }
+        let mut number = 1_u64;
+        let retired = loop {
+            let path = tenants.with_extension(format!("retired-{number}"));
+            if !files::is_there(&path)? {
+                break path;
+            }
+            number += 1;
+        };
+        fs::rename(&tenants, &retired)?;
+        Ok(Some(retired))
     }
 
     /// The users of a tenant whose keys are here.
@@ -194,21 +236,17 @@ impl Keyring {
         users
     }
 
-    /// Removes all keys, when the cluster that they belong to is reset.
-    pub fn clear(&self) -> Outcome {
-        match fs::remove_dir_all(&self.keys) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
     fn unseal(&self) -> Outcome<Passphrase> {
         passphrase(&self.passphrase)
     }
 
     fn tenant(&self, tenant: &str) -> PathBuf {
         // A name may consist of dots; the prefix keeps it from meaning a parent directory.
-        self.keys.join("tenants").join(format!("t-{tenant}"))
+        self.tenants().join(format!("t-{tenant}"))
+    }
+
+    fn tenants(&self) -> PathBuf {
+        self.keys.join("tenants")
     }
 
     fn path_of_next(&self, owner: &Owner) -> PathBuf {

@@ -33,7 +33,8 @@ pub use crate::output::{Output, Progress};
 /// Runs the program with these arguments, the first being its name. Exit status 0: done; 1: an error; 2: the
 /// answer is no.
 pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let asked = matches!(
@@ -42,8 +43,14 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                     | ErrorKind::DisplayVersion
                     | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             );
-            // Nothing sensible is left to do when the terminal is gone.
-            let _ = error.print();
+            // Whoever asked for JSON gets it also when the rest is not understood.
+            let mut options = arguments.iter().take_while(|argument| *argument != "--");
+            if !asked && options.any(|argument| argument == "--json") {
+                Output::new(true).failure(&misspelt(&error));
+            } else {
+                // Nothing sensible is left to do when the terminal is gone.
+                let _ = error.print();
+            }
             return if asked {
                 ExitCode::SUCCESS
             } else {
@@ -58,6 +65,21 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             output.failure(&failure);
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// A command line that is not understood: what is wrong with it, without the usage that a person would be shown.
+fn misspelt(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let what = text.split("\n\nUsage:").next().unwrap_or_default();
+    let what: Vec<&str> = what.split_whitespace().collect();
+    let what = what.join(" ");
+    Failure {
+        code: "usage".into(),
+        ..Failure::error(
+            what.strip_prefix("error: ").unwrap_or(&what),
+            "see the same command with --help",
+        )
     }
 }
 

@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use quorate::{Home, Keyring, Owner};
 use tempfile::TempDir;
 
 /// Runs the program in a home of its own.
@@ -91,6 +92,31 @@ fn a_wrong_command_line_is_an_error_and_not_a_no() {
 }
 
 #[test]
+fn a_wrong_command_line_is_json_for_whoever_asks_for_json() {
+    for (line, names) in [
+        ("reed acme/reports/q3 --json", "reed"),
+        ("--json write", "<DOCUMENT>"),
+        ("audit log --nonsense --json", "--nonsense"),
+        ("bench reads --readers 0 --json", "0 is not in 1..=4096"),
+    ] {
+        let output = Person::new().run(line);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(output.stdout.is_empty(), "{line}");
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&error["status"], &error["code"]),
+            (&"error".into(), &"usage".into())
+        );
+        assert!(error["message"].as_str().unwrap().contains(names), "{error}");
+        assert!(error["next"].as_str().unwrap().contains("--help"), "{error}");
+    }
+    // What comes after `--` is no option, and help is help.
+    let output = Person::new().run("reed -- --json");
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "));
+    assert_eq!(Person::new().run("write --help --json").status.code(), Some(0));
+}
+
+#[test]
 fn an_error_says_what_to_do_next() {
     let person = Person::new();
     let output = person.run("status");
@@ -119,8 +145,53 @@ fn a_directory_that_is_not_a_clusters_is_left_alone() {
     let data = person.home.path().join("dev");
     fs::create_dir_all(&data).unwrap();
     fs::write(data.join("thesis"), "three years").unwrap();
+    for name in ["crypto-1", "objects", "people"] {
+        fs::write(data.join(name), "notes").unwrap();
+    }
     person.ends(1, "dev --reset --yes");
+    assert_eq!(
+        fs::read_dir(&data).unwrap().count(),
+        5,
+        "nothing but a lock is added"
+    );
     assert_eq!(fs::read_to_string(data.join("thesis")).unwrap(), "three years");
+}
+
+#[test]
+fn dev_replaces_no_key_and_no_profile_of_another_cluster() {
+    let person = Person::new();
+    let home = Home::at(person.home.path());
+    let keyring = Keyring::of(&home);
+    for (owner, file) in [(Owner::Admin, "admin.key"), (Owner::Auditor, "auditor.key")] {
+        keyring.create(&owner).unwrap();
+        let key = home.keys().join(file);
+        let before = fs::read(&key).unwrap();
+        for line in ["dev", "dev --reset --yes"] {
+            let output = person.run(line);
+            assert_eq!(output.status.code(), Some(1));
+            assert!(String::from_utf8_lossy(&output.stderr).contains("is not this cluster's"));
+            assert_eq!(fs::read(&key).unwrap(), before);
+        }
+        fs::remove_file(key).unwrap();
+    }
+    let given = person.home.path().join("production.toml");
+    for (profile, option) in [
+        (home.profile(), String::new()),
+        (given.clone(), format!(" --profile {}", given.display())),
+    ] {
+        fs::write(&profile, "installation = \"production\"").unwrap();
+        for line in ["dev", "dev --reset --yes"] {
+            let output = person.run(&format!("{line}{option}"));
+            assert_eq!(output.status.code(), Some(1));
+            assert!(String::from_utf8_lossy(&output.stderr).contains("is not this cluster's"));
+            assert_eq!(
+                fs::read_to_string(&profile).unwrap(),
+                "installation = \"production\""
+            );
+        }
+        fs::remove_file(profile).unwrap();
+    }
+    assert!(!home.dev().exists(), "refused before anything was made");
 }
 
 #[test]
@@ -334,7 +405,7 @@ fn wait_until_unreachable(person: &Person) -> bool {
         .filter_map(|line| line.strip_prefix("listen = "))
         .collect();
     assert_eq!(addresses.len(), 10);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     let listens = |address: &&str| std::net::TcpStream::connect(address.trim_matches('"')).is_ok();
     while addresses.iter().any(listens) {
         if std::time::Instant::now() > deadline {

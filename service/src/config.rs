@@ -5,6 +5,7 @@
 //! list. With the prefix `QUORATE_COORDINATOR`, `QUORATE_COORDINATOR__NODES__0__ADDRESS` overrides `nodes[0].address`.
 //! Secrets are never in either; the configuration names the files that hold them.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ::config::{Config, File, FileFormat, Value, ValueKind};
@@ -36,6 +37,43 @@ pub enum ConfigError {
         /// Why.
         source: Box<::config::ConfigError>,
     },
+}
+
+/// A number of the configuration is not in its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} is {value}, and must be {}", said(range))]
+pub struct OutOfRange {
+    /// The key's path.
+    pub key: &'static str,
+    /// What it is.
+    pub value: u64,
+    /// What it may be.
+    pub range: RangeInclusive<u64>,
+}
+
+fn said(range: &RangeInclusive<u64>) -> String {
+    match (range.start(), range.end()) {
+        (least, &u64::MAX) => format!("at least {least}"),
+        (least, most) => format!("{least} to {most}"),
+    }
+}
+
+/// Checks a number of the configuration, which is named by its path.
+///
+/// # Errors
+/// When it is not in the range.
+pub fn in_range(
+    key: &'static str,
+    value: impl TryInto<u64>,
+    range: RangeInclusive<u64>,
+) -> Result<(), OutOfRange> {
+    // Nothing here is wider than 64 bits.
+    let value = value.try_into().unwrap_or(u64::MAX);
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(OutOfRange { key, value, range })
+    }
 }
 
 /// Loads the configuration at `path`, with overrides from the variables that begin with `env_prefix` and two

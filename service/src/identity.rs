@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 use ed25519_dalek::SigningKey;
 use rand_core::{OsRng, RngCore};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519};
+use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
@@ -39,6 +41,7 @@ struct Inner {
     name: String,
     key: SigningKey,
     certificate: CertificateDer<'static>,
+    certified: Arc<CertifiedKey>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -85,6 +88,9 @@ pub enum IdentityError {
     /// The certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// The TLS library does not take the key.
+    #[error("cannot use the key in TLS: {0}")]
+    Tls(#[from] rustls::Error),
 }
 
 impl Identity {
@@ -169,15 +175,17 @@ impl Identity {
         params.not_before = not_before.into();
         params.not_after = not_after.into();
         let pkcs8 = pkcs8(seed);
-        let key_pair = KeyPair::from_pkcs8_der_and_sign_algo(
-            &PrivatePkcs8KeyDer::from(pkcs8.as_slice()),
-            &PKCS_ED25519,
-        )?;
-        let certificate = params.self_signed(&key_pair)?.der().clone();
+        // Borrowed: an owned one is not wiped when it is dropped.
+        let der = PrivatePkcs8KeyDer::from(pkcs8.as_slice());
+        // The library keeps the encoding with the key, and wipes it only when told to.
+        let key_pair = Zeroizing::new(KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)?);
+        let certificate = params.self_signed(&*key_pair)?.der().clone();
+        let certified = CertifiedKey::new(vec![certificate.clone()], any_eddsa_type(&der)?);
         Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
             key: SigningKey::from_bytes(seed),
             certificate,
+            certified: Arc::new(certified),
         })))
     }
 
@@ -225,9 +233,9 @@ impl Identity {
         &self.0.certificate
     }
 
-    /// The private key as PKCS#8, for the TLS library. Secret.
-    pub(crate) fn pkcs8(&self) -> Zeroizing<Vec<u8>> {
-        pkcs8(self.0.key.as_bytes())
+    /// The certificate and its key, for the TLS library, which shares the one key that it has of this identity.
+    pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.0.certified
     }
 }
 

@@ -5,9 +5,11 @@
 //!
 //! 1. [`seal::Passphrase::from_file`] and [`identity::Identity::load`];
 //! 2. [`tls::Listener::bind`] for its port, [`tls::connect`] for each peer;
-//! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] beside it;
+//! 3. [`server::serve`] with the gRPC services, [`operations::Operations`] and what else runs in [`Beside`] it;
 //! 4. both end, after a drain, when the stop signal comes.
 
+pub mod background;
+pub mod beside;
 pub mod config;
 pub mod core_dumps;
 pub mod daemon;
@@ -17,6 +19,7 @@ pub mod metrics;
 pub mod notify;
 pub mod operations;
 mod places;
+pub mod ports;
 pub mod rate_limit;
 pub mod seal;
 pub mod server;
@@ -24,6 +27,8 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use background::Background;
+pub use beside::Beside;
 pub use identity::Identity;
 pub use rate_limit::RateLimit;
 pub use seal::{KeyWrap, Passphrase, SealConfig};

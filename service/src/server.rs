@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::{Code, Status};
 
-use crate::tls::Listener;
+use crate::metrics::Codes;
+use crate::tls::{Listener, Peer};
 
 /// What one HTTP/2 connection may ask for.
 ///
@@ -78,6 +83,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let turned_away = listener.turned_away();
+    let noted = middleware::from_fn(move |request, next| note(turned_away.clone(), request, next));
+    let routes = Routes::from(routes.into_axum_router().layer(noted));
     let server = builder(limits)
         .add_routes(routes)
         .serve_with_incoming_shutdown(listener, async {
@@ -97,4 +105,20 @@ pub async fn serve(
             Ok(())
         }
     }
+}
+
+/// A message that is longer than its service takes is refused before the service learns of it: here it is counted, and who
+/// sent it is logged. No service of ours gives this status itself.
+async fn note(turned_away: Codes, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let status = Status::from_header_map(response.headers());
+    if status.is_some_and(|status| status.code() == Code::OutOfRange) {
+        turned_away.count("message_too_large");
+        if let Some(Peer { key, address }) = peer {
+            tracing::warn!(%key, %address, path, "message refused: it is too large");
+        }
+    }
+    response
 }

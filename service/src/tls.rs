@@ -20,8 +20,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ServerConfig};
-use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use crate::identity::Identity;
 
@@ -84,7 +84,7 @@ fn server_config(identity: &Identity, policy: ClientPolicy) -> Result<ServerConf
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![identity.certificate().clone()], private_key(identity))?;
+        .with_cert_resolver(own_key(identity));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -96,13 +96,14 @@ fn client_config(identity: &Identity, server_key: [u8; 32]) -> Result<ClientConf
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier::PinnedKeys::server(server_key)))
-        .with_client_auth_cert(vec![identity.certificate().clone()], private_key(identity))?;
+        .with_client_cert_resolver(own_key(identity));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
     Ok(config)
 }
 
-fn private_key(identity: &Identity) -> rustls_pki_types::PrivateKeyDer<'static> {
-    PrivatePkcs8KeyDer::from(identity.pkcs8().to_vec()).into()
+/// However many connections an identity makes and takes, TLS has one copy of its key.
+fn own_key(identity: &Identity) -> Arc<SingleCertAndKey> {
+    Arc::new(SingleCertAndKey::from(Arc::clone(identity.certified())))
 }

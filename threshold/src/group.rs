@@ -2,6 +2,7 @@
 
 use crate::encoding::{Canonical, DecodeError, Reader, Writer};
 use crate::ids::{parse_hex, write_hex};
+use crate::recent::Recent;
 use crate::transcript::{Domain, Transcript};
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsBasepointTable, EdwardsPoint};
@@ -35,12 +36,19 @@ pub struct Point {
     bytes: [u8; 32],
 }
 
+/// The checks cost as much as verifying a signature, and one request brings the same point more than once.
+static CHECKED: Recent<Point> = Recent::new();
+
 impl Point {
     /// Parses 32 bytes: canonical, not the identity, in the prime-order subgroup.
     ///
     /// # Errors
     /// The first of the three that does not hold.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PointError> {
+        CHECKED.get_or(bytes, || Self::check(bytes))
+    }
+
+    fn check(bytes: &[u8; 32]) -> Result<Self, PointError> {
         let point = decompress_canonical(bytes).ok_or(PointError::Encoding)?;
         if point == EdwardsPoint::identity() {
             return Err(PointError::Identity);

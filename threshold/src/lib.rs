@@ -15,6 +15,7 @@ mod interpolation;
 pub mod label;
 pub mod message;
 pub mod name;
+mod recent;
 pub mod reencrypt;
 pub mod repair;
 pub mod reshare;

@@ -6,8 +6,8 @@
 use crate::encoding::{Canonical, DecodeError, Reader, Writer};
 use crate::group::{Point, PointError};
 use crate::ids::{parse_hex, write_hex};
+use crate::recent::Recent;
 use crate::transcript::{Domain, Transcript};
-use core::cell::RefCell;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 
 #[cfg(test)]
@@ -31,12 +31,7 @@ impl PublicKey {
     /// # Errors
     /// [`PointError`].
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PointError> {
-        if let Some(known) = recent(bytes) {
-            return Ok(known);
-        }
-        let key = Point::from_bytes(bytes).map(Self::from)?;
-        remember(key);
-        Ok(key)
+        CHECKED.get_or(bytes, || Point::from_bytes(bytes).map(Self::from))
     }
 
     /// The public key of a signing key.
@@ -89,37 +84,9 @@ impl PublicKey {
     }
 }
 
-/// How many keys each thread remembers to have checked.
-const RECENT: usize = 64;
-
-thread_local! {
-    /// The checks of a key cost as much as verifying a signature, and one request names the same key many times:
-    /// in each certificate twice, in each statement, as author. What is remembered is the result of a pure
-    /// function of public bytes. A key has one slot, so that a flood of keys costs no more than no memory would.
-    static CHECKED: RefCell<[Option<PublicKey>; RECENT]> = const { RefCell::new([None; RECENT]) };
-}
-
-/// The slot that a key has. Honest keys are uniform, so any byte will do.
-fn slot(bytes: &[u8; 32]) -> usize {
-    usize::from(bytes[0]) % RECENT
-}
-
-fn recent(bytes: &[u8; 32]) -> Option<PublicKey> {
-    CHECKED.with_borrow(|keys| {
-        keys.get(slot(bytes))
-            .copied()
-            .flatten()
-            .filter(|key| key.as_bytes() == bytes)
-    })
-}
-
-fn remember(key: PublicKey) {
-    CHECKED.with_borrow_mut(|keys| {
-        if let Some(place) = keys.get_mut(slot(key.as_bytes())) {
-            *place = Some(key);
-        }
-    });
-}
+/// The checks of a key cost as much as verifying a signature, and one request names the same key many times: in each
+/// certificate twice, in each statement, as author.
+static CHECKED: Recent<PublicKey> = Recent::new();
 
 impl From<Point> for PublicKey {
     fn from(point: Point) -> Self {

@@ -14,6 +14,7 @@
 use crate::encoding::Canonical;
 use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};
+use zeroize::Zeroizing;
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +61,7 @@ pub enum Domain {
     CeremonyMessage,
     /// The digest of a message's payload within a ceremony.
     CeremonyPayload,
-    /// A round-1 package of a key generation.
+    /// Reserved: nothing is hashed in it.
     DkgRound1,
     /// The transcript of a key generation that all members sign.
     Transcript,
@@ -80,17 +81,17 @@ pub enum Domain {
     BlockBody,
     /// The digest of the ledger's state.
     State,
-    /// An entry of a node's journal.
+    /// The hash chain of a node's journal, and its signed mark.
     Journal,
-    /// A signed checkpoint.
+    /// Reserved: nothing is hashed or signed in it. Checkpoints are signed as C2SP says.
     Checkpoint,
-    /// The sealing of a document's material.
+    /// The contexts of a document's object and of its sealed material.
     Material,
-    /// An endorser's signed status.
+    /// Reserved: nothing is signed in it.
     EndorserStatus,
-    /// An operator's signed command.
+    /// Reserved: nothing is signed in it.
     Operator,
-    /// The label of a canary.
+    /// The approve id of a canary.
     Canary,
     /// What a crypto node says to its fellow members in a ceremony, around the key generation's own messages.
     MemberMessage,
@@ -235,8 +236,8 @@ impl Transcript {
     #[must_use]
     pub fn digest(self) -> [u8; 32] {
         let mut digest = [0; 32];
-        for (byte, hashed) in digest.iter_mut().zip(self.end(END_DIGEST)) {
-            *byte = hashed;
+        for (byte, hashed) in digest.iter_mut().zip(self.end(END_DIGEST).iter()) {
+            *byte = *hashed;
         }
         digest
     }
@@ -247,9 +248,12 @@ impl Transcript {
         Scalar::from_bytes_mod_order_wide(&self.end(END_CHALLENGE))
     }
 
-    fn end(mut self, kind: u8) -> [u8; 64] {
+    /// Wiped, because nonces are reduced from it: with one, whoever reads the memory has the secret behind it.
+    fn end(mut self, kind: u8) -> Zeroizing<[u8; 64]> {
         self.hash.update([kind]);
-        self.hash.finalize().into()
+        let mut hashed = Zeroizing::new([0; 64]);
+        self.hash.finalize_into((&mut *hashed).into());
+        hashed
     }
 
     fn short(&mut self, text: &str) {

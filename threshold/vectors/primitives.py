@@ -203,14 +203,27 @@ def ghash(h, data):
     return y
 
 
-def aes_gcm_open(key, ciphertext, tag, aad):
-    """Nonce of twelve zero bytes, as wrapping uses it."""
-    counter = lambda n: bytes(12) + n.to_bytes(4, "big")
+def gcm_tag(key, nonce, ciphertext, aad):
     pad = lambda data: data + bytes(-len(data) % 16)
     h = int.from_bytes(aes256(key, bytes(16)), "big")
     lengths = (8 * len(aad)).to_bytes(8, "big") + (8 * len(ciphertext)).to_bytes(8, "big")
     s = ghash(h, pad(aad) + pad(ciphertext) + lengths)
-    expected = s ^ int.from_bytes(aes256(key, counter(1)), "big")
-    assert expected.to_bytes(16, "big") == tag, "tag"
-    stream = b"".join(aes256(key, counter(2 + i)) for i in range((len(ciphertext) + 15) // 16))
-    return bytes(a ^ b for a, b in zip(ciphertext, stream))
+    return (s ^ int.from_bytes(aes256(key, nonce + (1).to_bytes(4, "big")), "big")).to_bytes(16, "big")
+
+
+def gcm_xor(key, nonce, text):
+    blocks = range(2, 2 + (len(text) + 15) // 16)
+    stream = b"".join(aes256(key, nonce + n.to_bytes(4, "big")) for n in blocks)
+    return bytes(a ^ b for a, b in zip(text, stream))
+
+
+def aes_gcm_open(key, ciphertext, tag, aad):
+    """Nonce of twelve zero bytes, as wrapping uses it."""
+    assert gcm_tag(key, bytes(12), ciphertext, aad) == tag, "tag"
+    return gcm_xor(key, bytes(12), ciphertext)
+
+
+def aes_gcm_seal(key, nonce, plaintext):
+    """Ciphertext and tag, without associated data."""
+    ciphertext = gcm_xor(key, nonce, plaintext)
+    return ciphertext + gcm_tag(key, nonce, ciphertext, b"")

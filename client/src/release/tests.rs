@@ -182,12 +182,12 @@ fn a_coordinator_in_another_epoch_is_tried_again_whoever_came_last_and_is_not_bl
     let mut scene = Scene::new();
     scene.answer.manifest_digest = vec![0; 32];
     let mut failures = Failures::default();
-    failures.add(scene.check().err().unwrap());
-    failures.add(Error::Request("unreachable".into()));
-    assert!(failures.faults.is_empty());
+    failures.add(coordinator(), scene.check().err().unwrap());
+    failures.add(coordinator(), Error::Request("unreachable".into()));
+    assert!(failures.faults().is_empty());
     assert!(is_of_another_epoch(&failures.end()));
     let mut failures = Failures::default();
-    failures.add(Error::Request("unreachable".into()));
+    failures.add(coordinator(), Error::Request("unreachable".into()));
     assert!(!is_of_another_epoch(&failures.end()));
 }
 

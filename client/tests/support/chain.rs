@@ -8,6 +8,7 @@ use golden_record::{
     Body, Checkpoint, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits,
     Organisation, Outcome, SignedCheckpoint, StateError, Transaction, TxId, finalize_message,
 };
+use threshold::committee::SignedManifest;
 use threshold::ids::BlockHash;
 use threshold::name::Name;
 use threshold::signature::{PublicKey, Signature};
@@ -20,6 +21,7 @@ pub struct Chain {
     pub genesis: Genesis,
     pub entries: Vec<Entry>,
     pub documents: Vec<DocumentVersion>,
+    pub committee: Option<SignedManifest>,
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -55,6 +57,7 @@ impl Chain {
             genesis: genesis.unwrap(),
             entries: Vec::new(),
             documents: Vec::new(),
+            committee: None,
         };
         for number in 0..entries {
             chain.append(number, Outcome::Applied);
@@ -78,6 +81,7 @@ impl Chain {
             genesis: self.genesis.clone(),
             entries: self.entries[..size].to_vec(),
             documents: self.documents.clone(),
+            committee: self.committee.clone(),
         }
     }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use golden_record::{Entry, Header, Outcome, RejectionReason, Transaction};
+use approval::ApprovalFields;
+use golden_record::{Body, Entry, Header, Outcome, RejectionReason, Transaction};
 use proto::ledger::ledger_service_server::{LedgerService, LedgerServiceServer};
 use proto::ledger::*;
 use service::tls::{ClientPolicy, Listener};
@@ -14,8 +15,8 @@ use threshold::ids::ApproveId;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 
-use super::ORGANISATIONS;
 use super::chain::Chain;
+use super::{ORGANISATIONS, authority, now_ms};
 
 /// What an endorser does.
 #[derive(Clone, Default)]
@@ -78,6 +79,14 @@ struct State {
     organisation: String,
     chain: Arc<Mutex<Chain>>,
     behaviour: Mutex<Behaviour>,
+}
+
+impl State {
+    /// Where its organisation is among all.
+    fn place(&self) -> usize {
+        let mut names = ORGANISATIONS.iter();
+        names.position(|name| *name == self.organisation).unwrap()
+    }
 }
 
 pub struct FakeEndorser {
@@ -275,10 +284,7 @@ impl LedgerService for Service {
         if size > chain.entries.len() {
             return Err(Status::not_found("no such block"));
         }
-        let own = ORGANISATIONS
-            .iter()
-            .position(|name| *name == self.0.organisation)
-            .unwrap();
+        let own = self.0.place();
         let signer = match self.behaviour() {
             Behaviour::SignsWith(other) => other,
             _ => own,
@@ -370,11 +376,51 @@ impl LedgerService for Service {
         }))
     }
 
+    /// Approves whatever is asked for and is there.
     async fn request_read(
         &self,
-        _: Request<RequestReadRequest>,
+        request: Request<RequestReadRequest>,
     ) -> Result<Response<RequestReadResponse>, Status> {
-        Err(Status::unimplemented("no test reads"))
+        let transaction = Transaction::from_bytes(&request.get_ref().transaction).unwrap();
+        let Body::RequestRead { document, q, .. } = transaction.body.clone() else {
+            panic!("not a read request")
+        };
+        let mut chain = self.0.chain.lock().unwrap();
+        let latest = chain.documents.iter().rfind(|found| found.document == document);
+        let found = latest
+            .cloned()
+            .ok_or_else(|| Status::not_found("no such document"))?;
+        let wrapped = found.wrapped_key.clone().unwrap();
+        let approve_id = transaction.tx_id();
+        let place = chain.find(&approve_id).unwrap_or_else(|| {
+            let outcome = Outcome::Approved {
+                version: found.version,
+                write_id: wrapped.write_id(),
+                key_id: wrapped.key_id(),
+            };
+            chain.entries.push(Entry { transaction, outcome });
+            chain.entries.len() - 1
+        });
+        let entry = line(place, &chain.entries[place]);
+        let fields = ApprovalFields {
+            approve_id,
+            write_id: wrapped.write_id(),
+            q,
+            key_id: wrapped.key_id(),
+            label: wrapped.label().clone(),
+            chain_id: chain.genesis.chain_id(),
+            height: entry.height,
+            block_hash: chain.cut(place + 1).header().hash(),
+            policy_version: 1,
+        };
+        let certificate = authority(self.0.place()).issue(&fields, now_ms(), 60).unwrap();
+        Ok(Response::new(RequestReadResponse {
+            entry: Some(entry),
+            approval: Some(Approval {
+                certificate,
+                document: found.to_bytes(),
+            }),
+        }))
     }
 
     async fn get_permissions(
@@ -415,7 +461,11 @@ impl LedgerService for Service {
         &self,
         _: Request<GetCommitteeRequest>,
     ) -> Result<Response<GetCommitteeResponse>, Status> {
-        Err(Status::unimplemented("no test reads"))
+        let committee = self.shown()?.committee;
+        let committee = committee.ok_or_else(|| Status::not_found("no such committee"))?;
+        Ok(Response::new(GetCommitteeResponse {
+            manifest: committee.to_bytes(),
+        }))
     }
 }
 

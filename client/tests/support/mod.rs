@@ -3,27 +3,42 @@
 #![allow(dead_code, unreachable_pub)]
 
 mod chain;
+mod coordinator;
 mod endorser;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use approval::Authority;
-use quorate_client::{ApprovalProfile, Checkpoints, Client, EndorserProfile, OrganisationProfile, Profile};
+use envelope::{Location, Material, Metadata, ObjectKey, encrypt_to_vec, object_context};
+use golden_record::DocumentVersion;
+use quorate_client::{
+    ApprovalProfile, Checkpoints, Client, DaemonProfile, EndorserProfile, OrganisationProfile, Profile,
+};
+use rand_core::OsRng;
 use service::Identity;
 use threshold::name::Name;
+use threshold::secret::DataKey;
+use threshold::testing::{TestCommittee, label};
+use threshold::wrap::wrap;
 
 pub use chain::Chain;
+#[allow(unused_imports, reason = "not every test names all")]
+pub use coordinator::{Answers, FakeCoordinator};
 #[allow(unused_imports, reason = "not every test names all")]
 pub use endorser::{Behaviour, FakeEndorser, REJECTED};
 
 /// One endorser each: of four, one may lie.
 pub const ORGANISATIONS: [&str; 4] = ["north", "east", "south", "west"];
 
+/// What is in the document of [`World::readable`].
+pub const CONTENT: &[u8] = b"the content of a contract";
+
 /// Four endorsers of one chain.
 pub struct World {
     pub chain: Arc<Mutex<Chain>>,
     pub endorsers: Vec<FakeEndorser>,
+    pub coordinators: Vec<FakeCoordinator>,
     profile: Profile,
     identity: Arc<Identity>,
 }
@@ -40,9 +55,32 @@ impl World {
         Self {
             chain,
             endorsers,
+            coordinators: Vec::new(),
             profile,
             identity: Arc::new(Identity::ephemeral("auditor").unwrap()),
         }
+    }
+
+    /// With a document on the chain, and two coordinators between this client and the nodes that have its key.
+    pub async fn readable() -> Self {
+        let mut world = Self::start(2).await;
+        let committee = Arc::new(TestCommittee::generate(3, 5, &mut OsRng).unwrap());
+        {
+            let mut chain = world.chain.lock().unwrap();
+            chain.documents.push(contract(&committee));
+            chain.committee = Some(committee.signed.clone());
+        }
+        world.profile.key_id = Some(committee.manifest().key_id().to_string());
+        for (name, missed) in [("first", 2), ("second", 5)] {
+            let coordinator = FakeCoordinator::start(name, &committee, missed).await;
+            world.profile.coordinators.push(DaemonProfile {
+                name: name.into(),
+                identity: hex::encode(coordinator.identity.public_key()),
+                address: coordinator.address.to_string(),
+            });
+            world.coordinators.push(coordinator);
+        }
+        world
     }
 
     /// A client that remembers nothing of earlier ones.
@@ -75,15 +113,55 @@ impl World {
     }
 }
 
+/// A small document, encrypted and wrapped as a writer does it.
+fn contract(committee: &TestCommittee) -> DocumentVersion {
+    let label = label("contract", 1).unwrap();
+    let (object_key, data_key) = (ObjectKey::generate(&mut OsRng), DataKey::generate(&mut OsRng));
+    let (inline, checksum) =
+        encrypt_to_vec(&object_key, &object_context(&label), CONTENT, &mut OsRng).unwrap();
+    let material = Material {
+        object_key,
+        location: Location::OnChain,
+        metadata: Metadata::new("contract", CONTENT.len() as u64, "").unwrap(),
+    };
+    DocumentVersion {
+        tenant: label.tenant.clone(),
+        dataset: label.dataset.clone(),
+        document: label.document.clone(),
+        version: label.version,
+        wrapped_key: Some(wrap(committee.manifest().custody_key(), &label, &data_key, &mut OsRng).unwrap()),
+        material: material.seal(&data_key, &label, &mut OsRng).unwrap(),
+        checksum: checksum.to_bytes(),
+        size: inline.len() as u64,
+        inline: Some(inline),
+        writer: "alice".parse().unwrap(),
+        height: 1,
+        log_index: 1,
+        time_ms: 1,
+    }
+}
+
+/// The certificate authority of the organisation in a place.
+pub fn authority(place: usize) -> Authority {
+    let seed = [u8::try_from(place + 1).unwrap(); 32];
+    let root = Authority::generate(&Name::new(ORGANISATIONS[place]).unwrap(), &seed, now_ms()).unwrap();
+    Authority::from_seed(&seed, &root).unwrap()
+}
+
+pub fn now_ms() -> u64 {
+    let elapsed = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    u64::try_from(elapsed.as_millis()).unwrap()
+}
+
 fn profile(chain: &Chain, endorsers: &[FakeEndorser]) -> Profile {
     let organisations = ORGANISATIONS
         .iter()
-        .zip(1..)
-        .map(|(name, seed)| OrganisationProfile {
+        .enumerate()
+        .map(|(place, name)| OrganisationProfile {
             name: (*name).into(),
-            root: hex::encode(
-                Authority::generate(&Name::new(name).unwrap(), &[seed; 32], 1_000_000).unwrap(),
-            ),
+            root: hex::encode(authority(place).root_der()),
         });
     let endorsers = ORGANISATIONS
         .iter()

@@ -37,21 +37,11 @@ pub(super) struct Network {
     engines: Vec<Option<Engine>>,
 }
 
-pub(super) fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect()
-}
-
 impl Network {
     fn new(chain: u8) -> Self {
         Self {
             chain: [chain; 32],
-            addresses: free_addresses(4),
+            addresses: service::ports::free(4).unwrap(),
             directories: (0..4).map(|_| TempDir::new().unwrap()).collect(),
             toys: (0..4).map(|_| Arc::new(Toy::new(HOLD))).collect(),
             engines: (0..4).map(|_| None).collect(),

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::{
-    loopback::{free_addresses, public, seed},
+    loopback::{public, seed},
     toy::{self, Toy},
 };
 use crate::{Application as _, Config, Engine, Limits, Timing, VOTE_ANYWAY, Validator};
@@ -125,12 +125,12 @@ impl Process {
         writeln!(self.input, "{line}").unwrap();
     }
 
-    /// The rest of the next line that begins with `word`, at most a minute from now.
+    /// The rest of the next line that begins with `word`, at most two minutes from now.
     fn hear(&self, word: &str) -> String {
         loop {
             let line = self
                 .output
-                .recv_timeout(Duration::from_secs(60))
+                .recv_timeout(Duration::from_secs(120))
                 .expect("the process says what is awaited");
             if let Some(rest) = line.strip_prefix(word) {
                 return rest.trim().to_owned();
@@ -170,7 +170,7 @@ fn new_directories() -> Vec<TempDir> {
 
 #[test]
 fn e4_kill_9_of_all_at_once_loses_nothing_that_was_final() {
-    let (directories, addresses) = (new_directories(), free_addresses(4));
+    let (directories, addresses) = (new_directories(), service::ports::free(4).unwrap());
     let mut processes = start_all(&directories, &addresses);
     let mut known = 0;
     for round in 0..3 {
@@ -200,7 +200,7 @@ fn e4_kill_9_of_all_at_once_loses_nothing_that_was_final() {
 
 #[test]
 fn memory_stays_small_over_100_000_transactions() {
-    let (directories, addresses) = (new_directories(), free_addresses(4));
+    let (directories, addresses) = (new_directories(), service::ports::free(4).unwrap());
     let mut processes = start_all(&directories, &addresses);
     for process in &mut processes {
         process.say("flood 25000");

@@ -172,9 +172,9 @@ impl Toy {
         self.state().included.contains(string)
     }
 
-    /// Waits until the condition holds, at most a minute.
+    /// Waits until the condition holds, at most two minutes.
     pub fn wait(&self, what: &str, condition: impl Fn(&Toy) -> bool) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(120);
         while !condition(self) {
             let now = Instant::now();
             assert!(

@@ -1,4 +1,5 @@
 use super::*;
+use approval::{Authority, OrganisationConfig};
 
 type Spoil = fn(&mut LimitsConfig);
 
@@ -10,7 +11,12 @@ fn key(seed: u8) -> String {
     )
 }
 
-fn config() -> Config {
+fn root() -> Vec<u8> {
+    let name = Name::new("north").unwrap();
+    Authority::generate(&name, &[1; 32], 1_800_000_000_000).unwrap()
+}
+
+pub(crate) fn config() -> Config {
     let node = |seed: u8| NodeConfig {
         name: format!("node-{seed}"),
         identity: key(seed),
@@ -27,6 +33,16 @@ fn config() -> Config {
         directory: "data".into(),
         passphrase_file: "passphrase".into(),
         identity_file: None,
+        installation: "test".into(),
+        approval: ApprovalConfig {
+            chain_id: "02".repeat(32),
+            version: 1,
+            policy: "OUTOF(1, north)".into(),
+            organisations: vec![OrganisationConfig {
+                name: "north".into(),
+                root: approval::pem::encode(&root()),
+            }],
+        },
         nodes: (1..=3).map(node).collect(),
         endorsers: vec![endorser],
         limits: LimitsConfig::default(),
@@ -87,21 +103,63 @@ fn empty_lists_and_senseless_limits_are_refused() {
         Settings::check(&nowhere).unwrap_err(),
         SettingError::Empty("endorsers")
     );
-    let limits: [(Spoil, &str); 7] = [
-        (|limits| limits.deadline_ms = 0, "deadline_ms"),
-        (|limits| limits.hedge_min_ms = 0, "hedge_min_ms"),
-        (|limits| limits.hedge_max_ms = 1, "hedge_max_ms"),
-        (|limits| limits.in_progress = 0, "in_progress"),
-        (|limits| limits.receipts = 0, "receipts"),
+    let limits: [(Spoil, &str); 17] = [
+        (|limits| limits.deadline_ms = 0, "deadline_ms is 0"),
+        (|limits| limits.hedge_min_ms = 0, "hedge_min_ms is 0"),
+        (|limits| limits.hedge_max_ms = 1, "hedge_max_ms is 1"),
+        (|limits| limits.in_progress = 0, "in_progress is 0"),
+        (|limits| limits.in_progress = 65_537, "in_progress is 65537"),
+        (
+            |limits| limits.requests_per_second = 0,
+            "requests_per_second is 0",
+        ),
+        (|limits| limits.burst = 0, "burst is 0"),
+        (|limits| limits.peers = 0, "peers is 0"),
+        (|limits| limits.connections = 0, "connections is 0"),
+        (|limits| limits.connections = 65_537, "connections is 65537"),
+        (|limits| limits.receipts = 0, "receipts is 0"),
+        (
+            |limits| limits.receipts_per_transaction = 0,
+            "receipts_per_transaction is 0",
+        ),
         (
             |limits| limits.receipts_per_transaction = golden_record::MAX_RELEASES + 1,
-            "receipts_per_transaction",
+            "receipts_per_transaction is",
         ),
-        (|limits| limits.committee_refresh_ms = 0, "committee_refresh_ms"),
+        (
+            |limits| limits.approval_lifetime_s = 0,
+            "approval_lifetime_s is 0",
+        ),
+        (
+            |limits| limits.approval_lifetime_s = 601,
+            "approval_lifetime_s is 601",
+        ),
+        (|limits| limits.clock_skew_s = 61, "clock_skew_s is 61"),
+        (
+            |limits| limits.committee_refresh_ms = 0,
+            "committee_refresh_ms is 0",
+        ),
     ];
-    for (spoil, key) in limits {
+    for (spoil, said) in limits {
         let mut config = config();
         spoil(&mut config.limits);
-        assert_eq!(Settings::check(&config).unwrap_err(), SettingError::Limit(key));
+        let why = Settings::check(&config).unwrap_err().to_string();
+        assert!(why.starts_with(&format!("limits.{said}")), "{why}");
+        assert!(why.contains(", and must be "), "{why}");
     }
+}
+
+#[test]
+fn an_installation_or_a_bundle_that_does_not_hold_is_refused_by_its_key() {
+    let refused = |change: fn(&mut Config)| {
+        let mut config = config();
+        change(&mut config);
+        Settings::check(&config).unwrap_err().to_string()
+    };
+    let installation = refused(|config| config.installation = "no name".into());
+    assert!(installation.starts_with("installation: "), "{installation}");
+    let policy = refused(|config| config.approval.policy = "OUTOF(".into());
+    assert!(policy.starts_with("approval.policy: "), "{policy}");
+    let root = refused(|config| config.approval.organisations[0].root = "/nowhere/root.pem".into());
+    assert!(root.contains("cannot read root /nowhere/root.pem"), "{root}");
 }

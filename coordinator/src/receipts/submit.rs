@@ -10,7 +10,7 @@ use rand_core::{OsRng, RngCore};
 use service::Identity;
 use threshold::ids::ChainId;
 use threshold::statement::ReleaseStatement;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Receipts;
 use super::queue::Waiting;
@@ -56,8 +56,8 @@ impl Submitter {
                     let submitter = self.clone();
                     sorted_out.spawn(async move { submitter.sort_out(doubtful).await });
                 }
-                Some(_) = under_way.join_next() => {}
-                Some(_) = sorted_out.join_next() => {}
+                Some(ended) = under_way.join_next() => report(ended),
+                Some(ended) = sorted_out.join_next() => report(ended),
                 () = &mut stop => break,
             }
         }
@@ -75,7 +75,9 @@ impl Submitter {
     }
 
     async fn drain_doubtful(&self, mut sorted_out: JoinSet<()>) {
-        while sorted_out.join_next().await.is_some() {}
+        while let Some(ended) = sorted_out.join_next().await {
+            report(ended);
+        }
         loop {
             let doubtful = self.receipts.take_doubtful(self.most);
             if doubtful.is_empty() {
@@ -94,8 +96,9 @@ impl Submitter {
                 }
                 self.spawn(under_way, batch);
             }
-            if under_way.join_next().await.is_none() {
-                return;
+            match under_way.join_next().await {
+                Some(ended) => report(ended),
+                None => return,
             }
         }
     }
@@ -254,6 +257,13 @@ impl Submitter {
             now_ms + LIFETIME_MS,
             body,
         )
+    }
+}
+
+/// A batch that fails takes nobody with it: what was in it stays in the spool, for the next run.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "receipts are not taken to the ledger until the coordinator is started again");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A ledger endorser that takes receipts down and gives out committees.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use golden_record::{Body, Entry, Genesis, Limits, Organisation, Outcome, RejectionReason, Transaction};
@@ -27,6 +28,7 @@ struct State {
     /// The reads that it says are approved.
     reads: Mutex<Vec<Entry>>,
     refusal: Mutex<Option<(Code, &'static str)>>,
+    looked_up: AtomicUsize,
 }
 
 pub struct FakeEndorser {
@@ -48,11 +50,12 @@ impl FakeEndorser {
             poison: Mutex::default(),
             reads: Mutex::default(),
             refusal: Mutex::default(),
+            looked_up: AtomicUsize::default(),
         });
         let mut endorser = Self {
             name: name.to_owned(),
             identity: Identity::ephemeral(name).unwrap(),
-            address: "127.0.0.1:0".parse().unwrap(),
+            address: service::ports::free(1).unwrap()[0],
             client,
             state,
             server: None,
@@ -115,6 +118,11 @@ impl FakeEndorser {
 
     pub fn recorded(&self) -> Vec<ReleaseStatement> {
         self.state.recorded.lock().unwrap().clone()
+    }
+
+    /// How often it was asked what became of a read.
+    pub fn looked_up(&self) -> usize {
+        self.state.looked_up.load(Ordering::SeqCst)
     }
 
     pub fn transactions(&self) -> Vec<Transaction> {
@@ -215,6 +223,7 @@ impl LedgerService for Service {
         &self,
         request: Request<GetTransactionRequest>,
     ) -> Result<Response<GetTransactionResponse>, Status> {
+        self.0.looked_up.fetch_add(1, Ordering::SeqCst);
         let wanted = &request.get_ref().tx_id;
         let reads = self.0.reads.lock().unwrap();
         let read = reads

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use approval::{ApprovalFields, Authority};
+use approval::{ApprovalConfig, ApprovalFields, Authority, OrganisationConfig};
 use golden_record::{Body, Transaction};
 use proto::coordinator::coordinator_service_client::CoordinatorServiceClient;
 use proto::coordinator::{
@@ -31,6 +31,8 @@ use threshold::secret::DataKey;
 use threshold::statement::ReleaseStatement;
 use threshold::testing::{TestCommittee, label};
 use threshold::wrap::{WrappedKey, wrap};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -41,6 +43,13 @@ pub use node::{Behaviour, FakeNode};
 
 pub const T: u16 = 3;
 pub const N: u16 = 5;
+/// The chain that approvals are from.
+const CHAIN: ChainId = ChainId([2; 32]);
+
+/// The root certificate of the organisation that approves.
+fn root() -> Vec<u8> {
+    Authority::generate(&Name::new("north").unwrap(), &[1; 32], now_ms()).unwrap()
+}
 
 /// Waits until a condition holds; gives up after far longer than it can take.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -49,9 +58,29 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait)
+    tokio::time::timeout(Duration::from_secs(120), wait)
         .await
         .unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// On a slow machine too, nobody is asked because an answer is late, and no deadline comes: whom the coordinator asks, and
+/// in what order, does not depend on how fast it goes.
+pub fn unhurried() -> LimitsConfig {
+    LimitsConfig {
+        hedge_min_ms: 300_000,
+        hedge_max_ms: 300_000,
+        deadline_ms: 50_000,
+        ..LimitsConfig::default()
+    }
+}
+
+/// An answer is late after so many milliseconds.
+pub fn late_after(ms: u64) -> LimitsConfig {
+    LimitsConfig {
+        hedge_min_ms: ms,
+        hedge_max_ms: ms,
+        ..unhurried()
+    }
 }
 
 pub struct Cluster {
@@ -62,13 +91,14 @@ pub struct Cluster {
     running: Option<(oneshot::Sender<()>, JoinHandle<anyhow::Result<()>>)>,
     pub client: CoordinatorServiceClient<Channel>,
     address: SocketAddr,
+    operations: SocketAddr,
     key: [u8; 32],
     directory: TempDir,
 }
 
 impl Cluster {
     pub async fn start() -> Self {
-        Self::start_with(LimitsConfig::default()).await
+        Self::start_with(unhurried()).await
     }
 
     pub async fn start_with(limits: LimitsConfig) -> Self {
@@ -99,7 +129,7 @@ impl Cluster {
             endorsers.push(FakeEndorser::start(name, &committee.signed, identity.public_key()).await);
         }
         let config = config(&nodes, &endorsers, data, passphrase_file, limits);
-        let (running, client, address) = run(config.clone()).await;
+        let (running, client, address, operations) = run(config.clone()).await;
         let key = identity.public_key();
         let running = Some(running);
         Self {
@@ -110,6 +140,7 @@ impl Cluster {
             running,
             client,
             address,
+            operations,
             key,
             directory,
         }
@@ -128,8 +159,9 @@ impl Cluster {
 
     /// Starts the coordinator again on the same directory.
     pub async fn restart(&mut self) {
-        let (running, client, address) = run(self.config.clone()).await;
-        (self.running, self.client, self.address) = (Some(running), client, address);
+        let (running, client, address, operations) = run(self.config.clone()).await;
+        (self.running, self.client) = (Some(running), client);
+        (self.address, self.operations) = (address, operations);
     }
 
     /// A document, and an approval of one read of it.
@@ -164,6 +196,18 @@ impl Cluster {
             .into_inner()
     }
 
+    /// What its operations port counts.
+    pub async fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.operations).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
     /// A client with a key of its own.
     pub fn other_client(&self) -> CoordinatorServiceClient<Channel> {
         client(self.address, self.key)
@@ -175,6 +219,11 @@ impl Cluster {
             !self.status().await.manifest.is_empty()
         })
         .await;
+    }
+
+    /// How often each node has been asked.
+    pub fn asked(&self) -> Vec<usize> {
+        self.nodes.iter().map(FakeNode::asked).collect()
     }
 
     pub fn behave(&self, indices: &[u16], behaviour: Behaviour) {
@@ -202,7 +251,18 @@ fn config(
         identity: hex::encode(endorser.identity.public_key()),
         address: endorser.address.to_string(),
     });
+    let organisations = vec![OrganisationConfig {
+        name: "north".into(),
+        root: approval::pem::encode(&root()),
+    }];
     Config {
+        installation: "test".into(),
+        approval: ApprovalConfig {
+            chain_id: CHAIN.to_string(),
+            version: 1,
+            policy: "OUTOF(1, north)".into(),
+            organisations,
+        },
         listen: any,
         operations: any,
         directory,
@@ -216,18 +276,23 @@ fn config(
 
 type Running = (oneshot::Sender<()>, JoinHandle<anyhow::Result<()>>);
 
-async fn run(config: Config) -> (Running, CoordinatorServiceClient<Channel>, SocketAddr) {
+async fn run(config: Config) -> (Running, CoordinatorServiceClient<Channel>, SocketAddr, SocketAddr) {
     let coordinator = Coordinator::bind(config).await.unwrap();
-    let address = coordinator.local_addr();
+    let (address, operations) = (coordinator.local_addr(), coordinator.operations_addr().unwrap());
     let client = client(address, coordinator.public_key());
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(coordinator.serve(async { drop(stopped.await) }));
-    ((stop, running), client, address)
+    ((stop, running), client, address, operations)
 }
 
 fn client(address: SocketAddr, key: [u8; 32]) -> CoordinatorServiceClient<Channel> {
     let identity = Identity::ephemeral("platform").unwrap();
-    let channel = connect(&address.to_string(), key, &identity, &ChannelLimits::default()).unwrap();
+    let limits = ChannelLimits {
+        connect_timeout_ms: 60_000,
+        keepalive_timeout_ms: 60_000,
+        ..ChannelLimits::default()
+    };
+    let channel = connect(&address.to_string(), key, &identity, &limits).unwrap();
     CoordinatorServiceClient::new(channel)
 }
 
@@ -276,20 +341,19 @@ impl ApprovedRead {
     /// Certifies this document and reader under an approval, whosever it is.
     pub fn certify_as(&mut self, approve_id: ApproveId) {
         let now_ms = now_ms();
-        let root = Authority::generate(&Name::new("north").unwrap(), &[1; 32], now_ms).unwrap();
         let fields = ApprovalFields {
             approve_id,
             write_id: self.wrapped.write_id(),
             q: self.reader.public(),
             key_id: self.wrapped.key_id(),
             label: self.wrapped.label().clone(),
-            chain_id: ChainId([2; 32]),
+            chain_id: CHAIN,
             height: 3,
             block_hash: BlockHash([4; 32]),
             policy_version: 1,
         };
         self.approve_id = approve_id;
-        self.certificate = Authority::from_seed(&[1; 32], &root)
+        self.certificate = Authority::from_seed(&[1; 32], &root())
             .unwrap()
             .issue(&fields, now_ms, 60)
             .unwrap();

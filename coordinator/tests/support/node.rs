@@ -41,6 +41,8 @@ pub enum Behaviour {
     Copied,
     Malformed,
     Hung,
+    /// Right, after so many milliseconds.
+    Late(u64),
     Refuses(&'static str),
     /// Says that it has released before.
     Repeats,
@@ -83,7 +85,7 @@ impl FakeNode {
         let mut node = Self {
             name: member.name.to_string(),
             identity,
-            address: "127.0.0.1:0".parse().unwrap(),
+            address: service::ports::free(1).unwrap()[0],
             client,
             state,
             server: None,
@@ -212,6 +214,10 @@ impl CustodyService for Service {
         let behaviour = self.0.behaviour.lock().unwrap().clone();
         match behaviour {
             Behaviour::Hung => std::future::pending().await,
+            Behaviour::Late(ms) => {
+                tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+                self.0.answer(request.get_ref(), &behaviour).map(Response::new)
+            }
             Behaviour::Refuses(code) => Err(refusal(code)),
             Behaviour::Flaky(times) if before < times => Err(Status::unavailable("not yet")),
             Behaviour::Malformed => Ok(Response::new(ReencryptResponse {

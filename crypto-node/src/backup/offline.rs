@@ -229,7 +229,7 @@ pub fn restore(
         store.apply(&Change {
             ceremony: backup.ceremony(),
             record: backup.record().to_vec(),
-            displaced: None,
+            others: Vec::new(),
             doubt: None,
             active: Some(Before::Gone),
         })?;

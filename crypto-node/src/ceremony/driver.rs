@@ -5,12 +5,15 @@
 //! nothing was said that is not.
 
 mod canary;
+#[cfg(debug_assertions)]
+mod crash;
 
 use super::machine::{CommandError, Machine, NotTaken, Outcome, Wish};
 use super::message::{Body, Message, MessageError};
 use super::outbox::Outbox;
 use super::plan::Plan;
 use super::record::Phase;
+use super::report::Report;
 use crate::authorise::Authority;
 use crate::journal::{Event, JournalError, Step};
 use crate::share::{Guard, GuardError, ShareFiles};
@@ -93,6 +96,9 @@ pub(crate) struct Parts {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<Store>,
     pub(crate) shares: ShareFiles,
+    /// The node's directory.
+    #[cfg(debug_assertions)]
+    pub(crate) directory: std::path::PathBuf,
     pub(crate) channels: Vec<(PublicKey, tonic::transport::Channel)>,
     /// Where tasks go that run beside; whoever owns the other end ends them.
     pub(crate) tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
@@ -107,6 +113,8 @@ pub struct Driver {
     authority: Arc<Authority>,
     store: Arc<Store>,
     shares: ShareFiles,
+    #[cfg(debug_assertions)]
+    directory: std::path::PathBuf,
     outboxes: BTreeMap<PublicKey, Arc<Outbox>>,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     state: Mutex<State>,
@@ -146,6 +154,8 @@ impl Driver {
             authority: parts.authority,
             store: parts.store,
             shares: parts.shares,
+            #[cfg(debug_assertions)]
+            directory: parts.directory,
             outboxes,
             tasks: parts.tasks,
             state: Mutex::new(State {
@@ -239,6 +249,17 @@ impl Driver {
         Ok(())
     }
 
+    /// The operator has the share of the epoch before destroyed, whatever seats do not say.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn retire_epoch(self: &Arc<Self>, epoch: u32) -> Result<(), OperatorError> {
+        let mut state = self.locked().await?;
+        let out = state.machine.retire(epoch)?;
+        self.carry_out(&mut state, out).await?;
+        Ok(())
+    }
+
     /// Time has passed.
     ///
     /// # Errors
@@ -269,6 +290,12 @@ impl Driver {
         }
         let out = state.machine.message(peer, message, self.now(), &mut OsRng)?;
         Ok(self.carry_out(&mut state, out).await?)
+    }
+
+    /// How the newest ceremony that is over ended: the one whose result is in use, unless a newer one was given up.
+    pub async fn report(&self) -> Option<Report> {
+        let now_ms = self.now();
+        self.inspect(|machine| machine.report_of_the_end(now_ms)).await
     }
 
     /// Looks at the newest ceremony.
@@ -307,7 +334,16 @@ impl Driver {
         state: &mut State,
         out: Outcome,
     ) -> Result<Option<Message>, DriverError> {
+        if let Some((ceremony, by)) = out.refused {
+            self.crash_point();
+            let store = Arc::clone(&self.store);
+            tokio::task::spawn_blocking(move || store.refuse(ceremony, &by)).await??;
+            self.crash_point();
+        }
         let Some(record) = state.machine.record() else {
+            for (to, message) in out.send {
+                self.send(&to, message);
+            }
             return Ok(out.answer);
         };
         let id = record.plan.id();
@@ -320,7 +356,12 @@ impl Driver {
         let change = Change {
             ceremony: id,
             record: record.to_bytes(),
-            displaced: out.displaced.map(|record| (record.plan.id(), record.to_bytes())),
+            others: {
+                let others = out.others.iter();
+                others
+                    .map(|record| (record.plan.id(), record.to_bytes()))
+                    .collect()
+            },
             doubt: state.machine.doubt().map(|record| record.plan.id()),
             active: in_use.then_some(before),
         };
@@ -331,16 +372,24 @@ impl Driver {
             // Given up: whatever still asks for canary shares ends.
             state.stop_trying();
         }
+        if out.persist || !out.journal.is_empty() {
+            self.crash_point();
+        }
         if let Some((share, manifest)) = out.share {
             let files = self.shares.clone();
             let share =
                 tokio::task::spawn_blocking(move || files.save(id, &share, &manifest).map(|()| share));
             state.fresh = Some((id, share.await??));
+            self.crash_point();
         }
-        self.record_steps(out.journal).await?;
+        if !out.journal.is_empty() {
+            self.record_steps(out.journal).await?;
+            self.crash_point();
+        }
         if out.persist {
             let store = Arc::clone(&self.store);
             tokio::task::spawn_blocking(move || store.apply(&change)).await??;
+            self.crash_point();
         }
         if let Some(signed) = out.canary {
             let guard = self.candidate(state, id, signed).await?;
@@ -353,6 +402,7 @@ impl Driver {
             self.activate(state, id, signed, before).await?;
             if first {
                 self.destroy_others(&[id]).await?;
+                self.crash_point();
             }
         }
         if out.retire {
@@ -402,9 +452,22 @@ impl Driver {
             .map(|record| record.plan.id())
             .collect();
         self.destroy_others(&kept).await?;
+        self.crash_point();
         let store = Arc::clone(&self.store);
-        Ok(tokio::task::spawn_blocking(move || store.retire()).await??)
+        tokio::task::spawn_blocking(move || store.retire()).await??;
+        self.crash_point();
+        Ok(())
     }
+
+    /// Where a test may kill this process; nothing in a release build.
+    #[cfg(debug_assertions)]
+    fn crash_point(&self) {
+        crash::point(&self.directory);
+    }
+
+    /// Where a test may kill this process; nothing in a release build.
+    #[cfg(not(debug_assertions))]
+    const fn crash_point(&self) {}
 
     async fn record_steps(&self, steps: Vec<(CeremonyId, Step, String)>) -> Result<(), DriverError> {
         let mut last = None;

@@ -1,7 +1,7 @@
 //! What the machine makes of each kind of message.
 
 use super::evidence;
-use super::machine::{Machine, NotTaken, Outcome};
+use super::machine::{MAX_PROPOSALS, Machine, NotTaken, Outcome, PROPOSALS_WINDOW_MS};
 use super::message::{Body, Message, MessageError, Nested, Proof, Round};
 use super::plan::Plan;
 use super::record::{Fault, Phase, Record, blame};
@@ -9,6 +9,7 @@ use super::rounds::Rounds;
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
 use threshold::committee::CommitteeManifest;
+use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
 use threshold::signature::PublicKey;
 
@@ -29,22 +30,40 @@ impl Machine {
             }
             plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
             let proposal = Record::new(plan.as_ref().clone(), message.sender, *deadline_ms);
-            self.proposed(&proposal, now_ms, out);
-            return Ok(());
+            return self.proposed(&proposal, now_ms, out);
         }
-        if let Body::InUse { .. } = message.body {
-            self.is_in_use(&message, out);
-            return Ok(());
+        match message.body {
+            Body::InUse { .. } => {
+                self.is_in_use(&message, out);
+                return Ok(());
+            }
+            Body::Unheard => {
+                self.remind(&message, out);
+                return Ok(());
+            }
+            Body::Ended { plan, proof } => {
+                return self.ended((message.ceremony, message.sender), *plan, &proof, rng, out);
+            }
+            _ => {}
         }
         let newest = self.record.as_ref();
         let Some(record) = newest.filter(|record| record.plan.id() == message.ceremony) else {
             return self.of_another(message, rng, out);
         };
         record.plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
+        let sender = message.sender;
         let goes_on = !matches!(message.body, Body::Abort { .. } | Body::Relay(_) | Body::Done(_));
         match message.body {
-            // Proposals were taken above; canaries are answered where the share is.
-            Body::Propose { .. } | Body::CanaryShare(_) | Body::Canary { .. } | Body::InUse { .. } => {}
+            // Some were taken above; canaries are answered where the share is; what reminds a member is of no use to one
+            // that knows, and an account is for files.
+            Body::Propose { .. }
+            | Body::CanaryShare(_)
+            | Body::Canary { .. }
+            | Body::InUse { .. }
+            | Body::Unheard
+            | Body::Reminder(_)
+            | Body::Ended { .. }
+            | Body::Account(_) => {}
             Body::Join { .. } | Body::Execute { .. } => {
                 if let Some(record) = self.record.as_mut() {
                     out.persist |= gathers(record, message);
@@ -55,7 +74,10 @@ impl Machine {
             Body::Confirm { .. } => self.confirmed(message, out),
             Body::Abort { .. } => self.aborted(message, out),
             Body::Relay(ref nested) => self.relayed(nested, out)?,
-            Body::Done(ref proof) => self.done(proof, out)?,
+            Body::Done(ref proof) => {
+                self.done(proof, out)?;
+                self.tell_the_leaver(&sender, out);
+            }
         }
         self.advance(rng, out);
         if goes_on {
@@ -79,21 +101,28 @@ impl Machine {
             return self.of_waiting(message, rng, out);
         }
         if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
-            // It does not know the end yet.
-            if !matches!(message.body, Body::Done(_)) {
-                out.answer = self.done_message(active);
+            match message.body {
+                Body::Done(_) => self.tell_the_leaver(&message.sender, out),
+                // It does not know the end yet.
+                _ => out.answer = self.done_message(active),
             }
             return Ok(());
         }
         match message.body {
             // The end of what is not, or no longer, this node's business.
-            Body::Abort { .. } | Body::Relay(_) | Body::Done(_) => Ok(()),
-            // Nobody comes so far without this member: it has gone on to another ceremony, or its disk was lost or set back,
-            // and what the ceremony needs of it with it. Should it have confirmed, and somebody use the key, then its
-            // abort does not count.
-            Body::Sign { .. } | Body::Confirm { .. } => {
-                let reason = "this member no longer takes part in the ceremony, or has lost its disk since";
+            Body::Abort { .. } | Body::Relay(_) | Body::Account(_) => Ok(()),
+            Body::Reminder(nested) => self.reminded(id, message.sender, &nested, out),
+            // Nobody comes so far without this member: it has gone on to another ceremony.
+            Body::Sign { .. } | Body::Confirm { .. } if self.past.contains(&id) => {
+                let reason = "this member no longer takes part in the ceremony";
                 out.answer = Some(self.abort_of(id, reason.to_owned()));
+                Ok(())
+            }
+            // Or its disk was lost or set back. Or whoever says so lies: so first it is to show this member's own consent.
+            Body::Sign { .. } | Body::Confirm { .. } | Body::Done(_) => {
+                if !self.past.contains(&id) || self.refused.contains_key(&id) {
+                    out.answer = Some(self.sign(id, Body::Unheard));
+                }
                 Ok(())
             }
             _ if self.past.contains(&id) => Ok(()),
@@ -114,9 +143,21 @@ impl Machine {
         };
         let party = record.plan.party(&message.sender).ok_or(MessageError::NoSeat)?;
         match message.body {
-            Body::Join { .. } | Body::Execute { .. } => drop(gathers(record, message)),
-            Body::Abort { .. } if record.plan.needs(&party) => drop(self.waiting.remove(&id)),
-            Body::Abort { .. } => drop(record.rejections.insert(message.sender, message)),
+            Body::Join { .. } | Body::Execute { .. } => {
+                let gathered = gathers(record, message);
+                out.others.extend(gathered.then(|| record.clone()));
+                out.persist |= gathered;
+            }
+            Body::Abort { .. } => {
+                if record.plan.needs(&party) {
+                    (record.phase, record.abort) = (Phase::Aborted, Some(message));
+                } else {
+                    record.rejections.insert(message.sender, message);
+                }
+                out.others.push(record.clone());
+                out.persist = true;
+                self.waiting.retain(|_, waiting| waiting.phase == Phase::Proposed);
+            }
             Body::Done(_) if self.bring_forward(id, out) => return self.take(message, self.now_ms, rng, out),
             _ => {}
         }
@@ -175,18 +216,21 @@ impl Machine {
         }
     }
 
-    fn proposed(&mut self, proposal: &Record, now_ms: u64, out: &mut Outcome) {
+    fn proposed(&mut self, proposal: &Record, now_ms: u64, out: &mut Outcome) -> Result<(), NotTaken> {
         let id = proposal.plan.id();
         if self.record.as_ref().is_some_and(|record| record.plan.id() == id) {
             self.answer_the_late(out);
-            return;
+            return Ok(());
         }
         if self.waiting.contains_key(&id) {
-            return;
+            return Ok(());
         }
         if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
             out.answer = self.done_message(active);
-            return;
+            return Ok(());
+        }
+        if !self.past.contains(&id) {
+            self.count_proposal(id, proposal.proposer, now_ms)?;
         }
         let objection = if let Err(objection) = self.agrees_to(&proposal.plan) {
             Some(objection)
@@ -200,16 +244,109 @@ impl Machine {
             self.yields_to(id).err()
         };
         if let Some(reason) = objection {
-            // What this node has refused with its signature it takes no part in later.
-            self.past.insert(id);
-            out.answer = Some(self.abort_of(id, reason));
-            return;
+            self.refuse(id, proposal.proposer, reason, out);
+            return Ok(());
         }
         if self.is_bound() {
             self.give_up(&format!("ceremony {id} was proposed at the same time"), None, out);
         }
         self.adopt(proposal.clone(), out);
         out.journal.push((id, Step::Proposed, proposal.plan.what()));
+        Ok(())
+    }
+
+    /// Each proposal costs the others a record on disk: a member that makes one after the other, and nobody here consents,
+    /// waits.
+    fn count_proposal(&mut self, id: CeremonyId, proposer: PublicKey, now_ms: u64) -> Result<(), NotTaken> {
+        let proposals = self.proposals.entry(proposer).or_default();
+        proposals.retain(|(at, _)| now_ms.saturating_sub(*at) < PROPOSALS_WINDOW_MS);
+        if proposals.len() >= MAX_PROPOSALS {
+            return Err(NotTaken::TooMany);
+        }
+        proposals.push((now_ms, id));
+        Ok(())
+    }
+
+    /// A member does not know a ceremony: it is told of the end, if there is one, and otherwise shown that it has consented.
+    fn remind(&self, unheard: &Message, out: &mut Outcome) {
+        let (id, to) = (unheard.ceremony, unheard.sender);
+        let known = [&self.record, &self.active, &self.doubt];
+        let mut known = known.into_iter().flatten();
+        let Some(record) = known.find(|record| record.plan.id() == id && record.plan.party(&to).is_some())
+        else {
+            return;
+        };
+        if let Some(proof) = record.proof().filter(|_| record.phase == Phase::Active) {
+            let (plan, proof) = (Box::new(record.plan.clone()), Box::new(proof));
+            out.send.push((to, self.sign(id, Body::Ended { plan, proof })));
+        } else if let Some(join) = record.joins.get(&to) {
+            out.send.push((to, self.sign(id, Body::Reminder(join.nested()))));
+        }
+    }
+
+    /// This node has consented to a ceremony that it does not know any more: what that needs of it is gone with its disk.
+    /// Should it have confirmed, and somebody use the key, then its abort does not count.
+    fn reminded(
+        &mut self,
+        id: CeremonyId,
+        by: PublicKey,
+        nested: &Nested,
+        out: &mut Outcome,
+    ) -> Result<(), NotTaken> {
+        let own = Message::from_bytes(&nested.0).map_err(MessageError::from)?;
+        if own.ceremony != id || own.sender != self.me || !matches!(own.body, Body::Join { .. }) {
+            return Err(MessageError::WrongSender.into());
+        }
+        own.verify()?;
+        let reason =
+            "this member has lost its disk since it joined, and with it what the ceremony needs of it";
+        self.refuse(id, by, reason.to_owned(), out);
+        Ok(())
+    }
+
+    /// An old member that leaves, and was never told of the proposal, learns of the end. All that it is told is proven; a seat
+    /// has no use for it, because it has no share.
+    fn ended(
+        &mut self,
+        (id, from): (CeremonyId, PublicKey),
+        plan: Plan,
+        proof: &Proof,
+        rng: &mut (impl RngCore + CryptoRng),
+        out: &mut Outcome,
+    ) -> Result<(), NotTaken> {
+        if plan.id() != id {
+            return Err(MessageError::BadSignature.into());
+        }
+        let own = self.key.as_ref().map(|guard| guard.manifest().digest());
+        let start = plan.starts_from().map(|signed| signed.manifest.digest());
+        let leaves = matches!(plan, Plan::Resharing(_))
+            && plan.dealer_of(&self.me).is_some()
+            && plan.seat_of(&self.me).is_none();
+        let known = [&self.record, &self.active, &self.doubt].into_iter().flatten();
+        let known = known
+            .chain(self.waiting.values())
+            .any(|record| record.plan.id() == id);
+        let bound = self.is_bound() && self.has_confirmed();
+        if !leaves || own.is_none() || own != start || known || bound {
+            return Ok(());
+        }
+        let mut record = Record::new(plan, from, self.now_ms);
+        record.take_proof(proof)?;
+        record.phase = Phase::Canary;
+        if self.is_bound() {
+            self.give_up(&format!("ceremony {id} is done"), None, out);
+        }
+        self.adopt(record, out);
+        self.advance(rng, out);
+        Ok(())
+    }
+
+    /// An old member without a seat that knows the end may not have heard who has the new epoch in use.
+    fn tell_the_leaver(&self, sender: &PublicKey, out: &mut Outcome) {
+        let leaves = |active: &&Record| active.plan.seat_of(sender).is_none();
+        if let Some(active) = self.active.as_ref().filter(leaves) {
+            out.answer = active.in_use.get(&self.me).cloned();
+        }
     }
 
     /// Whether this node could take part: it knows everybody, and the ceremony starts from the epoch that it is in.
@@ -302,13 +439,13 @@ impl Machine {
         let unjoined = self.live().is_some() && !self.is_bound();
         if let Some(before) = self.record.replace(record) {
             // Stored with the newest: as aborted, if it has just given way.
-            out.displaced = Some(before.clone());
+            out.others.push(before.clone());
             if confirmed {
                 self.doubt = Some(before);
             } else if unjoined {
                 // Of each proposer the newest.
-                self.waiting
-                    .retain(|_, waiting| waiting.proposer != before.proposer);
+                let reason = "its proposer has made another since";
+                self.drop_waiting(reason, out, |waiting| waiting.proposer == before.proposer);
                 self.waiting.insert(before.plan.id(), before);
             }
         }
@@ -333,6 +470,9 @@ impl Machine {
             .flatten()
             .any(is_news);
         if !news {
+            if !self.past.contains(&id) {
+                out.answer = Some(self.sign(id, Body::Unheard));
+            }
             return;
         }
         self.note(id, out, |record| {

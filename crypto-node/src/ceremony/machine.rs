@@ -26,6 +26,7 @@ use super::evidence;
 use super::message::{Body, Evidence, Message, MessageError};
 use super::plan::Plan;
 use super::record::{Phase, Record};
+use super::report::{Account, Report};
 use super::rounds::{Rounds, silent};
 use crate::journal::Step;
 use crate::share::Guard;
@@ -52,8 +53,10 @@ pub struct Outcome {
     pub journal: Vec<(CeremonyId, Step, String)>,
     /// Whether the record has changed.
     pub persist: bool,
-    /// The record of a ceremony that gave way to the newest.
-    pub displaced: Option<Record>,
+    /// The records of other ceremonies than the newest that have changed: one that gave way to it, proposals that wait.
+    pub others: Vec<Record>,
+    /// A ceremony that this node has refused with its signature, and for whom: it never takes part in it.
+    pub refused: Option<(CeremonyId, PublicKey)>,
     /// All members have signed: try the key with them.
     pub canary: Option<SignedManifest>,
     /// All have confirmed: use the key, if this node is a member; if it no longer is, its share serves the epoch before.
@@ -75,6 +78,11 @@ pub enum NotTaken {
     /// It comes too early for this node; send it again.
     #[error("this node does not know the ceremony yet")]
     Early,
+    /// Its sender has proposed more than this node's operator can look at; send it again later.
+    #[error(
+        "this member has made too many proposals to which this node's operator has not consented: wait, or ask the operator"
+    )]
+    TooMany,
 }
 
 /// Why a command of the operator was not carried out.
@@ -118,6 +126,17 @@ pub enum CommandError {
     /// Another ceremony is under way.
     #[error("ceremony {0} is under way; join it, or abort it first")]
     Busy(CeremonyId),
+    /// No share of this epoch is kept beside the one in use.
+    #[error("no share of epoch {0} is kept here; `status` shows which epoch is still served")]
+    NotServed(u32),
+    /// The new epoch could not be read with.
+    #[error("{found} of the {needed} seats say that they have the new epoch that are needed to read with it")]
+    TooFewSeats {
+        /// Needed.
+        needed: usize,
+        /// There.
+        found: usize,
+    },
     /// No such ceremony is under way.
     #[error("no ceremony {0} is under way; `status` shows the newest one")]
     Unknown(CeremonyId),
@@ -173,7 +192,18 @@ pub struct Memory {
     pub key: Option<Arc<Guard>>,
     /// Whether a share of the epoch before is still there.
     pub serves_old: bool,
+    /// Proposals beside the newest to which the operator has not consented.
+    pub waiting: Vec<Record>,
+    /// Ceremonies that the node has refused with its signature, and for whom.
+    pub refused: BTreeMap<CeremonyId, PublicKey>,
 }
+
+/// Proposals of one member without the consent of this node's operator, within [`PROPOSALS_WINDOW_MS`].
+pub const MAX_PROPOSALS: usize = 20;
+/// See [`MAX_PROPOSALS`].
+pub const PROPOSALS_WINDOW_MS: u64 = 60 * 60 * 1000;
+/// Ceremonies that a node refuses with its signature for one member, and remembers, ever. Beyond that it says nothing.
+pub const MAX_REFUSALS: usize = 256;
 
 /// The machine of one node.
 pub struct Machine {
@@ -192,6 +222,10 @@ pub struct Machine {
     pub(super) past: BTreeSet<CeremonyId>,
     /// Proposals beside the newest, one of each proposer, to which this node's operator has not consented.
     pub(super) waiting: BTreeMap<CeremonyId, Record>,
+    /// Ceremonies that this node has refused with its signature, and for whom.
+    pub(super) refused: BTreeMap<CeremonyId, PublicKey>,
+    /// When each member has proposed what this node's operator has not consented to.
+    pub(super) proposals: BTreeMap<PublicKey, Vec<(u64, CeremonyId)>>,
     /// Whether a share of the epoch before is still there.
     pub(super) serves_old: bool,
     /// When this machine was last told the time.
@@ -213,7 +247,13 @@ impl Machine {
             rounds: Rounds::default(),
             key: memory.key,
             past: memory.past,
-            waiting: BTreeMap::new(),
+            waiting: memory
+                .waiting
+                .into_iter()
+                .map(|waiting| (waiting.plan.id(), waiting))
+                .collect(),
+            refused: memory.refused,
+            proposals: BTreeMap::new(),
             serves_old: memory.serves_old,
             now_ms: 0,
             window_ms,
@@ -250,6 +290,13 @@ impl Machine {
         self.doubt.as_ref()
     }
 
+    /// Whether this node's operator has consented to the newest ceremony.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        let joined = |record: &Record| record.joins.contains_key(&self.me);
+        self.record.as_ref().is_some_and(joined)
+    }
+
     /// How far the newest ceremony is, in the numbers of the status message.
     #[must_use]
     pub fn status_phase(&self) -> proto::custody::CeremonyPhase {
@@ -275,6 +322,7 @@ impl Machine {
     pub fn resume(&mut self, now_ms: u64) -> Outcome {
         let mut out = Outcome::default();
         self.now_ms = now_ms;
+        self.drop_late_proposals(&mut out);
         let Some(record) = &self.record else { return out };
         let joined = record.joins.contains_key(&self.me);
         match record.phase {
@@ -499,6 +547,9 @@ impl Machine {
         if let (Some(record), Some(message)) = (self.record.as_mut(), message) {
             record.joins.insert(me, message);
         }
+        self.proposals
+            .values_mut()
+            .for_each(|proposals| proposals.retain(|(_, proposed)| *proposed != id));
         out.journal.push((id, Step::Joined, String::new()));
         out.persist = true;
         self.advance(rng, out);
@@ -568,9 +619,13 @@ impl Machine {
             .filter(|record| record.plan.id() == id)
             .map(|record| record.phase);
         let mut out = Outcome::default();
-        if let Some(waiting) = self.waiting.remove(&id) {
-            let refusal = self.abort_of(id, "this member's operator aborted".to_owned());
+        if let Some(mut waiting) = self.waiting.remove(&id) {
+            let reason = "this member's operator aborted".to_owned();
+            let refusal = self.abort_of(id, reason.clone());
             self.to_all_of(&waiting, &refusal, &mut out);
+            (waiting.phase, waiting.reason, waiting.abort) = (Phase::Aborted, reason, Some(refusal));
+            out.others.push(waiting);
+            out.persist = true;
             return Ok(out);
         }
         match phase {
@@ -608,7 +663,7 @@ impl Machine {
     pub fn tick(&mut self, now_ms: u64) -> Outcome {
         let mut out = Outcome::default();
         self.now_ms = now_ms;
-        self.waiting.retain(|_, waiting| now_ms < waiting.deadline_ms);
+        self.drop_late_proposals(&mut out);
         self.lose_patience(&mut out);
         self.check_deadline(now_ms, &mut out);
         self.turn_to_the_next(&mut out);
@@ -621,6 +676,57 @@ impl Machine {
         self.is_read(&mut out);
         self.destroy_old(&mut out);
         out
+    }
+
+    fn drop_late_proposals(&mut self, out: &mut Outcome) {
+        let now_ms = self.now_ms;
+        self.drop_waiting("its time has passed", out, |waiting| {
+            now_ms >= waiting.deadline_ms
+        });
+    }
+
+    /// Proposals that wait no longer. That is durable: what this node may refuse from now on does not come back with a restart.
+    pub(super) fn drop_waiting(
+        &mut self,
+        reason: &str,
+        out: &mut Outcome,
+        is_over: impl Fn(&Record) -> bool,
+    ) {
+        for waiting in self.waiting.values_mut().filter(|waiting| is_over(waiting)) {
+            (waiting.phase, waiting.reason) = (Phase::Aborted, reason.to_owned());
+            out.others.push(waiting.clone());
+            out.persist = true;
+        }
+        self.waiting.retain(|_, waiting| waiting.phase == Phase::Proposed);
+    }
+
+    /// The operator no longer waits for seats that do not say that they have the new epoch: the share of the epoch before,
+    /// which must be this one, is destroyed. What is at stake is that epoch alone; so this is refused unless the new one is
+    /// read with, and enough seats say that they have it to go on reading.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn retire(&mut self, epoch: u32) -> Result<Outcome, CommandError> {
+        let active = self.active.as_ref().filter(|active| {
+            let before = active.plan.starts_from();
+            self.serves_old && before.is_some_and(|before| before.manifest.epoch() == epoch)
+        });
+        let active = active.ok_or(CommandError::NotServed(epoch))?;
+        self.is_published()?;
+        let threshold = active.plan.threshold();
+        let (found, needed) = (active.seats_in_use().0, usize::from(threshold.t()));
+        if found < needed {
+            return Err(CommandError::TooFewSeats { needed, found });
+        }
+        let words = format!(
+            "by the operator, when {found} of {} seats had the new epoch",
+            threshold.n()
+        );
+        let mut out = Outcome::default();
+        out.journal.push((active.plan.id(), Step::Retired, words));
+        out.retire = true;
+        self.serves_old = false;
+        Ok(out)
     }
 
     /// The new epoch is read with, so it is published: says so. That alone destroys nothing.
@@ -667,7 +773,7 @@ impl Machine {
             if record.plan.id() == id {
                 change(record);
                 if !newest {
-                    out.displaced = Some(record.clone());
+                    out.others.push(record.clone());
                 }
             }
         }
@@ -735,6 +841,20 @@ impl Machine {
         self.record
             .as_ref()
             .is_some_and(|record| record.confirms.contains_key(&self.me))
+    }
+
+    /// Takes no part in a ceremony, and says so with its signature. That is durable before it is said: whoever has such a
+    /// word must never see this node confirm.
+    pub(super) fn refuse(&mut self, id: CeremonyId, by: PublicKey, reason: String, out: &mut Outcome) {
+        if !self.past.contains(&id) {
+            if self.refused.values().filter(|refused| **refused == by).count() >= MAX_REFUSALS {
+                return;
+            }
+            self.past.insert(id);
+            self.refused.insert(id, by);
+            out.refused = Some((id, by));
+        }
+        out.answer = Some(self.abort_of(id, reason));
     }
 
     /// A message of the node with the identity `peer`, which is who the connection belongs to.
@@ -850,6 +970,18 @@ impl Machine {
             return Some(abort.clone());
         }
         Some(self.sign(record.plan.id(), Body::Relay(abort.nested())))
+    }
+
+    /// How the newest ceremony that is over ended.
+    #[must_use]
+    pub fn report_of_the_end(&self, now_ms: u64) -> Option<Report> {
+        let records = [self.record.as_ref(), self.active.as_ref()];
+        let account = records
+            .into_iter()
+            .flatten()
+            .find_map(|record| Some((record.plan.id(), Account::of(record, now_ms)?)));
+        let (id, account) = account?;
+        Report::new(self.sign(id, Body::Account(Box::new(account))))
     }
 
     /// The ceremony that is under way.

@@ -10,6 +10,7 @@
 //! code that looks.
 
 use super::plan::Plan;
+use super::report::Account;
 use ed25519_dalek::SigningKey;
 use threshold::committee::{MAX_MEMBERS, ParticipantIndex, SignedManifest};
 use threshold::dkg::{Attestation, Equivocation, Kind as RoundKind};
@@ -129,6 +130,19 @@ pub enum Body {
         /// Whether the sender knows that an approved read was answered under it: it is published.
         read: bool,
     },
+    /// The sender does not know the ceremony that the receiver speaks of.
+    Unheard,
+    /// The receiver's own consent to the ceremony, which it does not know any more.
+    Reminder(Nested),
+    /// What the ceremony was to do, and what shows that it is done: for an old member that was never told.
+    Ended {
+        /// What it was to do.
+        plan: Box<Plan>,
+        /// What shows that it is done.
+        proof: Box<Proof>,
+    },
+    /// What a member puts into a report of the ceremony for its operator; not sent to other members.
+    Account(Box<Account>),
 }
 
 /// What shows that a ceremony is done, also to a party that was not there.
@@ -360,9 +374,7 @@ impl Canonical for Body {
             }
             Self::Done(proof) => {
                 writer.u8(10);
-                writer.put(&proof.signed);
-                writer.list(&proof.dealers);
-                writer.list(&proof.confirmations);
+                writer.put(proof.as_ref());
             }
             Self::Execute { dealers } => {
                 writer.u8(11);
@@ -372,6 +384,20 @@ impl Canonical for Body {
                 writer.u8(12);
                 writer.put(manifest);
                 writer.bool(*read);
+            }
+            Self::Unheard => writer.u8(13),
+            Self::Reminder(message) => {
+                writer.u8(14);
+                writer.bytes(&message.0);
+            }
+            Self::Ended { plan, proof } => {
+                writer.u8(15);
+                writer.put(plan.as_ref());
+                writer.put(proof.as_ref());
+            }
+            Self::Account(account) => {
+                writer.u8(16);
+                writer.put(account.as_ref());
             }
         }
     }
@@ -404,11 +430,7 @@ impl Canonical for Body {
                 evidence: reader.option()?,
             },
             9 => Self::Relay(nested(reader)?),
-            10 => Self::Done(Box::new(Proof {
-                signed: reader.get()?,
-                dealers: reader.list(MAX_MEMBERS.into())?,
-                confirmations: reader.list(2 * usize::from(MAX_MEMBERS))?,
-            })),
+            10 => Self::Done(Box::new(reader.get()?)),
             11 => Self::Execute {
                 dealers: reader.list(MAX_MEMBERS.into())?,
             },
@@ -416,6 +438,13 @@ impl Canonical for Body {
                 manifest: reader.get()?,
                 read: reader.bool()?,
             },
+            13 => Self::Unheard,
+            14 => Self::Reminder(nested(reader)?),
+            15 => Self::Ended {
+                plan: Box::new(reader.get()?),
+                proof: Box::new(reader.get()?),
+            },
+            16 => Self::Account(Box::new(reader.get()?)),
             _ => return Err(DecodeError::Invalid("kind of ceremony message")),
         })
     }
@@ -427,6 +456,22 @@ fn nested(reader: &mut Reader<'_>) -> Result<Nested, DecodeError> {
 
 fn round(reader: &mut Reader<'_>) -> Result<Round, DecodeError> {
     Ok(Round(Zeroizing::new(reader.bytes(MAX_ROUND)?.to_vec())))
+}
+
+impl Canonical for Proof {
+    fn encode(&self, writer: &mut Writer) {
+        writer.put(&self.signed);
+        writer.list(&self.dealers);
+        writer.list(&self.confirmations);
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            signed: reader.get()?,
+            dealers: reader.list(MAX_MEMBERS.into())?,
+            confirmations: reader.list(2 * usize::from(MAX_MEMBERS))?,
+        })
+    }
 }
 
 impl Canonical for Evidence {

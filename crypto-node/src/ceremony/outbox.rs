@@ -33,7 +33,7 @@ impl Queue {
         let ends = |message: &Message| {
             matches!(
                 message.body,
-                Body::Abort { .. } | Body::Relay(_) | Body::Done(_) | Body::InUse { .. }
+                Body::Abort { .. } | Body::Relay(_) | Body::Done(_) | Body::InUse { .. } | Body::Ended { .. }
             )
         };
         let aborts = matches!(message.body, Body::Abort { .. });

@@ -132,6 +132,12 @@ impl Record {
         }
     }
 
+    /// Whether it is a proposal to which this party has not consented.
+    #[must_use]
+    pub fn waits(&self, party: &PublicKey) -> bool {
+        self.phase == Phase::Proposed && !self.joins.contains_key(party)
+    }
+
     /// Who is to deal, once the ceremony can begin: every seat has consented, and every other old member has consented or
     /// refused, or whoever proposed it does not wait for those any longer.
     #[must_use]

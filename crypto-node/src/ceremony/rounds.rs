@@ -267,7 +267,7 @@ impl Machine {
                 out,
             );
         }
-        out.displaced = self.record.replace(doubt);
+        out.others.extend(self.record.replace(doubt));
         self.rounds = Rounds::default();
         self.advance(rng, out);
     }

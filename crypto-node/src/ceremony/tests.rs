@@ -2,6 +2,7 @@
 
 mod attacks;
 mod crashes;
+mod late;
 mod no_return;
 mod resharing;
 pub(crate) mod simulation;

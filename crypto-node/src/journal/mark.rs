@@ -43,6 +43,11 @@ pub struct Expected {
 }
 
 impl Expected {
+    /// Whether the operator accepts the journal that has this as its newest entry.
+    pub(super) fn accepts(&self, head: &[u8; 32]) -> bool {
+        self.accepted.as_ref() == Some(&hex::encode(head))
+    }
+
     /// Checks a journal with so many entries and this newest hash, which had `at_mark` where it was marked.
     pub(super) fn check(
         &self,
@@ -50,7 +55,7 @@ impl Expected {
         head: &[u8; 32],
         at_mark: Option<&[u8; 32]>,
     ) -> Result<(), JournalError> {
-        if self.accepted.as_ref() == Some(&hex::encode(head)) {
+        if self.accepts(head) {
             return Ok(());
         }
         let what = match (self.mark, at_mark) {

@@ -89,7 +89,16 @@ pub(super) fn scan(
         if marked == Some(end.entries) {
             head_at_mark = Some(end.head);
         }
-        match read_record(&mut reader, offset, &mut end)? {
+        let record = match read_record(&mut reader, offset, marked, &mut end) {
+            Err(error @ JournalError::Damaged { .. }) if is_accepted(expected, &end) => {
+                tracing::warn!(%error, "cut the journal there: the operator accepts the entry before as its newest");
+                drop(reader);
+                storage.truncate(offset)?;
+                return Ok(end);
+            }
+            record => record?,
+        };
+        match record {
             Record::Whole { entry, length } => {
                 visit(&entry, &end.head);
                 offset += length;
@@ -110,6 +119,10 @@ pub(super) fn scan(
             }
         }
     }
+}
+
+fn is_accepted(expected: Option<&Expected>, end: &End) -> bool {
+    expected.is_some_and(|expected| expected.accepts(&end.head))
 }
 
 fn check(expected: Option<&Expected>, at_mark: Option<[u8; 32]>, end: &End) -> Result<(), JournalError> {
@@ -136,12 +149,19 @@ enum Record {
     End,
 }
 
-fn read_record(reader: &mut impl Read, offset: u64, end: &mut End) -> Result<Record, JournalError> {
-    let position = end.entries;
+fn read_record(
+    reader: &mut impl Read,
+    offset: u64,
+    marked: Option<u64>,
+    end: &mut End,
+) -> Result<Record, JournalError> {
+    let (position, previous) = (end.entries, end.head);
     let damaged = |reason| JournalError::Damaged {
         offset,
         position,
         reason,
+        marked: marked.is_some_and(|marked| position < marked),
+        head: previous,
     };
 
     let mut header = [0; RECORD_HEADER];

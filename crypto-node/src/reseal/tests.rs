@@ -1,9 +1,10 @@
 use super::*;
-use crate::config::{ApprovalConfig, JournalConfig, LimitsConfig, SealsConfig};
+use crate::config::{JournalConfig, LimitsConfig, SealsConfig};
 use crate::share::ShareFiles;
 use crate::store::Change;
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
+use approval::ApprovalConfig;
 use service::seal::SecretSource;
 use threshold::ids::CeremonyId;
 use threshold::testing::{TestCommittee, TestRng};
@@ -261,7 +262,7 @@ fn secrets_of_version_1_get_the_new_seal_too() {
     let change = Change {
         ceremony: ID,
         record: record.to_bytes(),
-        displaced: None,
+        others: Vec::new(),
         doubt: None,
         active: Some(crate::store::Before::Gone),
     };

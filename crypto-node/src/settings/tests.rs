@@ -1,8 +1,9 @@
 //! Configurations that a node does not start with.
 
 use super::*;
-use crate::config::{JournalConfig, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig};
+use crate::config::{JournalConfig, LimitsConfig, MemberConfig, SealsConfig};
 use crate::tests::world::{CHAIN, NOW_MS, roots};
+use approval::{ApprovalConfig, OrganisationConfig};
 
 fn key(seed: u8) -> [u8; 32] {
     let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
@@ -190,6 +191,51 @@ fn p11_d2_a_trust_bundle_that_does_not_hold_is_refused() {
     for (place, change) in cases {
         let why = refused(change);
         assert!(why.starts_with(place), "{place}: {why}");
+    }
+}
+
+#[test]
+fn limits_that_are_out_of_their_range_are_refused_with_it() {
+    let cases: [(fn(&mut LimitsConfig), &str); 9] = [
+        (
+            |limits| limits.requests_per_second = 0,
+            "limits.requests_per_second is 0, and must be at least 1",
+        ),
+        (
+            |limits| limits.burst = 0,
+            "limits.burst is 0, and must be at least 1",
+        ),
+        (
+            |limits| limits.approval_lifetime_s = 0,
+            "limits.approval_lifetime_s is 0, and must be 1 to 600",
+        ),
+        (
+            |limits| limits.approval_lifetime_s = 601,
+            "limits.approval_lifetime_s is 601, and must be 1 to 600",
+        ),
+        (
+            |limits| limits.clock_skew_s = 61,
+            "limits.clock_skew_s is 61, and must be 0 to 60",
+        ),
+        (
+            |limits| limits.ceremony_s = 0,
+            "limits.ceremony_s is 0, and must be 1 to 86400",
+        ),
+        (
+            |limits| limits.ceremony_s = 86_401,
+            "limits.ceremony_s is 86401, and must be 1 to 86400",
+        ),
+        (
+            |limits| limits.connections = 0,
+            "limits.connections is 0, and must be 1 to 65536",
+        ),
+        (
+            |limits| limits.connections = 65_537,
+            "limits.connections is 65537, and must be 1 to 65536",
+        ),
+    ];
+    for (change, expected) in cases {
+        assert_eq!(refused(|config| change(&mut config.limits)), expected);
     }
 }
 

@@ -1,6 +1,7 @@
 use super::world::{CHAIN, certificates, label, roots, seed, wrapped};
-use crate::config::{ApprovalConfig, Config, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig};
+use crate::config::{Config, LimitsConfig, MemberConfig, SealsConfig};
 use crate::node::{Seams, run_with};
+use approval::{ApprovalConfig, OrganisationConfig};
 use proto::custody::custody_service_client::CustodyServiceClient;
 use proto::custody::operator_service_client::OperatorServiceClient;
 use proto::custody::{
@@ -12,7 +13,6 @@ use service::tls::ChannelLimits;
 use service::{Identity, Passphrase};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::transport::Channel;
 
+mod deliveries;
 mod lifecycle;
 mod restarts;
 mod sealed;
@@ -46,22 +47,6 @@ struct Cluster {
     key_id: Vec<u8>,
 }
 
-/// Below the range from which Linux gives ports to outgoing connections, so that a node finds its ports free again when
-/// it is restarted.
-fn free_addresses(count: usize) -> Vec<std::net::SocketAddr> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mut held = Vec::new();
-    while held.len() < count {
-        let next = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        let port = 10_000 + u16::try_from(next).unwrap();
-        // Held until all are found, so that none is found twice.
-        held.extend(std::net::TcpListener::bind(("127.0.0.1", port)));
-    }
-    held.iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect()
-}
-
 fn write_passphrase(path: &Path) {
     service::files::write_atomically(path, b"a passphrase\n", service::files::Secrecy::Secret).unwrap();
 }
@@ -72,7 +57,7 @@ impl Cluster {
         let passphrase_file = folder.path().join("passphrase");
         write_passphrase(&passphrase_file);
         let passphrase = Passphrase::from_file(&passphrase_file).unwrap();
-        let addresses = free_addresses(2 * n);
+        let addresses = service::ports::free(2 * n).unwrap();
         let operator = Identity::from_seed("operator", &[201; 32]).unwrap();
         let coordinator = Identity::from_seed("coordinator", &[202; 32]).unwrap();
         let mut identities = Vec::new();
@@ -163,12 +148,36 @@ impl Cluster {
         let Running { stop, ended } = self.running[node - 1].take().unwrap();
         stop.send(()).unwrap();
         ended.await.unwrap().unwrap();
+        self.until_free(node).await;
+    }
+
+    /// A node's last tasks let go of its files a moment after it has ended.
+    async fn until_free(&self, node: usize) {
+        for file in ["ceremonies.redb", "journal"] {
+            let path = self.configs[node - 1].directory.join(file);
+            let free = async {
+                while std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_err()) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(LIMIT, free).await.unwrap();
+        }
+    }
+
+    /// The time that the nodes live in.
+    fn now_ms(&self) -> u64 {
+        (self.seams.clock)()
     }
 
     fn channel(&self, node: usize, who: &Identity) -> Channel {
         let address = self.configs[node - 1].listen.to_string();
         let key = self.identities[node - 1].public_key();
-        service::connect(&address, key, who, &ChannelLimits::default()).unwrap()
+        let limits = ChannelLimits {
+            connect_timeout_ms: 60_000,
+            keepalive_timeout_ms: 60_000,
+            ..ChannelLimits::default()
+        };
+        service::connect(&address, key, who, &limits).unwrap()
     }
 
     fn operator(&self, node: usize) -> OperatorServiceClient<Channel> {
@@ -307,7 +316,7 @@ async fn five_nodes_make_a_key_use_it_and_keep_it() {
     assert_eq!(wrapped.label(), &label("a"));
     let request = ReencryptRequest {
         wrapped_key: wrapped.to_bytes(),
-        certificates: certificates(&wrapped, &reader, 1, super::world::NOW_MS),
+        certificates: certificates(&wrapped, &reader, 1, cluster.now_ms()),
         manifest_digest: manifest.digest().as_bytes().to_vec(),
     };
     let context = Context::new(manifest, &wrapped, ApproveId([1; 32]), &reader.public()).unwrap();

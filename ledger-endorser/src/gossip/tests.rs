@@ -72,7 +72,7 @@ async fn what_arrives_together_travels_together() {
         seen.lock().unwrap().push(message);
         true
     };
-    send_all(queue, send, std::future::pending()).await;
+    send_all(queue, send).await;
     let sent = sent.lock().unwrap();
     assert_eq!(sent.len(), 1);
     assert_eq!(decode(&sent[0]).unwrap().len(), 10);

@@ -127,7 +127,7 @@ impl Endorser {
             return Err(missing);
         };
         if queries::erased(&snapshot, &tenant, &dataset, &name, version)?.is_some() {
-            return Err(Failure::NotFound("document version any more: it is erased"));
+            return Err(Failure::NotFound("document version any more (it is erased)"));
         }
         let document = snapshot.get(&keys::document_version(&tenant, &dataset, &name, version))?;
         Ok(wire::GetDocumentResponse {

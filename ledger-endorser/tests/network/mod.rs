@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -33,7 +33,8 @@ use tonic::{Status, transport::Channel};
 
 use crate::common::{ORGANISATIONS, World, key, name};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest that anything is waited for, on however slow a machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub type Client = LedgerServiceClient<Channel>;
 
@@ -60,13 +61,7 @@ pub fn code(status: &Status) -> String {
 }
 
 fn free_ports(count: usize) -> Vec<[SocketAddr; 3]> {
-    let listeners: Vec<_> = (0..3 * count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let addresses: Vec<_> = listeners
-        .iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect();
+    let addresses = service::ports::free(3 * count).unwrap();
     addresses
         .chunks_exact(3)
         .map(|chunk| chunk.try_into().unwrap())
@@ -115,7 +110,10 @@ impl Network {
             folders,
             parts,
             ports: free_ports(4),
-            limits: Limits::default(),
+            limits: Limits {
+                submit_deadline_ms: 55_000,
+                ..Limits::default()
+            },
             running,
         }
     }
@@ -299,7 +297,11 @@ impl Network {
             &address,
             self.parts[index].identity,
             &identity,
-            &ChannelLimits::default(),
+            &ChannelLimits {
+                connect_timeout_ms: 60_000,
+                keepalive_timeout_ms: 60_000,
+                ..ChannelLimits::default()
+            },
         )
         .unwrap();
         LedgerServiceClient::new(channel).max_decoding_message_size(proto::limits::LEDGER_PAGE)

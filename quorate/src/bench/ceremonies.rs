@@ -6,7 +6,7 @@ use proto::custody::{CeremonyKind, ProposeCeremonyRequest};
 use serde_json::{Value, json};
 
 use super::load::Load;
-use super::measure::{cores, rounded};
+use super::measure::{Latencies, cores, rounded};
 use crate::cli::CeremoniesArgs;
 use crate::cluster::{Cluster, Say, Size};
 use crate::failure::{Failure, Outcome};
@@ -70,16 +70,63 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
     let (resharing, busy) = load.reads_during(resharings).await;
     let resharing = resharing?;
     cluster.shutdown().await?;
-    let ratio = busy.whole.percentile_ms(50.0) / quiet.whole.percentile_ms(50.0).max(0.001);
-    Ok(json!({
+    Ok(figures(size, generation, resharing, &quiet.whole, &busy.whole))
+}
+
+/// What is printed of one committee: `quiet` and `busy` are the reads without and during ceremonies.
+fn figures(
+    size: Size,
+    generation: Duration,
+    resharing: Duration,
+    quiet: &Latencies,
+    busy: &Latencies,
+) -> Value {
+    let ratio = busy.percentile_ms(50.0) / quiet.percentile_ms(50.0).max(0.001);
+    json!({
         "n": size.nodes, "t": size.threshold,
         "dkg_seconds": rounded(generation.as_secs_f64()),
         "reshare_seconds": rounded(resharing.as_secs_f64()),
         "read_p50_ratio": rounded(ratio),
-        "read_errors": quiet.whole.errors() + busy.whole.errors(),
-        "reads": busy.whole.count(),
-        "first_error": busy.whole.first_error(),
+        "read_errors": quiet.errors() + busy.errors(),
+        "reads": busy.count(),
+        "first_error": quiet.first_error().or(busy.first_error()),
         "cores": cores(),
         "optimised": !cfg!(debug_assertions),
-    }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_figures_that_were_asked_for_are_printed() {
+        let size = Size {
+            nodes: 16,
+            threshold: 9,
+        };
+        let reads = |ms| {
+            let results = [Ok(Duration::from_millis(ms)), Err("refused".to_owned())];
+            Latencies::collect(Duration::from_secs(1), results)
+        };
+        let figures = figures(
+            size,
+            Duration::from_secs(3),
+            Duration::from_secs(4),
+            &reads(30),
+            &reads(60),
+        );
+        for (name, figure) in [
+            ("n", json!(16)),
+            ("t", json!(9)),
+            ("dkg_seconds", json!(3.0)),
+            ("reshare_seconds", json!(4.0)),
+            ("read_p50_ratio", json!(2.0)),
+            ("read_errors", json!(2)),
+            ("reads", json!(1)),
+            ("first_error", json!("refused")),
+        ] {
+            assert_eq!(figures[name], figure, "{name}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ use self::parties::Parties;
 use super::measure::{self, Latencies, cores};
 use crate::cli::{BenchLedgerArgs, DaemonKind};
 use crate::cluster::process::{Memory, Process, memory};
-use crate::cluster::{ORGANISATIONS, POLICY, ports};
+use crate::cluster::{ORGANISATIONS, POLICY};
 use crate::failure::Outcome;
 use crate::keyring;
 use crate::output::Output;
@@ -104,7 +104,7 @@ impl Place {
             &passphrase,
             now_ms()?,
         )?;
-        let addresses = ports::free(3)?.try_into();
+        let addresses = service::ports::free(3)?.try_into();
         Ok(Self {
             folder: folder.to_owned(),
             directory,

@@ -16,7 +16,7 @@ use super::operator::{self, Operator};
 use super::{Cluster, Say, provision};
 use crate::failure::{Failure, Outcome};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Cluster {

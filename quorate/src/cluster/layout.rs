@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::ports;
 use crate::cli::DaemonKind;
 use crate::failure::{Failure, Outcome};
 
@@ -73,7 +72,13 @@ impl Layout {
     /// A new cluster on free ports.
     pub fn new(created_ms: u64, size: Size) -> Outcome<Self> {
         let wanted = usize::from(size.nodes) * 2 + ORGANISATIONS.len() * 3 + 2;
-        let mut free = ports::free(wanted)?.into_iter();
+        let free = service::ports::free(wanted).map_err(|error| {
+            Failure::error(
+                error.to_string(),
+                "stop other programs on this machine and try again",
+            )
+        })?;
+        let mut free = free.into_iter();
         let mut next = || {
             free.next()
                 .ok_or_else(|| Failure::error("ports ran out", "run the command again"))

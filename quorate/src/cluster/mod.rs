@@ -7,19 +7,21 @@
 mod ceremony;
 mod layout;
 pub(crate) mod operator;
-pub(crate) mod ports;
 pub(crate) mod process;
 mod provision;
 mod readiness;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Profile};
+use golden_record::Genesis;
 use service::identity::Identity;
+use threshold::encoding::Canonical;
 
 pub use self::layout::{
     COORDINATOR, INSTALLATION, Layout, NODES, ORGANISATIONS, POLICY, Paths, Seat, Size, THRESHOLD,
@@ -32,7 +34,7 @@ use crate::home::private_directory;
 use crate::keyring;
 
 /// How long a daemon may take to come up.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 
 /// Says what is being done, for a person who waits.
 pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
@@ -59,6 +61,15 @@ pub fn remove(directory: &Path) -> Outcome {
     provision::clear(&paths)
 }
 
+/// The genesis of the cluster in `directory`, if there is one that can be read: by it a profile and the keys of people are known.
+pub(crate) fn genesis(directory: &Path) -> Outcome<Option<Genesis>> {
+    match fs::read(Paths::new(directory).genesis()) {
+        Ok(bytes) => Ok(Genesis::from_bytes(&bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Cluster {
     /// Starts the cluster in `directory`, making it first when there is none, and waits until it can serve reads:
     /// every daemon ready, the custody key generated, the committee on the chain.
@@ -79,7 +90,8 @@ impl Cluster {
         Self::prepare_with(program()?, directory, size, say)
     }
 
-    fn prepare_with(program: PathBuf, directory: &Path, size: Size, say: Say<'_>) -> Outcome<Self> {
+    /// As [`Cluster::prepare`], with daemons of another program that is [`crate::main_with`].
+    pub fn prepare_with(program: PathBuf, directory: &Path, size: Size, say: Say<'_>) -> Outcome<Self> {
         let paths = Paths::new(directory);
         private_directory(paths.root())?;
         let lock = lock(&paths)?;
@@ -126,6 +138,12 @@ impl Cluster {
             self.wait_for(name, wanted).await?;
         }
         Ok(())
+    }
+
+    /// Starts one daemon and waits until it runs, with a key to serve with or without one.
+    pub async fn start_without_key(&mut self, name: &str) -> Outcome {
+        self.spawn(name)?;
+        self.wait_for(name, Condition::Alive).await
     }
 
     /// Starts one daemon of a cluster that has its key, and waits until it is ready.
@@ -175,6 +193,18 @@ impl Cluster {
     /// Processor time that one daemon has used since it started.
     pub fn processor_time(&self, name: &str) -> Outcome<Duration> {
         process::processor_time(self.pid(name)?)
+    }
+
+    /// Whether one daemon has ended by itself; then it may be started again.
+    pub fn has_ended(&mut self, name: &str) -> bool {
+        let ended = self
+            .running
+            .get_mut(name)
+            .is_some_and(|process| process.ended().is_some());
+        if ended {
+            self.running.remove(name);
+        }
+        ended
     }
 
     /// The process id of one daemon.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use approval::{ApprovalConfig, OrganisationConfig};
 use client::{ApprovalProfile, DaemonProfile, EndorserProfile, NodeProfile, OrganisationProfile, Profile};
 use crypto_node::config as node_config;
 use golden_record::{Genesis, Limits, Organisation};
@@ -53,7 +54,10 @@ pub(super) fn provision(paths: &Paths, size: Size) -> Outcome {
             &node(paths, &layout, &keys, seat, genesis.chain_id()),
         )?;
     }
-    write_toml(&paths.config(COORDINATOR), &coordinator(paths, &layout, &keys))?;
+    write_toml(
+        &paths.config(COORDINATOR),
+        &coordinator(paths, &layout, &keys, genesis.chain_id()),
+    )?;
     write_toml(&paths.layout(), &layout)
 }
 
@@ -266,13 +270,6 @@ fn node(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, chain_id: Chai
         .iter()
         .zip(&keys.nodes)
         .filter(|(other, _)| other.name == seat.name);
-    let organisations = keys
-        .endorsers
-        .iter()
-        .map(|parts| node_config::OrganisationConfig {
-            name: parts.organisation.to_string(),
-            root: approval::pem::encode(&parts.ca_certificate),
-        });
     crypto_node::Config {
         name: seat.name.clone(),
         installation: INSTALLATION.into(),
@@ -285,18 +282,27 @@ fn node(paths: &Paths, layout: &Layout, keys: &Keys, seat: &Seat, chain_id: Chai
         members: members.collect(),
         coordinators: vec![hex::encode(keys.coordinator)],
         operators: own.map(|(_, (_, operator))| hex::encode(operator)).collect(),
-        approval: node_config::ApprovalConfig {
-            chain_id: chain_id.to_string(),
-            version: POLICY_VERSION,
-            policy: POLICY.into(),
-            organisations: organisations.collect(),
-        },
+        approval: approval_config(keys, chain_id),
         journal: node_config::JournalConfig::default(),
         limits: node_config::LimitsConfig::default(),
     }
 }
 
-fn coordinator(paths: &Paths, layout: &Layout, keys: &Keys) -> coordinator::Config {
+/// Whose approvals count, for everybody who checks them.
+fn approval_config(keys: &Keys, chain_id: ChainId) -> ApprovalConfig {
+    let organisations = keys.endorsers.iter().map(|parts| OrganisationConfig {
+        name: parts.organisation.to_string(),
+        root: approval::pem::encode(&parts.ca_certificate),
+    });
+    ApprovalConfig {
+        chain_id: chain_id.to_string(),
+        version: POLICY_VERSION,
+        policy: POLICY.into(),
+        organisations: organisations.collect(),
+    }
+}
+
+fn coordinator(paths: &Paths, layout: &Layout, keys: &Keys, chain_id: ChainId) -> coordinator::Config {
     let nodes = layout
         .nodes
         .iter()
@@ -322,14 +328,17 @@ fn coordinator(paths: &Paths, layout: &Layout, keys: &Keys) -> coordinator::Conf
         directory: paths.data(COORDINATOR),
         passphrase_file: paths.passphrase(COORDINATOR),
         identity_file: Some(paths.identity(COORDINATOR)),
+        installation: INSTALLATION.into(),
+        approval: approval_config(keys, chain_id),
         nodes: nodes.collect(),
         endorsers: endorsers.collect(),
         limits: coordinator::LimitsConfig::default(),
     }
 }
 
-/// Removes what is in the directory of a cluster, and refuses to remove anything else.
+/// Removes what is in the directory of a cluster; removes nothing when there is anything else.
 pub(super) fn clear(paths: &Paths) -> Outcome {
+    let mut entries = Vec::new();
     for entry in fs::read_dir(paths.root())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -356,6 +365,9 @@ pub(super) fn clear(paths: &Paths) -> Outcome {
                 "choose an empty or new directory with --dir",
             ));
         }
+        entries.push(entry);
+    }
+    for entry in entries {
         if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         } else {

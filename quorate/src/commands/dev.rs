@@ -1,10 +1,13 @@
-//! The development cluster: started, kept running, stopped.
+//! The development cluster: started, kept running, stopped. Nothing that may be another cluster's is replaced or deleted for it.
 
+use std::fs;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use golden_record::Genesis;
 use serde_json::json;
+use service::files;
 
 use super::Context;
 use crate::cli::DevArgs;
@@ -19,8 +22,10 @@ const WATCH: Duration = Duration::from_millis(500);
 pub(super) async fn run(context: &Context, arguments: &DevArgs) -> Outcome {
     let directory = arguments.dir.clone().unwrap_or_else(|| context.home.dev());
     let directory = absolute(&directory)?;
+    let made = cluster::genesis(&directory)?;
+    refuse_others(context, made.as_ref())?;
     if arguments.reset {
-        reset(context, &directory, arguments.yes)?;
+        reset(context, &directory, made.as_ref(), arguments.yes)?;
     }
     let progress = context.output.progress("starting");
     let mut cluster = Cluster::start(&directory, &|what| progress.say(what)).await?;
@@ -90,20 +95,70 @@ async fn watch(cluster: &mut Cluster) -> Outcome {
     }
 }
 
-/// Deletes the cluster and the keys that belong to it, when the person has said so.
-fn reset(context: &Context, directory: &Path, confirmed: bool) -> Outcome {
+/// Refuses when the profile or a key that would be replaced is not this cluster's: they may be the only ones of an installation.
+fn refuse_others(context: &Context, made: Option<&Genesis>) -> Outcome {
+    let path = context.profile_path();
+    let chain_id = made.map(|genesis| genesis.chain_id().to_string());
+    let is_ours =
+        || chain_id.is_some() && profile::load(path).ok().map(|profile| profile.chain_id) == chain_id;
+    if files::is_there(path)? && !is_ours() {
+        return Err(Failure::error(
+            format!("the profile {} is not this cluster's", path.display()),
+            "nothing was changed: set QUORATE_HOME to another directory, or move that file away if it is no longer wanted",
+        ));
+    }
+    let keyring = context.keyring();
+    for (owner, key) in people(made) {
+        keyring.holds(&owner, key.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Those whose keys a cluster puts into the keyring, with the keys, if it was made already.
+fn people(made: Option<&Genesis>) -> [(Owner, Option<[u8; 32]>); 2] {
+    let [first, ..] = cluster::ORGANISATIONS;
+    let admin = made.and_then(|genesis| {
+        let mut organisations = genesis.organisations().iter();
+        organisations.find(|organisation| organisation.name.as_str() == first)
+    });
+    let auditor = made.and_then(|genesis| genesis.auditors().first());
+    [
+        (
+            Owner::Admin,
+            admin.map(|organisation| *organisation.admin.as_bytes()),
+        ),
+        (Owner::Auditor, auditor.map(|key| *key.as_bytes())),
+    ]
+}
+
+/// Deletes the cluster, its profile and its keys, when the person has said so.
+fn reset(context: &Context, directory: &Path, made: Option<&Genesis>, confirmed: bool) -> Outcome {
     if !confirmed {
         confirm(context, directory)?;
     }
     cluster::remove(directory)?;
-    context.keyring().clear()
+    let keyring = context.keyring();
+    for (owner, key) in people(made) {
+        if let Some(key) = key {
+            keyring.remove(&owner, &key)?;
+        }
+    }
+    if let Some(retired) = keyring.retire_tenants()? {
+        context.output.message(&format!(
+            "the keys of tenants and users are kept in {}",
+            retired.display()
+        ));
+    }
+    match fs::remove_file(context.profile_path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn confirm(context: &Context, directory: &Path) -> Outcome {
     let what = format!(
-        "this deletes {} and the keys in {}: every document in it can never be read again",
-        directory.display(),
-        context.home.keys().display()
+        "this deletes {}, its profile and the keys of its administrator and auditor: every document in it can never be read again",
+        directory.display()
     );
     if context.no_input || !io::stdin().is_terminal() {
         return Err(Failure::error(what, "add --yes if that is what you want"));
@@ -129,4 +184,72 @@ fn ask(output: Output, what: &str) -> Outcome {
 /// Daemons run with paths of the configuration files, wherever they are started.
 fn absolute(path: &Path) -> Outcome<PathBuf> {
     Ok(std::path::absolute(path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Size;
+    use crate::home::Home;
+    use crate::keyring::Keyring;
+
+    fn contents(path: &Path) -> Vec<u8> {
+        fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_reset_deletes_the_clusters_own_keys_and_profile_and_moves_tenants_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let context = Context::in_home(home.clone());
+        let directory = home.dev();
+        let cluster = Cluster::prepare(&directory, Size::default(), &|_| {}).unwrap();
+        let keyring = context.keyring();
+        let [north, ..] = cluster::ORGANISATIONS;
+        let admin = cluster.admin(north).unwrap();
+        keyring.adopt(&Owner::Admin, &admin).unwrap();
+        keyring
+            .adopt(&Owner::Auditor, &cluster.auditor().unwrap())
+            .unwrap();
+        let tenant = Owner::TenantAdmin("acme".into());
+        let key = keyring.create(&tenant).unwrap().public_key();
+        profile::save(context.profile_path(), cluster.profile()).unwrap();
+        drop(cluster);
+        let made = cluster::genesis(&directory).unwrap();
+        refuse_others(&context, made.as_ref()).unwrap();
+
+        // Another administrator's key at the name: nothing is replaced, and nothing of the cluster deleted.
+        let other = tempfile::tempdir().unwrap();
+        let other = Keyring::of(&Home::at(other.path()))
+            .create(&Owner::Admin)
+            .unwrap();
+        let path = home.keys().join("admin.key");
+        let own = contents(&path);
+        fs::remove_file(&path).unwrap();
+        keyring.adopt(&Owner::Admin, &other).unwrap();
+        let others = contents(&path);
+        assert!(refuse_others(&context, made.as_ref()).is_err());
+        assert!(keyring.adopt(&Owner::Admin, &admin).is_err());
+        assert!(keyring.remove(&Owner::Admin, &admin.public_key()).is_err());
+        assert_eq!(contents(&path), others);
+        fs::write(&path, own).unwrap();
+
+        reset(&context, &directory, made.as_ref(), true).unwrap();
+        assert!(cluster::genesis(&directory).unwrap().is_none());
+        assert!(!path.exists() && !home.keys().join("auditor.key").exists());
+        assert!(!context.profile_path().exists());
+        assert!(!keyring.has(&tenant));
+        let kept = home.keys().join("tenants.retired-1");
+        assert!(kept.join("t-acme/admin.key").is_file());
+        // The next reset does not touch what the last one has kept.
+        keyring.create(&tenant).unwrap();
+        reset(&context, &directory, None, true).unwrap();
+        assert!(
+            kept.with_extension("retired-2")
+                .join("t-acme/admin.key")
+                .is_file()
+        );
+        fs::rename(kept, home.keys().join("tenants")).unwrap();
+        assert_eq!(keyring.open(&tenant).unwrap().public_key(), key);
+    }
 }

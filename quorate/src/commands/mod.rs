@@ -49,6 +49,17 @@ impl Context {
         })
     }
 
+    /// With everything in one home.
+    #[cfg(test)]
+    fn in_home(home: Home) -> Self {
+        Self {
+            output: Output::new(false),
+            profile: home.profile(),
+            home,
+            no_input: true,
+        }
+    }
+
     pub(crate) fn profile(&self) -> Outcome<Profile> {
         profile::load(&self.profile)
     }

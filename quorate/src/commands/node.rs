@@ -8,6 +8,8 @@ use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
 
 mod ceremony;
+mod diagnose;
+mod report;
 mod seal;
 
 use super::Context;
@@ -19,6 +21,7 @@ use crate::keyring;
 pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
     match command {
         NodeCommand::Status(node) => status(context, &node).await,
+        NodeCommand::Diagnose(node) => diagnose::run(context, &node).await,
         NodeCommand::Propose(arguments) => ceremony::propose(context, &arguments).await,
         NodeCommand::Join(arguments) | NodeCommand::Accept(arguments) => {
             ceremony::join(context, &arguments).await
@@ -27,7 +30,9 @@ pub(super) async fn run(context: &Context, command: NodeCommand) -> Outcome {
         NodeCommand::Execute { ceremony, without } => ceremony::execute(context, &ceremony, without).await,
         NodeCommand::Abort(arguments) => ceremony::abort(context, &arguments, "aborted").await,
         NodeCommand::Committee { node, out } => committee(context, &node, &out).await,
-        NodeCommand::Publish { committee } => ceremony::publish(context, &committee).await,
+        NodeCommand::Publish { report } => report::publish(context, &report).await,
+        NodeCommand::Report(arguments) => report::run(context, &arguments).await,
+        NodeCommand::Retire { node, epoch } => ceremony::retire(context, &node, epoch).await,
         NodeCommand::Unseal(arguments) => seal::unseal(context, &arguments).await,
         NodeCommand::Reseal(arguments) => seal::reseal(context, &arguments),
     }

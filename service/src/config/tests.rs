@@ -102,3 +102,15 @@ fn an_error_names_the_file_the_key_and_the_cure() {
             .contains("nonexistent")
     );
 }
+
+#[test]
+fn a_number_out_of_its_range_is_refused_with_its_range() {
+    for value in [1_u32, 7, 10] {
+        in_range("limits.some", value, 1..=10).unwrap();
+    }
+    in_range("limits.some", usize::MAX, 1..=u64::MAX).unwrap();
+    let said = |value: u64, range| in_range("limits.some", value, range).unwrap_err().to_string();
+    assert_eq!(said(0, 1..=10), "limits.some is 0, and must be 1 to 10");
+    assert_eq!(said(11, 1..=10), "limits.some is 11, and must be 1 to 10");
+    assert_eq!(said(4, 5..=u64::MAX), "limits.some is 4, and must be at least 5");
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use tonic::transport::server::Connected;
 
 use super::{ClientPolicy, PeerKey, TlsError, verifier};
 use crate::identity::Identity;
+use crate::metrics::Codes;
 use crate::places::{Place, Places, origin};
 
 /// How much of itself a server gives to its clients.
@@ -29,10 +31,12 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Connections at once of one peer, by its key; one more is closed after its handshake.
     pub connections_per_peer: usize,
+    /// Connections at once of one address, an IPv6 network of 64 bits being one: where strangers may call, keys cost nothing.
+    /// One more is closed as soon as it is accepted.
+    pub connections_per_address: usize,
     /// Handshakes at once; one more waits.
     pub handshakes: usize,
-    /// Handshakes at once of one address, an IPv6 network of 64 bits being one; one more is closed as soon as it is
-    /// accepted.
+    /// Handshakes at once of one address; one more is closed as soon as it is accepted.
     pub handshakes_per_address: usize,
     /// The longest that a handshake may take.
     pub handshake_timeout_ms: u64,
@@ -43,6 +47,7 @@ impl Default for ListenerLimits {
         Self {
             connections: 1024,
             connections_per_peer: 64,
+            connections_per_address: 256,
             handshakes: 128,
             handshakes_per_address: 64,
             handshake_timeout_ms: 5_000,
@@ -63,6 +68,7 @@ pub struct Listener {
     address: SocketAddr,
     connections: mpsc::Receiver<Connection>,
     accepting: JoinHandle<()>,
+    turned_away: Codes,
 }
 
 impl Listener {
@@ -81,20 +87,34 @@ impl Listener {
         let tcp = TcpListener::bind(address).await?;
         let address = tcp.local_addr()?;
         let (done, connections) = mpsc::channel(16);
+        let turned_away = Codes::default();
         let door = Door {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             connections: Arc::new(Semaphore::new(limits.connections)),
             peers: Places::new(limits.connections_per_peer),
+            addresses: Places::new(limits.connections_per_address),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
-            addresses: Places::new(limits.handshakes_per_address),
+            callers: Places::new(limits.handshakes_per_address),
             timeout: Duration::from_millis(limits.handshake_timeout_ms),
             done,
+            turned_away: turned_away.clone(),
         };
         Ok(Self {
             address,
             connections,
             accepting: tokio::spawn(door.accept(tcp)),
+            turned_away,
         })
+    }
+
+    /// Registers how many connections, and messages on them, were refused before any service saw them, by why.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Connections and messages refused before any service saw them, by why";
+        self.turned_away.register(registry, "turned_away", help);
+    }
+
+    pub(crate) fn turned_away(&self) -> Codes {
+        self.turned_away.clone()
     }
 
     /// Where it listens.
@@ -126,10 +146,13 @@ struct Door {
     acceptor: TlsAcceptor,
     connections: Arc<Semaphore>,
     peers: Places<PeerKey>,
-    handshakes: Arc<Semaphore>,
     addresses: Places<IpAddr>,
+    handshakes: Arc<Semaphore>,
+    /// Addresses with a handshake that is not done.
+    callers: Places<IpAddr>,
     timeout: Duration,
     done: mpsc::Sender<Connection>,
+    turned_away: Codes,
 }
 
 impl Door {
@@ -138,18 +161,26 @@ impl Door {
         while let Ok(handshake) = Arc::clone(&self.handshakes).acquire_owned().await {
             match listener.accept().await {
                 Ok((tcp, address)) => {
-                    let Some(place) = self.addresses.take(origin(address.ip())) else {
+                    let origin = origin(address.ip());
+                    let Some(calling) = self.callers.take(origin) else {
+                        self.turned_away.count("too_many_handshakes");
                         tracing::warn!(%address, "connection closed: this address has too many handshakes");
                         continue;
                     };
+                    let Some(place) = self.addresses.take(origin) else {
+                        self.turned_away.count("too_many_of_address");
+                        tracing::warn!(%address, "connection closed: this address has too many");
+                        continue;
+                    };
                     let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+                        self.turned_away.count("too_many_connections");
                         tracing::warn!(%address, "connection closed: there are too many");
                         continue;
                     };
                     let door = self.clone();
                     tokio::spawn(async move {
-                        door.admit(tcp, address, permit).await;
-                        drop((handshake, place));
+                        door.admit(tcp, address, (permit, place)).await;
+                        drop((handshake, calling));
                     });
                 }
                 Err(error) => {
@@ -160,24 +191,36 @@ impl Door {
         }
     }
 
-    async fn admit(self, tcp: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+    async fn admit(
+        self,
+        tcp: TcpStream,
+        address: SocketAddr,
+        admission: (OwnedSemaphorePermit, Place<IpAddr>),
+    ) {
         match tokio::time::timeout(self.timeout, handshake(&self.acceptor, tcp)).await {
             Ok(Ok((stream, key))) => {
                 let Some(place) = self.peers.take(key) else {
+                    self.turned_away.count("too_many_of_peer");
                     tracing::warn!(%address, %key, "connection closed: this peer has too many");
                     return;
                 };
                 let connection = Connection {
                     stream,
                     peer: Peer { key, address },
-                    _permit: permit,
+                    _admission: admission,
                     _place: place,
                 };
                 // A closed channel means that the server has stopped, and the connection goes with it.
                 let _ = self.done.send(connection).await;
             }
-            Ok(Err(error)) => tracing::info!(%address, %error, "handshake refused"),
-            Err(_) => tracing::info!(%address, "handshake took too long"),
+            Ok(Err(error)) => {
+                self.turned_away.count("handshake_refused");
+                tracing::info!(%address, %error, "handshake refused");
+            }
+            Err(_) => {
+                self.turned_away.count("handshake_too_slow");
+                tracing::info!(%address, "handshake took too long");
+            }
         }
     }
 }
@@ -213,7 +256,7 @@ pub struct Peer {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    _permit: OwnedSemaphorePermit,
+    _admission: (OwnedSemaphorePermit, Place<IpAddr>),
     _place: Place<PeerKey>,
 }
 

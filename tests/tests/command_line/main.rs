@@ -119,6 +119,15 @@ fn the_demonstration_holds() {
     let output = person.ends(0, "TMPDIR=. quorate demo");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("all of it held"), "{text}");
+    // What it says of the log is there to see: bob's two reads, and mallory's that was denied.
+    let entries = |user: &str, verdict: &str| {
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(&format!("{user} asks to read ")));
+        lines.filter(|line| line.contains(verdict)).count()
+    };
+    assert_eq!(entries("bob", " approved "), 2, "{text}");
+    assert_eq!(entries("mallory", " denied: not_a_reader "), 1, "{text}");
     let proofs = text.matches("what it proves:").count();
     assert!(
         proofs >= 7 && proofs == text.matches("what happened:").count(),
@@ -229,7 +238,7 @@ fn operators_refresh_a_key_by_the_commands_of_the_readme() {
     let [commands] = &blocks("Run a crypto node")[..] else {
         panic!("not one block");
     };
-    let [propose, status, accept, committee, publish] = &commands[..] else {
+    let [propose, status, accept, report, publish, diagnose, retire] = &commands[..] else {
         panic!("{} commands", commands.len());
     };
     let dev = person.start("quorate dev");
@@ -238,7 +247,7 @@ fn operators_refresh_a_key_by_the_commands_of_the_readme() {
         serde_json::from_slice(&person.ends(0, &format!("{line} --json")).stdout).unwrap()
     };
     let until = |what: &str, holds: &dyn Fn() -> bool| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
         while !holds() {
             assert!(
                 std::time::Instant::now() < deadline,
@@ -280,7 +289,27 @@ fn operators_refresh_a_key_by_the_commands_of_the_readme() {
         text.contains("aloud") && text.contains("serves    epoch 1 too"),
         "{text}"
     );
-    person.ends(0, &committee.command);
+    person.ends(0, &report.command);
+    // Offline, and by somebody who asks no node: all five have signed.
+    let checked = json("quorate node report --check epoch-2".to_owned());
+    let members = checked["members"].as_array().unwrap();
+    assert_eq!((&checked["verdict"], members.len()), (&Value::from("done"), 5));
+    assert!(members.iter().all(|member| member["signed"] == true), "{checked}");
+    let mut forged = fs::read(person.work("epoch-2")).unwrap();
+    *forged.last_mut().unwrap() ^= 1;
+    fs::write(person.work("forged"), forged).unwrap();
+    person.ends(2, "quorate node report --check forged");
+    // A manifest shows that all have signed, and not that its epoch ever was.
+    person.ends(0, "quorate node committee --node crypto-2 --out manifest");
+    person.ends(2, "quorate node publish manifest");
+    // The old epoch is still there, and the new one not read with.
+    let text = String::from_utf8(person.ends(2, &diagnose.command).stdout).unwrap();
+    assert!(text.contains("old-share     warn"), "{text}");
+    assert!(
+        text.contains("5 of 5 members answer in this epoch, 3 are needed"),
+        "{text}"
+    );
+    person.ends(1, &retire.command);
     let answer = json(publish.command.clone());
     assert_eq!(
         (&answer["epoch"], &answer["published"]),

@@ -131,7 +131,7 @@ fn half_a_copy_has_no_name(person: &Person, object: &Path, whole: &[u8]) {
     while !giving.is_finished() {
         assert_eq!(reading.try_wait().unwrap(), None, "ended without its object");
         assert!(
-            started.elapsed() < Duration::from_secs(60),
+            started.elapsed() < Duration::from_secs(120),
             "the object is not read"
         );
         std::thread::sleep(Duration::from_millis(10));
@@ -157,7 +157,7 @@ fn peak(pid: u32) -> usize {
 }
 
 #[test]
-fn a_large_file_is_written_and_read_in_constant_memory() {
+fn p15_a_large_file_is_written_and_read_in_constant_memory_and_no_core_is_dumped() {
     let (person, cluster) = founded();
     let mut writing = person
         .shell("exec quorate write acme/trials/large --as alice -")
@@ -169,7 +169,7 @@ fn a_large_file_is_written_and_read_in_constant_memory() {
     input.write_all(&block(0)).unwrap();
     // All but what a pipe holds has been taken.
     let first = peak(writing.id());
-    p15_the_program_forbids_core_dumps(writing.id());
+    assert_no_core_dumps(writing.id());
     for number in 1..LARGE {
         input.write_all(&block(number)).unwrap();
     }
@@ -204,7 +204,7 @@ fn a_large_file_is_written_and_read_in_constant_memory() {
     cluster.interrupt();
 }
 
-fn p15_the_program_forbids_core_dumps(pid: u32) {
+fn assert_no_core_dumps(pid: u32) {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size"));
     let words: Vec<&str> = core.unwrap().split_whitespace().skip(4).collect();

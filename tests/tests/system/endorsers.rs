@@ -1,6 +1,5 @@
 //! An organisation joins with its endorser, another leaves, and reads go on all the while.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -35,11 +34,7 @@ impl Fifth {
         let passphrase = Passphrase::from_file(&passphrase_file).unwrap();
         let created_ms = world.cluster.layout().created_ms;
         let parts = create_keys(&keys, &data, &name("centre"), &passphrase, created_ms).unwrap();
-        let free: Vec<TcpListener> = (0..3)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let ports: Vec<_> = free.iter().map(|one| one.local_addr().unwrap()).collect();
-        drop(free);
+        let ports = service::ports::free(3).unwrap();
         let peers = world.cluster.layout().endorsers.iter().map(|seat| {
             let of = public_parts(&paths.keys(&seat.name)).unwrap();
             (hex::encode(of.validator), seat.consensus.unwrap().to_string())

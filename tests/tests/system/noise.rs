@@ -123,6 +123,17 @@ async fn announce_4_gib(channel: Channel, method: &str) -> String {
     status.to_str().unwrap().to_owned()
 }
 
+/// What the operations port says of a daemon.
+fn metrics(operations: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(operations).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn p12_a_length_of_4_gib_of_a_known_peer_is_refused_at_once() {
     let mut world = world().await;
@@ -154,6 +165,16 @@ async fn p12_a_length_of_4_gib_of_a_known_peer_is_refused_at_once() {
         .flat_map(|(channel, method)| (0..32).map(move |_| announce_4_gib(channel.clone(), method)));
     for status in futures::future::join_all(announced).await {
         assert_eq!(status, out_of_range);
+    }
+    // The operator of each daemon can see it.
+    let seats = world.cluster.layout().seats();
+    for (_, seat) in seats {
+        let metrics = metrics(seat.operations);
+        let counted = metrics
+            .lines()
+            .find_map(|line| line.split_once("turned_away_total{code=\"message_too_large\"} "));
+        let counted: u32 = counted.map_or(0, |(_, count)| count.parse().unwrap());
+        assert!(counted >= 32, "{}: {counted}", seat.name);
     }
     assert_eq!(world.cluster.ended(), None);
     for (name, before) in world.names().iter().zip(before) {

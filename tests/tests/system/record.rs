@@ -11,14 +11,17 @@ use threshold::encoding::Canonical;
 use threshold::ids::BlockHash;
 use threshold::name::Name;
 
-use crate::world::{connect, is_turned_away, name, now_ms, read, refusal, world};
+use crate::world::{connect, is_turned_away, name, now_ms, read, refusal, signal, until, world};
 
 #[tokio::test]
 async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
     let mut world = world().await;
-    world.write("p1/no-quorum", b"not without the others").await;
+    let write_id = world
+        .write("p1/no-quorum", b"not without the others")
+        .await
+        .write_id;
     let alice = world.client(&world.alice).await;
-    let before = world.all_releases();
+    let before = world.releases_of(write_id);
     for endorser in ["endorser-south", "endorser-west"] {
         world.cluster.kill(endorser).unwrap();
     }
@@ -27,17 +30,74 @@ async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
         assert!(answer.is_err(), "approved by two of four: {answer:?}");
     }
     assert!(read(&alice, "alice", "p1/no-quorum").await.is_err());
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
 
     // The others are back, and the request that was never final stays so.
     world.heal().await;
     for answer in world.submit(&world.alice, &asked).await {
         assert!(answer.is_err(), "approved after its expiry: {answer:?}");
     }
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
     let (content, _) = read(&alice, "alice", "p1/no-quorum").await.unwrap();
     assert_eq!(content, b"not without the others");
-    assert_ne!(world.all_releases(), before, "the test looks at the right place");
+    assert_ne!(
+        world.releases_of(write_id),
+        before,
+        "the test looks at the right place"
+    );
+}
+
+#[tokio::test]
+async fn p1_endorsers_killed_before_or_after_a_request_is_final_release_nothing_and_lose_nothing() {
+    let mut world = world().await;
+    world.write("p1/killed", b"at every step").await;
+    let alice = world.client(&world.alice).await;
+    let before = world.all_releases();
+    let asked = world.ask(&world.alice, "alice", "p1/killed", Duration::from_secs(60));
+
+    // It waits where it cannot become final, and whoever has it dies.
+    for endorser in ["endorser-south", "endorser-west"] {
+        world.cluster.kill(endorser).unwrap();
+    }
+    let dies = async {
+        until("two endorsers have the request", async || {
+            let statuses = alice.endorser_statuses().await;
+            let has_it = |status: &&client::EndorserStatus| status.pending > 0;
+            let having = statuses.iter().filter_map(|(_, status)| status.as_ref().ok());
+            (having.filter(has_it).count() == 2).then_some(())
+        })
+        .await;
+        for endorser in ["endorser-north", "endorser-east"] {
+            signal(world.cluster.pid(endorser).unwrap(), "KILL");
+        }
+    };
+    let (answers, ()) = futures::join!(world.submit(&world.alice, &asked), dies);
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    assert_eq!(world.all_releases(), before);
+
+    // It becomes final, and all die before anybody has an approval of it.
+    world.heal().await;
+    let alice = world.client(&world.alice).await;
+    alice.submit(&asked.transaction).await.unwrap();
+    for endorser in [
+        "endorser-north",
+        "endorser-east",
+        "endorser-south",
+        "endorser-west",
+    ] {
+        world.cluster.kill(endorser).unwrap();
+    }
+    assert_eq!(world.all_releases(), before);
+
+    // The request is on the record, so that each of them approves it all the same.
+    world.heal().await;
+    let approved = world.approvals(&asked).await;
+    let request = world.request(&approved.certificates, &approved.wrapped).await;
+    assert_eq!(world.all_releases(), before);
+    for node in world.nodes() {
+        world.share(&node, &request).await.unwrap();
+    }
+    assert_ne!(world.all_releases(), before);
 }
 
 #[tokio::test]
@@ -65,8 +125,8 @@ async fn p1_d2_too_few_organisations_get_no_share_of_any_node() {
 #[tokio::test]
 async fn p1_a_denied_read_gets_no_certificate_and_is_on_the_record() {
     let world = world().await;
-    world.write("p1/denied", b"not for mallory").await;
-    let before = world.all_releases();
+    let write_id = world.write("p1/denied", b"not for mallory").await.write_id;
+    let before = world.releases_of(write_id);
     let asked = world.ask(&world.mallory, "mallory", "p1/denied", Duration::from_secs(30));
     for answer in world.submit(&world.mallory, &asked).await {
         assert!(answer.unwrap().approval.is_none());
@@ -75,7 +135,7 @@ async fn p1_a_denied_read_gets_no_certificate_and_is_on_the_record() {
     let Err(Error::Denied { tx_id, .. }) = read(&mallory, "mallory", "p1/denied").await else {
         panic!("mallory reads");
     };
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
 
     let auditor = world.client(&world.cluster.auditor().unwrap()).await;
     for id in [tx_id, asked.transaction.tx_id()] {

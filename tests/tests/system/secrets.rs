@@ -1,19 +1,30 @@
-//! P15: nothing that must stay secret is on a disk in the clear, in a log, in an argument or in an environment.
+//! P15: nothing that must stay secret is on a disk in the clear, in a log, in an argument, in an environment or in an error.
 
 use std::collections::HashMap;
+use std::fmt::{Debug, Display};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use crypto_node::share::ShareFiles;
+use envelope::{Location, Material, Metadata, ObjectKey, encrypt_to_vec, object_context};
+use golden_record::Body;
+use quorate::{Home, Keyring, Owner};
+use rand_core::{OsRng, RngCore};
 use service::identity::Identity;
 use service::seal::{self, Passphrase};
 use std::sync::Arc;
+use threshold::label::Label;
+use threshold::secret::DataKey;
 use threshold::signature::PublicKey;
+use threshold::wrap::{WrappedKey, wrap};
+use zeroize::Zeroizing;
 
-use crate::world::{World, load, read, world};
+use crate::world::{DATASET, TENANT, World, load, name, read, world, write};
 
 /// A document's content, twice: small enough for the chain, and too large for it.
 const MARKER: &str = "quorate canary 5d1f: this sentence is nobody's business";
@@ -77,13 +88,17 @@ async fn p15_no_secret_is_on_a_disk_in_a_log_or_in_a_process_table() {
     world.write("p15/small", MARKER.as_bytes()).await;
     let report = world.write("p15/large", &large).await;
     assert!(!report.on_chain);
+    let known = Known::written(&world, "p15/known", &report.label).await;
     let bob = world.client(&world.bob).await;
-    assert_eq!(read(&bob, "bob", "p15/small").await.unwrap().0, MARKER.as_bytes());
+    for document in ["p15/small", "p15/known"] {
+        assert_eq!(read(&bob, "bob", document).await.unwrap().0, MARKER.as_bytes());
+    }
     assert_eq!(read(&bob, "bob", "p15/large").await.unwrap().0, large);
 
     let mut needles = Needles::default();
     needles.add("a document's content", MARKER.as_bytes());
-    let secrets = secrets(&world).await;
+    let mut secrets = secrets(&world).await;
+    secrets.extend(known.keys);
     assert!(secrets.len() > 30, "{}", secrets.len());
     for (what, secret) in &secrets {
         needles.add_secret(what, secret);
@@ -127,6 +142,164 @@ async fn p15_no_secret_is_on_a_disk_in_a_log_or_in_a_process_table() {
         }
     }
     the_search_finds(&needles, &secrets);
+}
+
+#[tokio::test]
+async fn p15_no_secret_is_in_a_refusal_or_an_error() {
+    let world = world().await;
+    let report = world.write("p15/refused", MARKER.as_bytes()).await;
+    let known = Known::written(&world, "p15/refused-known", &report.label).await;
+    let mut needles = Needles::default();
+    needles.add("a document's content", MARKER.as_bytes());
+    let mut secrets = secrets(&world).await;
+    secrets.extend(known.keys.clone());
+    for (what, secret) in &secrets {
+        needles.add_secret(what, secret);
+    }
+    let said = refusals(&world, &known).await;
+    for (what, text) in &said {
+        assert!(!text.is_empty(), "{what} says nothing");
+        let found = needles.find(text.as_bytes());
+        assert!(found.is_empty(), "{what} has {found:?}: {text}");
+    }
+    the_search_finds(&needles, &secrets);
+}
+
+/// What everybody says who refuses something of this document, or cannot do it.
+async fn refusals(world: &World, known: &Known) -> Vec<(String, String)> {
+    let mut said = Vec::new();
+    // Of the endorsers, for people and in full.
+    let asked = world.ask(&world.mallory, "mallory", known.document, Duration::from_secs(30));
+    for answer in world.submit(&world.mallory, &asked).await {
+        said.push(("an endorser".to_owned(), format!("{answer:?}")));
+    }
+    // Of the crypto nodes: no certificates, somebody else's, a wrapped key that was changed, a caller without a right.
+    let approved = world.approved(known.document).await;
+    let own = world.request(&approved.certificates, &known.wrapped).await;
+    let mut without = own.clone();
+    without.certificates.clear();
+    let mut changed = own.clone();
+    *changed.wrapped_key.last_mut().unwrap() ^= 1;
+    let mut cut = own.clone();
+    cut.wrapped_key.pop();
+    for node in world.nodes() {
+        for request in [&without, &changed, &cut] {
+            let status = world.share(&node, request).await.unwrap_err();
+            said.push((node.clone(), both(&status)));
+        }
+        let status = world.share_as(&world.bob, &node, &own).await.unwrap_err();
+        said.push((node, both(&status)));
+    }
+    // Of the SDK: a read and a write that are denied, material under another key or for another document.
+    let mallory = world.client(&world.mallory).await;
+    let denied = read(&mallory, "mallory", known.document).await.unwrap_err();
+    said.push(("the SDK's read".to_owned(), both(&denied)));
+    let denied = write(&mallory, known.document, MARKER.as_bytes())
+        .await
+        .unwrap_err();
+    said.push(("the SDK's write".to_owned(), both(&denied)));
+    let other = DataKey::generate(&mut OsRng);
+    let refused = Material::open(&other, &known.label, &known.material).unwrap_err();
+    said.push(("material under another key".to_owned(), both(&refused)));
+    let mut label = known.label.clone();
+    label.version += 1;
+    let refused = Material::open(&known.data_key(), &label, &known.material).unwrap_err();
+    said.push(("material of another version".to_owned(), both(&refused)));
+    said.extend(command_lines(world, known));
+    said
+}
+
+/// What the program says to mallory, who may not read, and to bob, whose key is not there.
+fn command_lines(world: &World, known: &Known) -> Vec<(String, String)> {
+    let directory = tempfile::tempdir().unwrap();
+    let home = Home::at(directory.path());
+    let owner = Owner::User(TENANT.to_owned(), "mallory".to_owned());
+    Keyring::of(&home).adopt(&owner, &world.mallory).unwrap();
+    fs::write(home.profile(), toml::to_string(world.cluster.profile()).unwrap()).unwrap();
+    let path = format!("{TENANT}/{DATASET}/{}", known.document);
+    let mut said = Vec::new();
+    for (who, status, json) in [("mallory", 2, false), ("mallory", 2, true), ("bob", 1, false)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-under-test"));
+        command
+            .args(["read", &path, "--as", who, "-o"])
+            .arg(directory.path().join("copy"))
+            .args(json.then_some("--json"))
+            .env("QUORATE_HOME", home.path())
+            .env("RUST_LOG", "trace")
+            .stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{who}: {errors}");
+        said.push((format!("the program, to {who}"), errors));
+    }
+    said
+}
+
+/// As people see it, and as a log that prints everything would have it.
+fn both(error: &(impl Display + Debug)) -> String {
+    format!("{error}\n{error:?}\n{error:#?}")
+}
+
+/// A document whose keys are known, which the SDK never tells.
+struct Known {
+    document: &'static str,
+    label: Label,
+    wrapped: WrappedKey,
+    material: Vec<u8>,
+    keys: Vec<(String, Vec<u8>)>,
+}
+
+impl Known {
+    /// Written as the SDK does it, to the chain, with the marker as its content.
+    async fn written(world: &World, document: &'static str, like: &Label) -> Self {
+        let label = Label {
+            document: document.parse().unwrap(),
+            version: 1,
+            ..like.clone()
+        };
+        let (mut object, mut data) = (Zeroizing::new([0; 32]), [0; 32]);
+        OsRng.fill_bytes(object.as_mut());
+        OsRng.fill_bytes(&mut data);
+        let object_key = ObjectKey::from_bytes(&object);
+        let context = object_context(&label);
+        let (encrypted, checksum) =
+            encrypt_to_vec(&object_key, &context, MARKER.as_bytes(), &mut OsRng).unwrap();
+        let material = Material {
+            object_key,
+            location: Location::OnChain,
+            metadata: Metadata::new("file", MARKER.len() as u64, "text/plain").unwrap(),
+        };
+        let data_key = DataKey::from_bytes(data);
+        let material = material.seal(&data_key, &label, &mut OsRng).unwrap();
+        let custody = *world.manifest().await.manifest.custody_key();
+        let wrapped = wrap(&custody, &label, &data_key, &mut OsRng).unwrap();
+        let body = Body::WriteDocument {
+            tenant: name(TENANT),
+            dataset: name(DATASET),
+            document: label.document.clone(),
+            version: label.version,
+            wrapped_key: Some(wrapped.clone()),
+            material: material.clone(),
+            checksum: checksum.to_bytes(),
+            size: encrypted.len() as u64,
+            inline: Some(encrypted),
+        };
+        world.client(&world.alice).await.apply(body).await.unwrap();
+        Self {
+            document,
+            label,
+            wrapped,
+            material,
+            keys: vec![
+                ("a document's data key".to_owned(), data.to_vec()),
+                ("a document's object key".to_owned(), object.to_vec()),
+            ],
+        }
+    }
+
+    fn data_key(&self) -> DataKey {
+        DataKey::from_bytes(self.keys[0].1.as_slice().try_into().unwrap())
+    }
 }
 
 #[tokio::test]

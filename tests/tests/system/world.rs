@@ -17,13 +17,14 @@ use proto::custody::operator_service_client::OperatorServiceClient;
 use proto::custody::{GetNodeStatusRequest, GetNodeStatusResponse, ReencryptRequest, ReencryptResponse};
 use proto::ledger::ledger_service_client::LedgerServiceClient;
 use proto::ledger::{RequestReadRequest, RequestReadResponse};
-use quorate::cluster::{self, COORDINATOR, Cluster};
+use quorate::cluster::{self, COORDINATOR, Cluster, Size};
 use rand_core::{OsRng, RngCore};
 use service::identity::Identity;
 use service::seal::Passphrase;
 use service::tls::ChannelLimits;
 use threshold::committee::SignedManifest;
 use threshold::encoding::Canonical;
+use threshold::ids::WriteId;
 use threshold::name::Name;
 use threshold::reencrypt::ReaderKey;
 use threshold::signature::PublicKey;
@@ -39,7 +40,7 @@ pub(crate) const DATASET: &str = "trials";
 /// Between two looks at a condition.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 static SHARED: Mutex<Option<World>> = Mutex::const_new(None);
 
@@ -95,8 +96,19 @@ impl World {
     /// A cluster in a directory of its own, with a tenant, its users and a dataset.
     pub(crate) async fn new(name: &str) -> Self {
         let directory = directory(name);
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_quorate-under-test"));
-        let cluster = Cluster::start_with(program, &directory, &|_| ()).await.unwrap();
+        let cluster = Cluster::start_with(program(), &directory, &|_| ()).await.unwrap();
+        let world = Self::of(cluster);
+        world.found().await;
+        world
+    }
+
+    /// A cluster of which nothing runs yet, without a key.
+    pub(crate) fn prepared(name: &str, size: Size) -> Self {
+        let cluster = Cluster::prepare_with(program(), &directory(name), size, &|_| ());
+        Self::of(cluster.unwrap())
+    }
+
+    fn of(cluster: Cluster) -> Self {
         let coordinator = load(
             &cluster.paths().identity(COORDINATOR),
             &cluster.paths().passphrase(COORDINATOR),
@@ -108,19 +120,18 @@ impl World {
         let operators = operators.collect();
         let person = |name: &str| Arc::new(Identity::ephemeral(name).unwrap());
         let (alice, bob, mallory) = (person("alice"), person("bob"), person("mallory"));
-        let world = Self {
+        Self {
             cluster,
             alice,
             bob,
             mallory,
             coordinator: Arc::new(coordinator),
             operators,
-        };
-        world.found().await;
-        world
+        }
     }
 
-    async fn found(&self) {
+    /// Makes the tenant, its users and the dataset.
+    pub(crate) async fn found(&self) {
         let tenant_admin = Arc::new(Identity::ephemeral("admin").unwrap());
         let organisation = self.client(&self.cluster.admin("north").unwrap()).await;
         organisation
@@ -277,9 +288,13 @@ impl World {
         SignedManifest::from_bytes(&status.manifest).unwrap()
     }
 
+    /// What the operator of a crypto node says to it.
+    pub(crate) fn operator(&self, node: &str) -> OperatorServiceClient<Channel> {
+        OperatorServiceClient::new(self.channel_to_node(node, &self.operators[node]))
+    }
+
     pub(crate) async fn node_status(&self, node: &str) -> GetNodeStatusResponse {
-        let channel = self.channel_to_node(node, &self.operators[node]);
-        let mut rpc = OperatorServiceClient::new(channel);
+        let mut rpc = self.operator(node);
         let answer = rpc.get_node_status(GetNodeStatusRequest {}).await;
         answer.unwrap().into_inner()
     }
@@ -307,12 +322,13 @@ impl World {
 
     /// Every crypto node refuses the request with this code, and uses its share for nothing.
     pub(crate) async fn all_refuse(&self, request: &ReencryptRequest, code: &str) {
+        let write_id = WrappedKey::from_bytes(&request.wrapped_key).unwrap().write_id();
+        let before = self.releases_of(write_id);
         for node in self.nodes() {
-            let before = self.releases(&node);
             let status = self.share(&node, request).await.unwrap_err();
             assert_eq!(refusal(&status), code, "{node}: {status}");
-            assert_eq!(self.releases(&node), before, "{node} refuses and releases");
         }
+        assert_eq!(self.releases_of(write_id), before, "refused and released");
     }
 
     /// Every use of its share in a node's journal.
@@ -329,6 +345,14 @@ impl World {
     /// The same of all nodes.
     pub(crate) fn all_releases(&self) -> Vec<Vec<Release>> {
         self.nodes().iter().map(|node| self.releases(node)).collect()
+    }
+
+    /// Of all nodes, those of one document: a node that was asleep, or dead, may have an earlier test's read still to do.
+    pub(crate) fn releases_of(&self, write_id: WriteId) -> Vec<Vec<Release>> {
+        let mut all = self.all_releases();
+        all.iter_mut()
+            .for_each(|releases| releases.retain(|release| release.write_id == write_id));
+        all
     }
 
     /// A node's journal as it stands on the disk, read by its documented form.
@@ -365,7 +389,7 @@ impl Drop for Hung {
     }
 }
 
-fn signal(pid: u32, signal: &str) {
+pub(crate) fn signal(pid: u32, signal: &str) {
     let status = Command::new("sh")
         .args(["-c", &format!("kill -{signal} {pid}")])
         .status()
@@ -451,7 +475,16 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) fn connect(address: &str, key: &str, who: &Identity) -> Channel {
     let mut pinned = [0; 32];
     hex::decode_to_slice(key, &mut pinned).unwrap();
-    service::connect(address, pinned, who, &ChannelLimits::default()).unwrap()
+    let limits = ChannelLimits {
+        connect_timeout_ms: 60_000,
+        keepalive_timeout_ms: 60_000,
+        ..ChannelLimits::default()
+    };
+    service::connect(address, pinned, who, &limits).unwrap()
+}
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_quorate-under-test"))
 }
 
 /// A place for a cluster below Cargo's directory for tests. A cluster that is shared until the end of the program

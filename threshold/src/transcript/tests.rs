@@ -82,3 +82,10 @@ fn a19_moving_bytes_between_fields_changes_the_hash() {
         .digest();
     assert!(one != two && two != three && one != three);
 }
+
+#[test]
+fn p15_the_hash_that_nonces_are_reduced_from_is_wiped() {
+    fn wiped_on_drop<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    // Does not compile with an array that stays in memory.
+    wiped_on_drop(&Transcript::new(Domain::ReencryptNonce).end(END_CHALLENGE));
+}

@@ -2,15 +2,14 @@
 
 use super::*;
 use crate::backup::offline::{restore, take};
-use crate::config::{
-    ApprovalConfig, Config, JournalConfig, LimitsConfig, MemberConfig, OrganisationConfig, SealsConfig,
-};
+use crate::config::{Config, JournalConfig, LimitsConfig, MemberConfig, SealsConfig};
 use crate::journal::{Disk, Event, Journal, MarkFile, Step};
 use crate::node::{Seams, run_with};
 use crate::reseal::Which;
 use crate::share::ShareFiles;
 use crate::store::{Change, Store};
 use crate::tests::world::{CHAIN, NOW_MS, roots};
+use approval::{ApprovalConfig, OrganisationConfig};
 use service::files::{Secrecy, write_atomically};
 use service::{Identity, Passphrase, SealConfig};
 use std::path::{Path, PathBuf};
@@ -95,7 +94,7 @@ impl Directory {
         let change = Change {
             ceremony,
             record: record.to_bytes(),
-            displaced: None,
+            others: Vec::new(),
             doubt: None,
             active: Some(crate::store::Before::Gone),
         };

@@ -308,25 +308,10 @@ fn p6_a_member_that_confirms_a_later_ceremony_does_not_go_back() {
 }
 
 #[test]
-fn a_member_without_memory_of_a_ceremony_ends_it() {
+fn what_may_merely_have_come_before_its_proposal_is_sent_again() {
     let mut committee = Simulation::new(3, 1);
     let now_ms = committee.now_ms;
-    let id = CeremonyId([9; 32]);
-    let unknown = message(
-        id,
-        2,
-        Body::Confirm {
-            manifest: threshold::ids::ManifestDigest([1; 32]),
-            dealers: Vec::new(),
-        },
-    );
-    let out = committee
-        .machine(1)
-        .message(&who(2), unknown, now_ms, &mut OsRng)
-        .unwrap();
-    assert!(matches!(out.answer.unwrap().body, Body::Abort { .. }));
-    // What may merely have come before its proposal is sent again.
-    let join = message(id, 2, Body::Join { deals: false });
+    let join = message(CeremonyId([9; 32]), 2, Body::Join { deals: false });
     let early = committee.machine(1).message(&who(2), join, now_ms, &mut OsRng);
     assert_eq!(early.unwrap_err(), NotTaken::Early);
 }
@@ -354,8 +339,10 @@ fn the_journal_names_the_ceremony_that_gave_way() {
         .unwrap();
     let steps: Vec<(CeremonyId, Step)> = out.journal.iter().map(|(id, step, _)| (*id, *step)).collect();
     assert_eq!(steps, [(*yields, Step::Aborted), (*stays, Step::Proposed)]);
-    let displaced = out.displaced.unwrap();
-    assert_eq!((displaced.plan.id(), displaced.phase), (*yields, Phase::Aborted));
+    let [other] = &out.others[..] else {
+        panic!("another gave way")
+    };
+    assert_eq!((other.plan.id(), other.phase), (*yields, Phase::Aborted));
 }
 
 #[test]

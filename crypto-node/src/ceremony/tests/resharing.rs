@@ -16,12 +16,12 @@ use threshold::name::Name;
 use threshold::reencrypt::{VerifiedShare, verify_share};
 use threshold::reshare::{Kind, Resharing, deal};
 
-fn key(member: usize) -> SigningKey {
+pub(super) fn key(member: usize) -> SigningKey {
     SigningKey::from_bytes(&[u8::try_from(member).unwrap(); 32])
 }
 
 /// Members 1 to `n` of `all` have a key, `t` of whom are needed.
-fn with_key(all: usize, t: u16, n: usize, seed: u64) -> Simulation {
+pub(super) fn with_key(all: usize, t: u16, n: usize, seed: u64) -> Simulation {
     let mut committee = Simulation::new(all, seed);
     let members = (1..=n).map(name).collect();
     let id = committee.wish(
@@ -39,7 +39,7 @@ fn with_key(all: usize, t: u16, n: usize, seed: u64) -> Simulation {
 
 impl Simulation {
     /// The newest epoch is published, and every seat answers a read.
-    fn read_everywhere(&mut self) {
+    pub(super) fn read_everywhere(&mut self) {
         for member in 1..=self.members.len() {
             if self.is_up(member) && self.members[member - 1].key.is_some() {
                 let out = self.machine(member).used_new_epoch();

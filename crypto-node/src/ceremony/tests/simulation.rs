@@ -58,6 +58,7 @@ pub(crate) struct Disk {
     in_use: Option<CeremonyId>,
     before: Option<CeremonyId>,
     records: BTreeMap<CeremonyId, Vec<u8>>,
+    refused: BTreeMap<CeremonyId, PublicKey>,
     pub(crate) shares: BTreeMap<CeremonyId, Vec<u8>>,
 }
 
@@ -195,7 +196,21 @@ impl Simulation {
         let memory = Memory {
             record: read(me.disk.newest),
             doubt: read(me.disk.doubt),
-            past: me.disk.records.keys().copied().collect(),
+            past: {
+                let known = me.disk.records.keys().chain(me.disk.refused.keys());
+                known.copied().collect()
+            },
+            waiting: {
+                let records = me
+                    .disk
+                    .records
+                    .values()
+                    .map(|bytes| Record::from_bytes(bytes).unwrap());
+                let waits =
+                    |record: &Record| record.waits(&who(member)) && Some(record.plan.id()) != me.disk.newest;
+                records.filter(waits).collect()
+            },
+            refused: me.disk.refused.clone(),
             key: key.clone(),
             serves_old: me.disk.before.is_some(),
             active,
@@ -292,8 +307,14 @@ impl Simulation {
         if self.dies(member, Crash::BeforeStoring) {
             return;
         }
+        self.member(member).disk.refused.extend(out.refused);
         let record = self.machine(member).record().cloned();
-        let Some(record) = record else { return };
+        let Some(record) = record else {
+            for (to, message) in out.send {
+                self.send(member, &to, &message);
+            }
+            return;
+        };
         let id = record.plan.id();
         if let Some((share, _)) = &out.share {
             self.member(member)
@@ -308,7 +329,7 @@ impl Simulation {
         if out.persist {
             let doubt = self.machine(member).doubt().map(|record| record.plan.id());
             let disk = &mut self.member(member).disk;
-            let stored = out.displaced.as_ref().into_iter().chain([&record]);
+            let stored = out.others.iter().chain([&record]);
             disk.records
                 .extend(stored.map(|record| (record.plan.id(), record.to_bytes())));
             (disk.newest, disk.doubt) = (Some(id), doubt);
@@ -409,7 +430,7 @@ impl Simulation {
                     self.taken(from, to, &message, out);
                     return true;
                 }
-                Err(NotTaken::Early) => {}
+                Err(NotTaken::Early | NotTaken::TooMany) => {}
                 Err(NotTaken::Wrong(error)) => panic!("member {to} finds a message of {from} wrong: {error}"),
             }
         }

@@ -125,3 +125,69 @@ fn p10_a_mark_is_its_nodes_own_and_unchanged() {
     std::fs::write(&path, &bytes[..20]).unwrap();
     assert!(MarkFile::open(path, identity()).is_err());
 }
+
+/// What a power cut leaves of a third record that was not synced, on a file system that had made room for it.
+fn torn_tails(steps: &[(Vec<u8>, Mark)]) -> Vec<Vec<u8>> {
+    let (before, whole) = (&steps[2].0, &steps[3].0);
+    let missing = whole.len() - before.len();
+    let with = |tail: &[u8]| [before.as_slice(), tail].concat();
+    let mut only_its_head = vec![0; missing];
+    only_its_head[..16].copy_from_slice(&whole[before.len()..][..16]);
+    let mut without_its_end = whole[before.len()..].to_vec();
+    without_its_end[missing - 5..].fill(0);
+    vec![
+        with(&vec![0; missing]),
+        with(&vec![0; 4096]),
+        with(&[0; 8]),
+        with(&only_its_head),
+        with(&without_its_end),
+        with(&vec![0xa5; missing]),
+    ]
+}
+
+#[tokio::test]
+async fn e4_a_torn_tail_of_any_length_is_cut_when_the_operator_accepts_what_is_before_it() {
+    let steps = steps(4, 5).await;
+    let (before, head) = (&steps[2].0, steps[2].1.head);
+    let accepted = hex::encode(head);
+    for torn in torn_tails(&steps) {
+        for mark in [steps[1].1, steps[2].1] {
+            let disk = FakeDisk::holding(&torn);
+            let refused = open(&disk, Some(mark), None).unwrap_err();
+            assert!(
+                matches!(
+                    refused,
+                    JournalError::Damaged {
+                        position: 2,
+                        marked: false,
+                        ..
+                    }
+                ),
+                "{refused}"
+            );
+            let advice = format!(
+                "After a power cut, keep the node stopped until every approval has expired that it may have answered, and start it once with journal.accepted = \"{accepted}\""
+            );
+            assert!(refused.to_string().contains(&advice), "{refused}");
+            let other = hex::encode(steps[1].1.head);
+            open(&disk, Some(mark), Some(other)).unwrap_err();
+            assert_eq!(disk.bytes(), torn, "a refused journal is left as it was");
+
+            open(&disk, Some(mark), Some(accepted.clone())).unwrap();
+            assert_eq!(&disk.bytes(), before);
+            // From then on it is as any other, and accepts nothing more.
+            open(&disk, Some(mark), None).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn p10_damage_to_what_was_marked_is_not_taken_for_a_power_cut() {
+    let steps = steps(4, 5).await;
+    for torn in torn_tails(&steps) {
+        let refused = open(&FakeDisk::holding(&torn), Some(steps[3].1), None).unwrap_err();
+        let said = refused.to_string();
+        assert!(said.contains("whole when the journal was marked"), "{said}");
+        assert!(!said.contains("power cut"), "{said}");
+    }
+}

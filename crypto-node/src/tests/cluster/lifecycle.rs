@@ -2,7 +2,10 @@
 
 use super::{Cluster, phase};
 use proto::custody::custody_service_client::CustodyServiceClient;
-use proto::custody::{CeremonyKind, CeremonyPhase, ProposeCeremonyRequest, ReencryptRequest};
+use proto::custody::operator_service_client::OperatorServiceClient;
+use proto::custody::{
+    CeremonyKind, CeremonyPhase, CheckLevel, DiagnoseRequest, ProposeCeremonyRequest, ReencryptRequest,
+};
 use rand_core::OsRng;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -71,7 +74,7 @@ impl Cluster {
     ) -> Result<ReencryptionShare, Status> {
         let request = ReencryptRequest {
             wrapped_key: wrapped.to_bytes(),
-            certificates: super::certificates(wrapped, reader, approve, super::super::world::NOW_MS),
+            certificates: super::certificates(wrapped, reader, approve, self.now_ms()),
             manifest_digest: signed.manifest.digest().as_bytes().to_vec(),
         };
         let mut custody = CustodyServiceClient::new(self.channel(node, &self.coordinator));
@@ -198,7 +201,7 @@ fn set_back_to_destroying(store: &std::path::Path, kept: &std::path::Path) {
         let change = Change {
             ceremony,
             record,
-            displaced: None,
+            others: Vec::new(),
             doubt: None,
             active: Some(Before::Serves),
         };
@@ -365,10 +368,7 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
         running.ended.abort();
         let _ = running.ended.await;
         cluster.seams.tamper = honest;
-        // The dead node's last tasks let go of its files a moment later.
-        while crate::store::Store::open(&cluster.configs[2].directory.join("ceremonies.redb")).is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        cluster.until_free(3).await;
         cluster.start_node(3).await;
         let mut ended = Vec::new();
         for node in 1..=3 {
@@ -392,5 +392,64 @@ async fn p7_a16_a_node_that_dies_at_any_step_of_a_refresh_leaves_all_or_nothing(
         cluster.read(&[1, 3], &signed, &wrapped, approve + 100).await;
         cluster.until_retired(&[1, 2, 3]).await;
     }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_node_says_who_is_gone_to_its_operator_and_in_its_metrics() {
+    let mut cluster = Cluster::start(3).await;
+    let diagnosed = async |cluster: &Cluster| {
+        let answer = cluster.operator(1).diagnose(DiagnoseRequest {}).await.unwrap();
+        answer.into_inner().checks
+    };
+    let no_key = diagnosed(&cluster).await;
+    let key = no_key.iter().find(|check| check.name == "key").unwrap();
+    assert!(
+        key.level() == CheckLevel::Error && !key.advice.is_empty(),
+        "{key:?}"
+    );
+    cluster.generate(1, 2).await;
+    for check in diagnosed(&cluster).await {
+        assert!(
+            check.level() == CheckLevel::Ok && check.advice.is_empty(),
+            "{check:?}"
+        );
+    }
+    let text = cluster.operations(1, "/metrics").await;
+    for line in [
+        "members_reachable 3",
+        "quorum_margin 1",
+        "alarm{check=\"quorum\"} 0",
+    ] {
+        assert!(
+            text.contains(&format!("quorate_crypto_node_{line}\n")),
+            "{line}: {text}"
+        );
+    }
+    cluster.stop_node(3).await;
+    let checks = diagnosed(&cluster).await;
+    let quorum = checks.iter().find(|check| check.name == "quorum").unwrap();
+    assert!(
+        quorum.level() == CheckLevel::Error && quorum.part_of == "key",
+        "{quorum:?}"
+    );
+    assert!(quorum.found.contains("silent: node-3"), "{quorum:?}");
+    let text = cluster.operations(1, "/metrics").await;
+    for line in [
+        "members_reachable 2",
+        "quorum_margin 0",
+        "alarm{check=\"quorum\"} 2",
+    ] {
+        assert!(
+            text.contains(&format!("quorate_crypto_node_{line}\n")),
+            "{line}: {text}"
+        );
+    }
+    // A coordinator is told nothing of it.
+    let coordinator = cluster.channel(1, &cluster.coordinator);
+    let refused = OperatorServiceClient::new(coordinator)
+        .diagnose(DiagnoseRequest {})
+        .await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::PermissionDenied);
     cluster.end().await;
 }

@@ -7,7 +7,6 @@ use crate::node::run_with;
 use crate::store::{Change, Store};
 use proto::custody::CeremonyPhase;
 use std::sync::Arc;
-use std::time::Duration;
 use threshold::encoding::Canonical;
 
 /// Node 2 died when its canary had opened and its confirmation was not yet on disk; node 1 had confirmed. Both
@@ -41,14 +40,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     }
     cluster.seams.tamper = honest;
 
-    // The node's last tasks let go of the database a moment after it has ended.
-    let path = cluster.configs[1].directory.join("ceremonies.redb");
-    let store = loop {
-        match Store::open(&path) {
-            Ok(store) => break store,
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
+    let store = Store::open(&cluster.configs[1].directory.join("ceremonies.redb")).unwrap();
     let (ceremony, bytes) = store.newest().unwrap().unwrap();
     let mut record = Record::from_bytes(&bytes).unwrap();
     assert_eq!(record.phase, Phase::Canary);
@@ -63,7 +55,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     let change = Change {
         ceremony,
         record: record.to_bytes(),
-        displaced: None,
+        others: Vec::new(),
         doubt: None,
         active: None,
     };
@@ -180,5 +172,15 @@ async fn p10_a_directory_that_was_put_back_does_not_start() {
     std::fs::remove_file(mark).unwrap();
     let refusal = cluster.refusal().await;
     assert!(refusal.contains("its mark is missing"), "{refusal}");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_when_what_runs_beside_it_does() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.stop_node(1).await;
+    cluster.seams.fails = true;
+    let refusal = cluster.refusal().await;
+    assert_eq!(refusal, "a task ended by itself: a mistake");
     cluster.end().await;
 }

@@ -2,17 +2,15 @@
 
 use proto::custody::{
     AbortCeremonyRequest, CeremonyKind, ExecuteCeremonyRequest, JoinCeremonyRequest, ProposeCeremonyRequest,
+    RetireEpochRequest,
 };
 use serde_json::json;
-use threshold::committee::SignedManifest;
-use threshold::encoding::Canonical;
 
 use super::connect;
-use crate::cli::{CeremonyArgs, ProposeArgs};
+use crate::cli::{CeremonyArgs, NodeArgs, ProposeArgs};
 use crate::cluster::operator::Operator;
 use crate::commands::Context;
 use crate::failure::{Failure, Outcome};
-use crate::keyring::Owner;
 
 pub(super) async fn propose(context: &Context, arguments: &ProposeArgs) -> Outcome {
     let what = &arguments.what;
@@ -98,29 +96,17 @@ pub(super) async fn abort(context: &Context, arguments: &CeremonyArgs, done: &st
         .result(&json!({ "ceremony_id": id, done: true }), &format!("{done} {id}"))
 }
 
-/// An organisation confirms a committee that its own people have compared with the crypto nodes' operators.
-pub(super) async fn publish(context: &Context, file: &std::path::Path) -> Outcome {
-    let unread = |why: String| {
-        Failure::error(
-            format!("{}: {why}", file.display()),
-            "save the manifest with `quorate node committee`",
-        )
-    };
-    let bytes = std::fs::read(file).map_err(|error| unread(error.to_string()))?;
-    let signed = SignedManifest::from_bytes(&bytes).map_err(|error| unread(error.to_string()))?;
-    signed.verify().map_err(|error| unread(error.to_string()))?;
-    let (epoch, digest) = (signed.manifest.epoch(), signed.manifest.digest());
-    let client = context.client_as(&Owner::Admin).await?;
-    let recorded = client.publish_committee(signed).await?;
-    let published = recorded.entry.outcome.succeeded();
-    let state = if published {
-        "published"
-    } else {
-        "confirmed; more organisations have to"
-    };
+/// What waits for seats that never answer ends with the operator's word.
+pub(super) async fn retire(context: &Context, node: &NodeArgs, epoch: u32) -> Outcome {
+    let mut operator = connect(context, node)?;
+    operator
+        .rpc
+        .retire_epoch(RetireEpochRequest { epoch })
+        .await
+        .map_err(|status| operator.failed(&status))?;
     context.output.result(
-        &json!({ "epoch": epoch, "digest": digest.to_string(), "published": published }),
-        &format!("epoch {epoch}, digest {digest}: {state}"),
+        &json!({ "epoch": epoch, "destroyed": true }),
+        &format!("the share of epoch {epoch} is destroyed"),
     )
 }
 
