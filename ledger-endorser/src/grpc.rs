@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use golden_record::{Outcome, TxId};
+use golden_record::{Outcome, TxId, queries};
 use proto::ledger::{self as wire, LogEntry, ledger_service_server::LedgerService};
 use service::{PeerKey, RateLimit, peer_key};
 use threshold::{encoding::Canonical, name::Name};
@@ -178,13 +178,13 @@ impl Endorser {
         tokio::pin!(deadline);
         let mut again = tokio::time::interval_at(tokio::time::Instant::now() + look, look);
         let height = || self.ledger.store().tip().header.height;
-        let mut standing = Standing::at(height());
-        let endorsers = self.ledger.genesis().organisations().len();
+        let mut waiting = Waiting::at(height());
+        let endorsers = queries::organisations(&self.ledger.store().snapshot()?)?.members.len();
         loop {
             tokio::select! {
                 committed = &mut committed => return committed.map_err(|_| self.given_up()),
                 () = &mut deadline => return Err(Failure::Deadline(deadline_ms)),
-                _ = again.tick() => if standing.is_left_out(height(), endorsers) {
+                _ = again.tick() => if waiting.is_left_out(height(), endorsers) {
                     self.intake.repeat(&id);
                     again.reset_after(REPEAT);
                 },
@@ -235,12 +235,12 @@ impl Endorser {
 }
 
 /// How far the chain has come while a transaction waits.
-struct Standing {
+struct Waiting {
     arrived: u64,
     seen: u64,
 }
 
-impl Standing {
+impl Waiting {
     const fn at(height: u64) -> Self {
         Self {
             arrived: height,
@@ -408,16 +408,16 @@ impl LedgerService for Endorser {
 
 #[cfg(test)]
 mod tests {
-    use super::Standing;
+    use super::Waiting;
 
     #[test]
     fn a_request_is_passed_on_when_the_chain_rests_or_everybody_has_left_it_out() {
-        let mut standing = Standing::at(10);
-        assert!(standing.is_left_out(10, 4), "the chain rests");
-        assert!(!standing.is_left_out(12, 4), "blocks come");
-        assert!(standing.is_left_out(12, 4), "and come no more");
-        assert!(!standing.is_left_out(13, 4), "one has not led yet");
-        assert!(standing.is_left_out(14, 4), "all have led");
-        assert!(standing.is_left_out(15, 4), "and still do not take it");
+        let mut waiting = Waiting::at(10);
+        assert!(waiting.is_left_out(10, 4), "the chain rests");
+        assert!(!waiting.is_left_out(12, 4), "blocks come");
+        assert!(waiting.is_left_out(12, 4), "and come no more");
+        assert!(!waiting.is_left_out(13, 4), "one has not led yet");
+        assert!(waiting.is_left_out(14, 4), "all have led");
+        assert!(waiting.is_left_out(15, 4), "and still do not take it");
     }
 }
