@@ -436,7 +436,8 @@ mod tests {
         let mut beside = Beside::new();
         beside.run("a task", async { Err::<(), _>("a mistake") });
         let running = run_beside(network.config(0), Clock::system(), beside, std::future::pending());
-        let error = running.await.unwrap_err().to_string();
+        let ended = tokio::time::timeout(Duration::from_secs(60), running).await;
+        let error = ended.unwrap().unwrap_err().to_string();
         assert_eq!(error, "a task ended by itself: a mistake");
     }
 

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use quorate::{Home, Keyring, Owner};
 use tempfile::TempDir;
@@ -40,6 +41,25 @@ impl Person {
     }
 
     /// Runs what must end with this status; gives standard output.
+    /// As [`Person::run`], of a command that must end by itself: one that goes on is killed after a minute.
+    fn run_to_its_end(&self, line: &str) -> Output {
+        let mut command = self.command(line);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("{line} goes on");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.wait_with_output().unwrap()
+    }
+
     fn ends(&self, status: i32, line: &str) -> String {
         let output = self.run(line);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -167,7 +187,7 @@ fn dev_replaces_no_key_and_no_profile_of_another_cluster() {
         let key = home.keys().join(file);
         let before = fs::read(&key).unwrap();
         for line in ["dev", "dev --reset --yes"] {
-            let output = person.run(line);
+            let output = person.run_to_its_end(line);
             assert_eq!(output.status.code(), Some(1));
             assert!(String::from_utf8_lossy(&output.stderr).contains("is not this cluster's"));
             assert_eq!(fs::read(&key).unwrap(), before);
@@ -181,7 +201,7 @@ fn dev_replaces_no_key_and_no_profile_of_another_cluster() {
     ] {
         fs::write(&profile, "installation = \"production\"").unwrap();
         for line in ["dev", "dev --reset --yes"] {
-            let output = person.run(&format!("{line}{option}"));
+            let output = person.run_to_its_end(&format!("{line}{option}"));
             assert_eq!(output.status.code(), Some(1));
             assert!(String::from_utf8_lossy(&output.stderr).contains("is not this cluster's"));
             assert_eq!(

@@ -50,10 +50,10 @@ async fn p1_without_a_quorum_of_endorsers_no_share_leaves_a_node() {
 #[tokio::test]
 async fn p1_endorsers_killed_before_or_after_a_request_is_final_release_nothing_and_lose_nothing() {
     let mut world = world().await;
-    world.write("p1/killed", b"at every step").await;
+    let write_id = world.write("p1/killed", b"at every step").await.write_id;
     let alice = world.client(&world.alice).await;
-    let before = world.all_releases();
-    let asked = world.ask(&world.alice, "alice", "p1/killed", Duration::from_secs(60));
+    let before = world.releases_of(write_id);
+    let asked = world.ask(&world.alice, "alice", "p1/killed", Duration::from_secs(300));
 
     // It waits where it cannot become final, and whoever has it dies.
     for endorser in ["endorser-south", "endorser-west"] {
@@ -73,7 +73,7 @@ async fn p1_endorsers_killed_before_or_after_a_request_is_final_release_nothing_
     };
     let (answers, ()) = futures::join!(world.submit(&world.alice, &asked), dies);
     assert!(answers.iter().all(Result::is_err), "{answers:?}");
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
 
     // It becomes final, and all die before anybody has an approval of it.
     world.heal().await;
@@ -87,17 +87,17 @@ async fn p1_endorsers_killed_before_or_after_a_request_is_final_release_nothing_
     ] {
         world.cluster.kill(endorser).unwrap();
     }
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
 
     // The request is on the record, so that each of them approves it all the same.
     world.heal().await;
     let approved = world.approvals(&asked).await;
     let request = world.request(&approved.certificates, &approved.wrapped).await;
-    assert_eq!(world.all_releases(), before);
+    assert_eq!(world.releases_of(write_id), before);
     for node in world.nodes() {
         world.share(&node, &request).await.unwrap();
     }
-    assert_ne!(world.all_releases(), before);
+    assert_ne!(world.releases_of(write_id), before);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use proto::custody::operator_service_client::OperatorServiceClient;
 use proto::custody::{GetNodeStatusRequest, GetNodeStatusResponse, ReencryptRequest, ReencryptResponse};
 use proto::ledger::ledger_service_client::LedgerServiceClient;
 use proto::ledger::{RequestReadRequest, RequestReadResponse};
-use quorate::cluster::{self, COORDINATOR, Cluster, Size};
+use quorate::cluster::{self, COORDINATOR, Cluster};
 use rand_core::{OsRng, RngCore};
 use service::identity::Identity;
 use service::seal::Passphrase;
@@ -100,12 +100,6 @@ impl World {
         let world = Self::of(cluster);
         world.found().await;
         world
-    }
-
-    /// A cluster of which nothing runs yet, without a key.
-    pub(crate) fn prepared(name: &str, size: Size) -> Self {
-        let cluster = Cluster::prepare_with(program(), &directory(name), size, &|_| ());
-        Self::of(cluster.unwrap())
     }
 
     fn of(cluster: Cluster) -> Self {
