@@ -179,7 +179,9 @@ impl Endorser {
         let mut again = tokio::time::interval_at(tokio::time::Instant::now() + look, look);
         let height = || self.ledger.store().tip().header.height;
         let mut waiting = Waiting::at(height());
-        let endorsers = queries::organisations(&self.ledger.store().snapshot()?)?.members.len();
+        let endorsers = queries::organisations(&self.ledger.store().snapshot()?)?
+            .members
+            .len();
         loop {
             tokio::select! {
                 committed = &mut committed => return committed.map_err(|_| self.given_up()),
