@@ -156,7 +156,7 @@ fn reasons_have_distinct_numbers_and_codes() {
         assert_eq!(Outcome::from_bytes(&outcome.to_bytes()), Ok(outcome));
     }
     assert_eq!(
-        Outcome::from_bytes(&[4, 54]),
+        Outcome::from_bytes(&[4, 59]),
         Err(DecodeError::Invalid("reason of a rejection"))
     );
     assert_eq!(
