@@ -65,7 +65,7 @@ impl Drop for Background {
 fn step_back() {
     // Nobody is refused a lower priority; were it so, the work is done all the same.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 #[cfg(test)]
