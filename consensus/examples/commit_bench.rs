@@ -27,7 +27,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use quorate_consensus::{
-    AppError, Application, BlockBytes, BlockMeta, Config, Engine, Evidence, Finalized, Limits, Timing,
+    AppError, Application, BlockBytes, BlockMeta, Config, Engine, Epoch, Evidence, Finalized, Limits, Timing,
     VOTE_ANYWAY, Validator,
 };
 use tokio::sync::{Notify, oneshot};
@@ -103,7 +103,7 @@ impl Application for Durable {
         (height == state.height).then_some(state.tip)
     }
 
-    fn epoch(&self, _: u64) -> Option<consensus::Epoch> {
+    fn epoch(&self, _: u64) -> Option<Epoch> {
         None
     }
 

@@ -123,9 +123,9 @@ async fn e4_killed_one_after_the_other_and_all_at_once_while_an_epoch_ends_they_
     network.lay_foundation().await;
     let joins = network.joins(fifth);
     network.govern(1, &joins, &["alpha", "beta", "gamma"], 0).await;
-    for victim in 0..5 {
-        processes[victim].kill();
-        processes[victim] = Process::start(&network, victim);
+    for (victim, process) in processes.iter_mut().enumerate() {
+        process.kill();
+        *process = Process::start(&network, victim);
         network
             .until("it is back", async || network.status(victim).await)
             .await;

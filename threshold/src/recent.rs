@@ -47,6 +47,10 @@ impl<T: Copy> Recent<T> {
         })
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a remainder by the number of groups is below it"
+    )]
     fn with_group<R>(&self, bytes: &[u8; 32], work: impl FnOnce(&mut Group<T>) -> R) -> R {
         let group = &self.0[usize::from(bytes[0]) % GROUPS];
         // A panic cannot leave a group half changed.

@@ -268,7 +268,7 @@ impl Application for Toy {
     }
 
     fn digest(&self, height: u64) -> Option<[u8; 32]> {
-        let Some(index) = (height as usize).checked_sub(1) else {
+        let Some(index) = usize::try_from(height).unwrap().checked_sub(1) else {
             return inspect(&genesis()).map(|meta| meta.digest);
         };
         let state = self.state();

@@ -196,7 +196,8 @@ fn p11_d2_a_trust_bundle_that_does_not_hold_is_refused() {
 
 #[test]
 fn limits_that_are_out_of_their_range_are_refused_with_it() {
-    let cases: [(fn(&mut LimitsConfig), &str); 9] = [
+    type Changes = fn(&mut LimitsConfig);
+    let cases: [(Changes, &str); 9] = [
         (
             |limits| limits.requests_per_second = 0,
             "limits.requests_per_second is 0, and must be at least 1",

@@ -11,6 +11,10 @@ use crate::genesis::{MAX_CERTIFICATE, Organisation};
 ///
 /// Encoded as a tag byte (given with each), then its fields in the order below.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "changes are rare, and few are in memory at once"
+)]
 pub enum Change {
     /// 1. Gives an organisation another admin's key, also after its key was revoked.
     ReplaceAdmin {

@@ -8,7 +8,8 @@ async fn panics() {
 
 #[tokio::test]
 async fn a_task_that_ends_is_named_with_its_reason() {
-    let cases: [(fn(&mut Beside), &str); 3] = [
+    type Fails = fn(&mut Beside);
+    let cases: [(Fails, &str); 3] = [
         (
             |beside| beside.run("the watch", async {}),
             "the watch ended by itself",
