@@ -44,16 +44,12 @@ impl<T: Copy> Recent<T> {
             let place = group.iter().position(known)?;
             group.get_mut(..=place)?.rotate_right(1);
             group[0].map(|(_, result)| result)
-        })
+        })?
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a remainder by the number of groups is below it"
-    )]
-    fn with_group<R>(&self, bytes: &[u8; 32], work: impl FnOnce(&mut Group<T>) -> R) -> R {
-        let group = &self.0[usize::from(bytes[0]) % GROUPS];
+    fn with_group<R>(&self, bytes: &[u8; 32], work: impl FnOnce(&mut Group<T>) -> R) -> Option<R> {
+        let group = self.0.get(usize::from(bytes[0]) % GROUPS)?;
         // A panic cannot leave a group half changed.
-        work(&mut group.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(work(&mut group.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }

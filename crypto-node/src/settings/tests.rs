@@ -52,6 +52,9 @@ fn config() -> Config {
     }
 }
 
+/// What makes a limit senseless, and what is said of it.
+type Spoilt = (fn(&mut LimitsConfig), &'static str);
+
 /// Where the fault is, and what makes it.
 type Case<'a> = (&'a str, &'a dyn Fn(&mut Config));
 
@@ -196,8 +199,7 @@ fn p11_d2_a_trust_bundle_that_does_not_hold_is_refused() {
 
 #[test]
 fn limits_that_are_out_of_their_range_are_refused_with_it() {
-    type Changes = fn(&mut LimitsConfig);
-    let cases: [(Changes, &str); 9] = [
+    let cases: [Spoilt; 9] = [
         (
             |limits| limits.requests_per_second = 0,
             "limits.requests_per_second is 0, and must be at least 1",

@@ -6,10 +6,12 @@ async fn panics() {
     panic!("a mistake")
 }
 
+/// What is started, and what is said when it ends.
+type Case = (fn(&mut Beside), &'static str);
+
 #[tokio::test]
 async fn a_task_that_ends_is_named_with_its_reason() {
-    type Fails = fn(&mut Beside);
-    let cases: [(Fails, &str); 3] = [
+    let cases: [Case; 3] = [
         (
             |beside| beside.run("the watch", async {}),
             "the watch ended by itself",
