@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use golden_record::{Body, Outcome};
 use quorate_client::{Client, Error, Recorded};
 use support::{Behaviour, REJECTED, World};
@@ -72,4 +74,21 @@ async fn a_rejection_that_more_endorsers_than_can_lie_tell_is_believed() {
         write(&client).await.unwrap_err(),
         Error::Rejected { .. }
     ));
+}
+
+/// Asked one after the other until its deadline, each of those that stall would take 15 seconds.
+#[tokio::test]
+async fn p3_endorsers_that_stall_are_not_waited_for() {
+    let world = World::start(2).await;
+    for place in 0..3 {
+        world.behave(place, Behaviour::Stalls);
+    }
+    let all = async {
+        let client = world.client().await;
+        let written = futures::future::join_all((0..8).map(|_| write(&client))).await;
+        for recorded in written {
+            client.prove(&recorded.unwrap().tx_id).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(44), all).await.unwrap();
 }

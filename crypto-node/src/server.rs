@@ -1,8 +1,9 @@
 //! The node's three faces on the wire, each for its own kind of peer.
 
 use crate::authorise::Authority;
+use crate::ceremony::commands::{CommandError, Wish};
 use crate::ceremony::driver::{DeliverError, Driver, OperatorError};
-use crate::ceremony::machine::{CommandError, Machine, NotTaken, Wish};
+use crate::ceremony::machine::{Machine, NotTaken};
 use crate::ceremony::message::Message;
 use crate::ceremony::plan::{Party, Plan};
 use crate::ceremony::record::Phase;

@@ -9,8 +9,7 @@ use proto::coordinator::{
     ReencryptResponse,
 };
 use rand_core::OsRng;
-use service::tls::{ClientPolicy, Listener};
-use service::{Identity, server};
+use service::Identity;
 use threshold::committee::ParticipantIndex;
 use threshold::encoding::Canonical;
 use threshold::ids::ApproveId;
@@ -21,6 +20,8 @@ use threshold::testing::TestCommittee;
 use threshold::wrap::WrappedKey;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
+
+use super::serve;
 
 /// What a coordinator answers.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -57,16 +58,8 @@ impl FakeCoordinator {
             answers: Mutex::default(),
             missed,
         });
-        let any = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(any, &identity, ClientPolicy::AnyKey, &Default::default())
-            .await
-            .unwrap();
-        let address = listener.local_addr();
         let routes = Routes::new(CoordinatorServiceServer::new(Service(Arc::clone(&state))));
-        tokio::spawn(async move {
-            let limits = server::HttpLimits::default();
-            server::serve(routes, listener, &limits, std::future::pending()).await
-        });
+        let address = serve(&identity, routes).await;
         Self {
             identity,
             address,

@@ -8,15 +8,14 @@ use approval::ApprovalFields;
 use golden_record::{Body, Entry, Header, Outcome, RejectionReason, Transaction};
 use proto::ledger::ledger_service_server::{LedgerService, LedgerServiceServer};
 use proto::ledger::*;
-use service::tls::{ClientPolicy, Listener};
-use service::{Identity, server};
+use service::Identity;
 use threshold::encoding::Canonical;
 use threshold::ids::ApproveId;
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 
 use super::chain::Chain;
-use super::{ORGANISATIONS, authority, now_ms};
+use super::{ORGANISATIONS, authority, now_ms, serve};
 
 /// What an endorser does.
 #[derive(Clone, Default)]
@@ -71,8 +70,10 @@ pub enum Behaviour {
     HandsOver(Vec<Vec<u8>>),
     /// Has found nothing yet, as if its index were empty.
     Indexes,
-    /// Answers nothing.
+    /// Cannot be reached.
     Down,
+    /// Takes every question and answers none.
+    Stalls,
 }
 
 struct State {
@@ -104,16 +105,8 @@ impl FakeEndorser {
             chain: Arc::clone(chain),
             behaviour: Mutex::default(),
         });
-        let any = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(any, &identity, ClientPolicy::AnyKey, &Default::default())
-            .await
-            .unwrap();
-        let address = listener.local_addr();
         let routes = Routes::new(LedgerServiceServer::new(Service(Arc::clone(&state))));
-        tokio::spawn(async move {
-            let limits = server::HttpLimits::default();
-            server::serve(routes, listener, &limits, std::future::pending()).await
-        });
+        let address = serve(&identity, routes).await;
         Self {
             identity,
             address,
@@ -131,6 +124,12 @@ struct Service(Arc<State>);
 impl Service {
     fn behaviour(&self) -> Behaviour {
         self.0.behaviour.lock().unwrap().clone()
+    }
+
+    async fn stall(&self) {
+        if matches!(self.behaviour(), Behaviour::Stalls) {
+            std::future::pending().await
+        }
     }
 
     /// The chain that it shows.
@@ -165,6 +164,7 @@ fn refused(code: Code, reason: &'static str) -> Status {
 #[tonic::async_trait]
 impl LedgerService for Service {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        self.stall().await;
         let transaction = Transaction::from_bytes(&request.get_ref().transaction).unwrap();
         let pretended = match self.behaviour() {
             Behaviour::Refuses(code, reason) => return Err(refused(code, reason)),
@@ -197,6 +197,7 @@ impl LedgerService for Service {
         &self,
         request: Request<GetTransactionRequest>,
     ) -> Result<Response<GetTransactionResponse>, Status> {
+        self.stall().await;
         let id = ApproveId(request.get_ref().tx_id.as_slice().try_into().unwrap());
         let chain = self.shown()?;
         let place = chain
@@ -237,6 +238,7 @@ impl LedgerService for Service {
     }
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        self.stall().await;
         let chain = self.shown()?;
         let newest = chain.header();
         let (header, proven) = match self.behaviour() {

@@ -6,6 +6,7 @@ mod chain;
 mod coordinator;
 mod endorser;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -16,11 +17,13 @@ use quorate_client::{
     ApprovalProfile, Checkpoints, Client, DaemonProfile, EndorserProfile, OrganisationProfile, Profile,
 };
 use rand_core::OsRng;
-use service::Identity;
+use service::tls::{ClientPolicy, Listener};
+use service::{Identity, server};
 use threshold::name::Name;
 use threshold::secret::DataKey;
 use threshold::testing::{TestCommittee, label};
 use threshold::wrap::wrap;
+use tonic::service::Routes;
 
 pub use chain::Chain;
 #[allow(unused_imports, reason = "not every test names all")]
@@ -111,6 +114,20 @@ impl World {
     pub fn chain(&self) -> Chain {
         self.chain.lock().unwrap().clone()
     }
+}
+
+/// Serves to anybody until the test ends, and says where.
+async fn serve(identity: &Identity, routes: Routes) -> SocketAddr {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listener = Listener::bind(any, identity, ClientPolicy::AnyKey, &Default::default())
+        .await
+        .unwrap();
+    let address = listener.local_addr();
+    tokio::spawn(async move {
+        let limits = server::HttpLimits::default();
+        server::serve(routes, listener, &limits, std::future::pending()).await
+    });
+    address
 }
 
 /// A small document, encrypted and wrapped as a writer does it.

@@ -8,7 +8,8 @@ mod canary;
 #[cfg(debug_assertions)]
 mod crash;
 
-use super::machine::{CommandError, Machine, NotTaken, Outcome, Wish};
+use super::commands::{CommandError, Wish};
+use super::machine::{Machine, NotTaken, Outcome};
 use super::message::{Body, Message, MessageError};
 use super::outbox::Outbox;
 use super::plan::Plan;

@@ -1,5 +1,5 @@
 use super::simulation::{Crash, Simulation, WINDOW_MS, generation, who};
-use crate::ceremony::machine::CommandError;
+use crate::ceremony::commands::CommandError;
 use crate::ceremony::record::Phase;
 use rand_core::OsRng;
 

@@ -2,7 +2,8 @@
 
 use super::resharing::{key, with_key};
 use super::simulation::{Simulation, WINDOW_MS, generation, resharing, who};
-use crate::ceremony::machine::{CommandError, MAX_PROPOSALS, MAX_REFUSALS, NotTaken, PROPOSALS_WINDOW_MS};
+use crate::ceremony::commands::CommandError;
+use crate::ceremony::machine::{MAX_PROPOSALS, MAX_REFUSALS, NotTaken, PROPOSALS_WINDOW_MS};
 use crate::ceremony::message::{Body, Message, Proof};
 use crate::ceremony::plan::Plan;
 use crate::ceremony::record::Phase;
@@ -39,8 +40,8 @@ fn proposal(committee: &Simulation, from: usize, number: u16, deadline_ms: u64) 
     Message::new(plan.id(), Body::Propose { plan, deadline_ms }, &key(from))
 }
 
-#[test]
-fn a15_b8_an_old_member_that_was_never_told_learns_of_the_end_and_destroys_its_share() {
+/// Members 2 to 4 have gone on to the next epoch while member 1, who leaves, was away.
+fn without_the_first() -> (Simulation, CeremonyId) {
     let mut committee = with_key(4, 2, 3, 3);
     committee.kill(1);
     let id = committee.wish(2, &resharing(2, &[2, 3, 4]));
@@ -48,6 +49,12 @@ fn a15_b8_an_old_member_that_was_never_told_learns_of_the_end_and_destroys_its_s
     let out = committee.machine(2).execute(id, &[], &mut OsRng).unwrap();
     committee.carry_out(2, out);
     committee.settle();
+    (committee, id)
+}
+
+#[test]
+fn a15_b8_an_old_member_that_was_never_told_learns_of_the_end_and_destroys_its_share() {
+    let (mut committee, _id) = without_the_first();
     // Nobody has the proposal in its outbox any more, and member 4 not even what it had to say of the end.
     for member in 2..=4 {
         committee.kill(member);
@@ -72,13 +79,7 @@ fn a15_b8_an_old_member_that_was_never_told_learns_of_the_end_and_destroys_its_s
 
 #[test]
 fn a15_what_an_old_member_is_told_of_the_end_is_proven() {
-    let mut committee = with_key(4, 2, 3, 3);
-    committee.kill(1);
-    let id = committee.wish(2, &resharing(2, &[2, 3, 4]));
-    committee.run_on(id);
-    let out = committee.machine(2).execute(id, &[], &mut OsRng).unwrap();
-    committee.carry_out(2, out);
-    committee.settle();
+    let (mut committee, id) = without_the_first();
     let (plan, proof) = {
         let record = committee.machine(2).record().unwrap();
         (record.plan.clone(), record.proof().unwrap())

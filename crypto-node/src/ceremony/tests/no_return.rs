@@ -1,7 +1,8 @@
 //! Whether a ceremony ends for all honest members in the same way, whoever dies, and whatever one member says to whom.
 
 use super::simulation::{Crash, Simulation, WINDOW_MS, generation, who};
-use crate::ceremony::machine::{CommandError, NotTaken};
+use crate::ceremony::commands::CommandError;
+use crate::ceremony::machine::NotTaken;
 use crate::ceremony::message::{Body, Message, Proof};
 use crate::ceremony::record::Phase;
 use crate::journal::Step;

@@ -3,7 +3,8 @@
 //! Messages between two members arrive in order and stay on their way until they are taken, as an outbox keeps
 //! them; what a member had still to send is lost when it crashes, as is everything that was not on its disk.
 
-use crate::ceremony::machine::{Machine, Memory, NotTaken, Outcome, Wish};
+use crate::ceremony::commands::Wish;
+use crate::ceremony::machine::{Machine, Memory, NotTaken, Outcome};
 use crate::ceremony::message::Message;
 use crate::ceremony::outbox::Queue;
 use crate::ceremony::plan::Plan;
