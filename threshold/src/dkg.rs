@@ -30,7 +30,7 @@ pub mod round2;
 pub(crate) use ceremony::check_seats;
 pub use ceremony::{Ceremony, CeremonyError, Seat};
 pub use complaint::check_share;
-pub use equality::{Agreement, EqualityReport, Round1};
+pub use equality::{Agreement, EqualityReport, Round1, check_message};
 pub use error::DkgError;
 pub use message::{Attestation, Equivocation, Kind, MAX_PAYLOAD, SignedMessage};
 pub use rounds::{part1, part2, part3};

@@ -90,7 +90,6 @@ fn d17_objects_of_another_version_or_suite_are_refused() {
     .unwrap();
     let share = reencrypt(&committee.shares[0], &context, &mut TestRng::new("share")).unwrap();
     let report = EqualityReport {
-        transcript: [0; 32],
         attestations: Vec::new(),
     };
     let dealt = round2::Package {
@@ -185,7 +184,6 @@ fn p12_no_list_is_longer_than_a_committee() {
         signature: Signature([0; 64]),
     };
     let report = EqualityReport {
-        transcript: [0; 32],
         attestations: vec![attestation; 65],
     };
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::message::{Body, Evidence, MAX_EVIDENCE, Message, MessageError, Nested};
 use super::plan::Plan;
 use threshold::committee::{CommitteeManifest, ParticipantIndex};
-use threshold::dkg::{DkgError, check_share};
+use threshold::dkg::{DkgError, check_message, check_share};
 use threshold::encoding::{Canonical, DecodeError};
 use threshold::reshare::Party;
 use threshold::signature::PublicKey;
@@ -46,20 +46,23 @@ impl From<DecodeError> for NoEvidence {
 pub fn culprit(evidence: &Evidence, plan: &Plan) -> Result<PublicKey, NoEvidence> {
     let seat = |index: ParticipantIndex| plan.seated(index).ok_or(NoEvidence::OtherKind);
     let dealer = |index: ParticipantIndex| plan.dealing(index).ok_or(NoEvidence::OtherKind);
+    let blamed = |checked: Result<(), DkgError>| match checked {
+        Ok(()) => Err(NoEvidence::Sound),
+        Err(error) => error
+            .culprits()
+            .first()
+            .map_or(Err(error.into()), |culprit| seat(*culprit)),
+    };
     match (evidence, plan) {
         (Evidence::Equivocation(equivocation), Plan::Generation(ceremony)) => {
             equivocation.verify(ceremony)?;
             seat(equivocation.sender)
         }
         (Evidence::BadShare { commitments, share }, Plan::Generation(ceremony)) => {
-            let (commitments, share) = (commitments.unpack()?, share.unpack()?);
-            match check_share(ceremony, &commitments, &share) {
-                Ok(()) => Err(NoEvidence::Sound),
-                Err(error) => match error.culprits().first() {
-                    Some(culprit) => seat(*culprit),
-                    None => Err(error.into()),
-                },
-            }
+            blamed(check_share(ceremony, &commitments.unpack()?, &share.unpack()?))
+        }
+        (Evidence::BadMessage(message), Plan::Generation(ceremony)) => {
+            blamed(check_message(ceremony, &message.unpack()?))
         }
         (Evidence::Resharing(evidence), Plan::Resharing(resharing)) => {
             let evidence = reshare::Evidence::from_bytes(&evidence.0)?;

@@ -198,6 +198,8 @@ pub enum Evidence {
         /// The share.
         share: Round,
     },
+    /// Commitments, or a report of them, that are wrong by themselves.
+    BadMessage(Round),
     /// What a resharing brings against a party, as bytes of [`threshold::reshare::Evidence`].
     Resharing(Nested),
     /// What a repair brings against a helper, as bytes of [`threshold::repair::Evidence`].
@@ -490,6 +492,10 @@ impl Canonical for Evidence {
                 writer.bytes(&commitments.0);
                 writer.bytes(&share.0);
             }
+            Self::BadMessage(message) => {
+                writer.u8(5);
+                writer.bytes(&message.0);
+            }
             Self::Resharing(evidence) => {
                 writer.u8(3);
                 writer.bytes(&evidence.0);
@@ -510,6 +516,7 @@ impl Canonical for Evidence {
             }),
             3 => Ok(Self::Resharing(Nested(reader.bytes(MAX_EVIDENCE)?.to_vec()))),
             4 => Ok(Self::Repair(Nested(reader.bytes(MAX_EVIDENCE)?.to_vec()))),
+            5 => Ok(Self::BadMessage(round(reader)?)),
             _ => Err(DecodeError::Invalid("kind of evidence")),
         }
     }

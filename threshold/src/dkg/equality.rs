@@ -1,7 +1,7 @@
 //! The equality round: all members have received the same commitments from every dealer, or the liar is named.
 //!
-//! Each member signs a report of what it received: the digest of all packages, and each dealer's signature on its
-//! own. Two reports that differ show either two packages signed by one dealer, or a report that no dealer signed.
+//! Each member signs a report of what it received: the digest of each dealer's package, with the dealer's signature on it.
+//! Two reports that differ show either two packages signed by one dealer, or a report of what no dealer signed.
 
 use super::ceremony::Ceremony;
 use super::error::DkgError;
@@ -29,19 +29,14 @@ impl Round1 {
     ///
     /// # Errors
     /// [`DkgError`]: a message that is not due, is missing or contradicts another; a package that is malformed, of
-    /// another degree than `t - 1`, or with an improper point.
+    /// another degree than `t - 1`, with an improper point, or with a proof of possession that does not hold.
     pub fn collect(ceremony: &Ceremony, messages: Vec<SignedMessage>) -> Result<Self, DkgError> {
         let threshold = ceremony.threshold();
         let messages = collect(ceremony, Kind::Round1, None, threshold.indices(), messages)?;
         let mut transcript = Transcript::new(Domain::Transcript).append("ceremony", ceremony.id().as_bytes());
         let mut packages = BTreeMap::new();
         for (dealer, message) in &messages {
-            let package =
-                round1::Package::from_bytes(message.payload()).map_err(|error| DkgError::Malformed {
-                    culprit: *dealer,
-                    error,
-                })?;
-            packages.insert(*dealer, package.to_frost(threshold, *dealer)?);
+            packages.insert(*dealer, commitments(ceremony, message)?);
             transcript.add("package", message.payload());
         }
         let attestations = messages.values().map(SignedMessage::attestation).collect();
@@ -67,7 +62,6 @@ impl Round1 {
             .seat_of(&PublicKey::of(identity))
             .ok_or(DkgError::NotASeat)?;
         let report = EqualityReport {
-            transcript: self.transcript,
             attestations: self.attestations.clone(),
         };
         let envelope = Envelope {
@@ -86,11 +80,9 @@ impl Round1 {
 
 /// What a member says it received in round 1.
 ///
-/// Encoded as version 1, suite, transcript digest (32), attestation count (4), attestations (96 each) in seat order.
+/// Encoded as version 1, suite, attestation count (4), attestations (96 each) in seat order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EqualityReport {
-    /// The digest of the ceremony id and all packages in seat order.
-    pub transcript: [u8; 32],
     /// Each dealer's payload digest and signature.
     pub attestations: Vec<Attestation>,
 }
@@ -101,7 +93,6 @@ impl Canonical for EqualityReport {
     fn encode(&self, writer: &mut Writer) {
         writer.u8(VERSION);
         writer.u8(SUITE_ID);
-        writer.fixed(&self.transcript);
         writer.list(&self.attestations);
     }
 
@@ -110,9 +101,64 @@ impl Canonical for EqualityReport {
             return Err(DecodeError::UnknownVersion("equality report"));
         }
         Ok(Self {
-            transcript: reader.fixed()?,
             attestations: reader.list(MAX_MEMBERS.into())?,
         })
+    }
+}
+
+/// The package of a round-1 message, checked as far as it can be by itself.
+fn commitments(
+    ceremony: &Ceremony,
+    message: &SignedMessage,
+) -> Result<frost::keys::dkg::round1::Package, DkgError> {
+    let culprit = message.sender();
+    round1::Package::from_bytes(message.payload())
+        .map_err(|error| DkgError::Malformed { culprit, error })?
+        .to_frost(ceremony.threshold(), culprit)
+}
+
+/// The report of a message of the equality round.
+fn reported(message: &SignedMessage) -> Result<EqualityReport, DkgError> {
+    let culprit = message.sender();
+    EqualityReport::from_bytes(message.payload()).map_err(|error| DkgError::Malformed { culprit, error })
+}
+
+/// Checks a message to all by itself, as anybody can: commitments, or a report.
+///
+/// # Errors
+/// With a culprit if what its sender signed is wrong: [`DkgError::Malformed`], [`DkgError::CommitmentCount`],
+/// [`DkgError::Commitment`] or [`DkgError::Proof`] of commitments, [`DkgError::Malformed`] or [`DkgError::FalseReport`] of
+/// a report. Without one if the message is no evidence: another ceremony's, forged, or not to all.
+pub fn check_message(ceremony: &Ceremony, message: &SignedMessage) -> Result<(), DkgError> {
+    message.verify(ceremony)?;
+    message.expect(message.kind(), None)?;
+    match message.kind() {
+        Kind::Round1 => commitments(ceremony, message).map(drop),
+        Kind::Equality => {
+            let report = reported(message)?;
+            let seats = ceremony.threshold().indices();
+            let signed = |(sender, attestation)| {
+                let envelope = Envelope {
+                    ceremony: ceremony.id(),
+                    sender,
+                    recipient: None,
+                    kind: Kind::Round1,
+                };
+                envelope.verify(ceremony, attestation).is_ok()
+            };
+            if report.attestations.len() == ceremony.seats().len()
+                && seats.zip(&report.attestations).all(signed)
+            {
+                Ok(())
+            } else {
+                let culprit = message.sender();
+                Err(DkgError::FalseReport { culprit })
+            }
+        }
+        Kind::Round2 => Err(DkgError::NotDue {
+            sender: message.sender(),
+            found: Kind::Round2,
+        }),
     }
 }
 
@@ -140,17 +186,11 @@ impl Agreement {
         let mut equivocations: BTreeMap<ParticipantIndex, Equivocation> = BTreeMap::new();
         let mut liar = None;
         for (reporter, message) in &messages {
-            let report =
-                EqualityReport::from_bytes(message.payload()).map_err(|error| DkgError::Malformed {
-                    culprit: *reporter,
-                    error,
-                })?;
-            match compare(ceremony, &round1, &report) {
-                Comparison::Equal => {}
-                Comparison::Equivocations(found) => {
+            match compare(ceremony, &round1, &reported(message)?) {
+                Some(found) => {
                     equivocations.extend(found.into_iter().map(|evidence| (evidence.sender, evidence)));
                 }
-                Comparison::False => liar = liar.or(Some(*reporter)),
+                None => liar = liar.or(Some(*reporter)),
             }
         }
         if !equivocations.is_empty() {
@@ -189,38 +229,24 @@ impl Agreement {
     }
 }
 
-enum Comparison {
-    Equal,
-    Equivocations(Vec<Equivocation>),
-    False,
-}
-
-fn compare(ceremony: &Ceremony, own: &Round1, report: &EqualityReport) -> Comparison {
+/// Where the report differs, each time by its dealer's fault; `None` if the report lists what no dealer signed.
+fn compare(ceremony: &Ceremony, own: &Round1, report: &EqualityReport) -> Option<Vec<Equivocation>> {
     if report.attestations.len() != own.attestations.len() {
-        return Comparison::False;
+        return None;
     }
-    let mut found = Vec::new();
     let pairs = own.attestations.iter().zip(&report.attestations);
-    for (sender, (first, second)) in ceremony.threshold().indices().zip(pairs) {
-        if first.payload_digest == second.payload_digest {
-            continue;
-        }
-        let evidence = Equivocation {
-            sender,
-            recipient: None,
-            kind: Kind::Round1,
-            first: *first,
-            second: *second,
-        };
-        match evidence.verify(ceremony) {
-            Ok(()) => found.push(evidence),
-            Err(_) => return Comparison::False,
-        }
-    }
-    match (found.is_empty(), own.transcript == report.transcript) {
-        (true, true) => Comparison::Equal,
-        (false, false) => Comparison::Equivocations(found),
-        // The digest and the list beneath it say different things.
-        _ => Comparison::False,
-    }
+    let differ = ceremony.threshold().indices().zip(pairs);
+    let differ = differ.filter(|(_, (first, second))| first.payload_digest != second.payload_digest);
+    differ
+        .map(|(sender, (first, second))| {
+            let evidence = Equivocation {
+                sender,
+                recipient: None,
+                kind: Kind::Round1,
+                first: *first,
+                second: *second,
+            };
+            evidence.verify(ceremony).is_ok().then_some(evidence)
+        })
+        .collect()
 }

@@ -7,9 +7,9 @@ use crate::group::PointError;
 
 /// Why a ceremony stopped, or a message was refused.
 ///
-/// A variant with a `culprit` rests on something that this seat signed; the rest blame nobody, because anybody could have
-/// caused them. Others can check the blame for an equivocation and for a share that does not fit; for the rest there is no
-/// evidence to hand on yet, and who hears of them has this seat's word.
+/// A variant with a `culprit` rests on something that this seat signed, and others can check the blame:
+/// [`super::check_message`] and [`super::check_share`] are told the same by the messages alone, and an [`Equivocation`] is its
+/// own evidence. The rest blame nobody, because anybody could have caused them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DkgError {
     /// The identity key has no seat in this ceremony.

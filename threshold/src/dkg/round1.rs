@@ -6,7 +6,9 @@ use crate::encoding::{Canonical, DecodeError, Reader, Writer};
 use crate::group::{Point, PointError};
 use crate::ids::CeremonyId;
 use crate::transcript::SUITE_ID;
+use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
+use frost::Ciphersuite as _;
 use frost_ed25519 as frost;
 
 /// What travels: the commitments, constant term first, and a Schnorr proof of possession of the constant term.
@@ -69,7 +71,8 @@ impl Package {
         })
     }
 
-    /// The package for the library: degree first, then every point and scalar strictly.
+    /// The package for the library: degree first, then every point and scalar strictly, then the proof. The library checks
+    /// the proof again, but only of a whole round; here a third party can check it of one package.
     pub(super) fn to_frost(
         &self,
         threshold: Threshold,
@@ -83,14 +86,20 @@ impl Package {
                 found,
             });
         }
-        for point in self.commitments.iter().chain([&self.proof_r]) {
-            Point::from_bytes(point).map_err(|error: PointError| DkgError::Commitment { culprit, error })?;
-        }
-        if Option::<Scalar>::from(Scalar::from_canonical_bytes(self.proof_z)).is_none() {
-            return Err(DkgError::Malformed {
-                culprit,
-                error: DecodeError::Invalid("scalar"),
-            });
+        let point = |bytes| {
+            Point::from_bytes(bytes).map_err(|error: PointError| DkgError::Commitment { culprit, error })
+        };
+        let commitments = self.commitments.iter().map(point);
+        let commitments = commitments.collect::<Result<Vec<_>, _>>()?;
+        let r = point(&self.proof_r)?;
+        let z = Option::<Scalar>::from(Scalar::from_canonical_bytes(self.proof_z));
+        let z = z.ok_or(DkgError::Malformed {
+            culprit,
+            error: DecodeError::Invalid("scalar"),
+        })?;
+        let constant = commitments.first().ok_or(DkgError::Degenerate)?;
+        if !proves_possession(culprit, constant, &r, &z)? {
+            return Err(DkgError::Proof { culprit });
         }
         let commitment = frost::keys::VerifiableSecretSharingCommitment::deserialize(&self.commitments);
         let proof = frost::Signature::deserialize(&[self.proof_r, self.proof_z].concat());
@@ -99,6 +108,22 @@ impl Package {
             proof.map_err(library)?,
         ))
     }
+}
+
+/// Whether `z·B = R + c·A_0`, with the challenge that the library hashes from the seat, `A_0` and R.
+fn proves_possession(
+    seat: ParticipantIndex,
+    constant: &Point,
+    r: &Point,
+    z: &Scalar,
+) -> Result<bool, DkgError> {
+    let identifier = frost::Identifier::try_from(seat.get())
+        .map_err(library)?
+        .serialize();
+    let preimage = [identifier.as_slice(), constant.as_bytes(), r.as_bytes()].concat();
+    let c = frost::Ed25519Sha512::HDKG(&preimage).ok_or(DkgError::Degenerate)?;
+    let found = EdwardsPoint::vartime_double_scalar_mul_basepoint(&-c, constant.as_edwards(), z);
+    Ok(found == *r.as_edwards())
 }
 
 /// What stays: the polynomial. Consumed by [`super::part2`], wiped when dropped.

@@ -53,10 +53,10 @@ pub fn part1(
     ))
 }
 
-/// Round 2: checks every dealer's proof of possession and deals this seat's shares, one message a member.
+/// Round 2: deals this seat's shares, one message a member.
 ///
 /// # Errors
-/// [`DkgError::Proof`] names the dealer; [`DkgError::OwnPackage`] if this seat's package is not the agreed one.
+/// [`DkgError::OwnPackage`] if this seat's package is not the agreed one.
 pub fn part2(
     secret: round1::SecretPackage,
     agreement: &Agreement,
@@ -75,8 +75,7 @@ pub fn part2(
     if agreement.payload_digest(index) != Some(&payload_digest) {
         return Err(DkgError::OwnPackage);
     }
-    let (secret, packages) = dkg::part2(secret, &others(agreement, index)?)
-        .map_err(|error| refusal(&error, ceremony, |culprit| DkgError::Proof { culprit }))?;
+    let (secret, packages) = dkg::part2(secret, &others(agreement, index)?).map_err(library)?;
     let mut messages = Vec::with_capacity(packages.len());
     for recipient in ceremony.threshold().indices().filter(|seat| *seat != index) {
         let package = packages
@@ -141,7 +140,7 @@ pub fn part3(
         received.insert(identifier(dealer)?, dkg::round2::Package::new(share));
     }
     let (key, public) = dkg::part3(&secret, &others(agreement, index)?, &received)
-        .map_err(|error| refusal(&error, ceremony, |culprit| DkgError::Share { culprit }))?;
+        .map_err(|error| refusal(&error, ceremony))?;
     let manifest = manifest(ceremony, &public)?;
     let share = Zeroizing::new(key.signing_share().serialize());
     let share = decode_scalar(&mut crate::encoding::Reader::new(&share)).map_err(library)?;
@@ -195,12 +194,8 @@ fn others(
         .collect()
 }
 
-/// The library's refusal with its first culprit, if it names one.
-fn refusal(
-    error: &frost::Error,
-    ceremony: &Ceremony,
-    blame: impl Fn(ParticipantIndex) -> DkgError,
-) -> DkgError {
+/// The library's refusal of a share with its first culprit, if it names one.
+fn refusal(error: &frost::Error, ceremony: &Ceremony) -> DkgError {
     let named = error.culprits();
     let is_named =
         |seat: &ParticipantIndex| identifier(*seat).is_ok_and(|identifier| named.contains(&identifier));
@@ -208,5 +203,5 @@ fn refusal(
         .threshold()
         .indices()
         .find(is_named)
-        .map_or_else(|| library(error), blame)
+        .map_or_else(|| library(error), |culprit| DkgError::Share { culprit })
 }

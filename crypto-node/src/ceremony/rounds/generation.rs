@@ -15,6 +15,14 @@ use threshold::signature::PublicKey;
 /// The messages of one round, by seat.
 type Received = BTreeMap<ParticipantIndex, SignedMessage>;
 
+/// The same as bytes, kept as evidence: the rounds consume the messages.
+type Packed = BTreeMap<ParticipantIndex, Round>;
+
+fn pack(received: &Received) -> Packed {
+    let packed = |(sender, message): (&ParticipantIndex, _)| (*sender, Round::pack(message));
+    received.iter().map(packed).collect()
+}
+
 /// Where this node is within the rounds; the secrets are taken by value from one to the next.
 #[derive(Default)]
 enum Own {
@@ -36,8 +44,8 @@ pub(in crate::ceremony) struct Generation {
     commitments: Received,
     reports: Received,
     shares: Received,
-    /// Kept as evidence: [`Round1::collect`] consumes the messages.
-    packed: BTreeMap<ParticipantIndex, Round>,
+    /// The commitments.
+    packed: Packed,
 }
 
 impl Generation {
@@ -118,16 +126,20 @@ impl Generation {
         }
     }
 
-    /// What proves a fault that a round found, where a third party can check it.
-    fn evidence(&self, error: &DkgError, shares: &BTreeMap<ParticipantIndex, Round>) -> Option<Evidence> {
-        match error {
-            DkgError::Equivocation(found) => found.first().copied().map(Evidence::Equivocation),
-            DkgError::Share { culprit } => Some(Evidence::BadShare {
-                commitments: self.packed.get(culprit)?.clone(),
-                share: shares.get(culprit)?.clone(),
-            }),
-            _ => None,
+    /// What proves to a third party a fault that the messages of a round, to all or one, have shown.
+    fn evidence(&self, error: &DkgError, kind: Kind, messages: &Packed) -> Option<Evidence> {
+        if let DkgError::Equivocation(found) = error {
+            return found.first().copied().map(Evidence::Equivocation);
         }
+        let culprit = *error.culprits().first()?;
+        let message = messages.get(&culprit)?.clone();
+        Some(match kind {
+            Kind::Round1 | Kind::Equality => Evidence::BadMessage(message),
+            Kind::Round2 => Evidence::BadShare {
+                commitments: self.packed.get(&culprit)?.clone(),
+                share: message,
+            },
+        })
     }
 }
 
@@ -144,7 +156,7 @@ impl Machine {
                 self.rounds.generation.own = Own::Committed(secret);
                 self.send_round(message, out);
             }
-            Err(error) => self.fail(&error, None, out),
+            Err(error) => self.give_up_over(&error.to_string(), None, None, out),
         }
     }
 
@@ -183,7 +195,10 @@ impl Machine {
                 self.rounds.generation.own = Own::Reported(secret, Box::new(round1));
                 self.send_round(report, out);
             }
-            Err(error) => self.fail(&error, None, out),
+            Err(error) => {
+                let packed = self.rounds.generation.packed.clone();
+                self.fail(&error, Kind::Round1, &packed, out);
+            }
         }
     }
 
@@ -195,9 +210,9 @@ impl Machine {
         round1: Round1,
         out: &mut Outcome,
     ) {
-        let reports = std::mem::take(&mut self.rounds.generation.reports)
-            .into_values()
-            .collect();
+        let reports = std::mem::take(&mut self.rounds.generation.reports);
+        let packed = pack(&reports);
+        let reports = reports.into_values().collect();
         let dealt = Agreement::reach(ceremony, round1, reports).and_then(|agreement| {
             let (secret, shares) = part2(secret, &agreement, self.identity.signing_key())?;
             Ok((secret, shares, agreement))
@@ -211,25 +226,18 @@ impl Machine {
                     out.send.extend(seat.map(|seat| seat.identity).zip(message));
                 }
             }
-            Err(error) => self.fail(&error, None, out),
+            Err(error) => self.fail(&error, Kind::Equality, &packed, out),
         }
     }
 
     /// All shares are there: add them up, store, sign.
     fn finish(&mut self, secret: round2::SecretPackage, agreement: &Agreement, out: &mut Outcome) {
         let shares = std::mem::take(&mut self.rounds.generation.shares);
-        let packed = shares
-            .iter()
-            .map(|(dealer, message)| (*dealer, Round::pack(message)))
-            .collect();
-        let (share, manifest) = match part3(secret, agreement, shares.into_values().collect()) {
-            Ok(done) => done,
-            Err(error) => {
-                let evidence = self.rounds.generation.evidence(&error, &packed);
-                return self.fail(&error, evidence, out);
-            }
-        };
-        self.has_share(share, manifest, out);
+        let packed = pack(&shares);
+        match part3(secret, agreement, shares.into_values().collect()) {
+            Ok((share, manifest)) => self.has_share(share, manifest, out),
+            Err(error) => self.fail(&error, Kind::Round2, &packed, out),
+        }
     }
 
     /// Keeps this node's own message beside the others', and sends it to all.
@@ -245,9 +253,9 @@ impl Machine {
             .insert(message.sender(), message);
     }
 
-    /// A round did not hold: give up, and name whoever is to blame.
-    fn fail(&mut self, error: &DkgError, evidence: Option<Evidence>, out: &mut Outcome) {
-        let evidence = evidence.or_else(|| self.rounds.generation.evidence(error, &BTreeMap::new()));
+    /// A round, of which these are the messages, did not hold: give up, and name whoever is to blame.
+    fn fail(&mut self, error: &DkgError, kind: Kind, messages: &Packed, out: &mut Outcome) {
+        let evidence = self.rounds.generation.evidence(error, kind, messages);
         let culprit = error.culprits().first().and_then(|seat| self.seated(*seat));
         self.give_up_over(&error.to_string(), culprit, evidence, out);
     }

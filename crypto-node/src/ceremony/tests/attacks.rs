@@ -1,4 +1,4 @@
-use super::simulation::{Simulation, generation, index, number, who};
+use super::simulation::{Simulation, generation, index, number, say_instead, who};
 use crate::ceremony::evidence::{self, NoEvidence};
 use crate::ceremony::machine::NotTaken;
 use crate::ceremony::message::{Body, Evidence, Message, MessageError, Round};
@@ -221,6 +221,98 @@ fn p9_b1_a_wrong_share_to_one_member_names_its_sender() {
     committee.common_key();
 }
 
+/// Member 3 sends one member another payload of a round than it owes, as properly signed; afterwards a key is made without lies.
+fn assert_a_lie_is_proved(kind: Kind, what: &str, lie: impl Fn(&mut Vec<u8>) + 'static) {
+    let mut committee = Simulation::new(4, 5);
+    committee.tamper = Some(Box::new(move |from, to, message| match &message.body {
+        Body::Round(round)
+            if liar(&from) == LIAR && number(&to) == 1 && round.unpack::<Kind>().unwrap().kind() == kind =>
+        {
+            let instead = say_instead::<Kind>(LIAR.into(), round, &lie);
+            Message::new(message.ceremony, Body::Round(instead), &key(LIAR))
+        }
+        _ => message,
+    }));
+    committee.run(1, 3);
+    assert!(
+        committee.all_are(Phase::Aborted) || !committee.is_up(LIAR.into()),
+        "{what}: {:?}",
+        committee.phases()
+    );
+    assert_named_with_evidence(&mut committee);
+    committee.tamper = None;
+    committee.run(1, 3);
+    committee.common_key();
+}
+
+/// Where the fields of a round-1 package for a threshold of three are.
+const COUNT: usize = 2;
+const CONSTANT: std::ops::Range<usize> = 6..38;
+const LAST: std::ops::Range<usize> = 70..102;
+const R: std::ops::Range<usize> = 102..134;
+const Z: std::ops::Range<usize> = 134..166;
+
+#[test]
+fn p9_a1_commitments_to_a_key_without_its_logarithm_are_proved_to_everybody() {
+    assert_a_lie_is_proved(Kind::Round1, "a rogue key", |package| {
+        let other = package[LAST].to_vec();
+        package[CONSTANT].copy_from_slice(&other);
+    });
+}
+
+#[test]
+fn p9_a3_a4_commitments_of_another_threshold_are_proved_to_everybody() {
+    assert_a_lie_is_proved(Kind::Round1, "one coefficient more", |package| {
+        package[COUNT..COUNT + 4].copy_from_slice(&4_u32.to_be_bytes());
+        let twice = package[LAST].to_vec();
+        package.splice(LAST.end..LAST.end, twice);
+    });
+    assert_a_lie_is_proved(Kind::Round1, "one coefficient less", |package| {
+        package[COUNT..COUNT + 4].copy_from_slice(&2_u32.to_be_bytes());
+        package.drain(LAST);
+    });
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    assert_a_lie_is_proved(Kind::Round1, "a leading coefficient of zero", move |package| {
+        package[LAST].copy_from_slice(&identity);
+    });
+}
+
+#[test]
+fn p9_a7_a9_improper_points_and_scalars_are_proved_to_everybody() {
+    for field in [CONSTANT, LAST, R, Z] {
+        assert_a_lie_is_proved(Kind::Round1, "an improper field", move |package| {
+            package[field.clone()].fill(0xff);
+        });
+    }
+    for fill in [0, 0xff] {
+        assert_a_lie_is_proved(Kind::Round2, "a share that is none", move |share| {
+            share[2..34].fill(fill);
+        });
+    }
+}
+
+#[test]
+fn p9_cut_messages_are_proved_to_everybody() {
+    for kind in [Kind::Round1, Kind::Equality, Kind::Round2] {
+        assert_a_lie_is_proved(kind, "a cut message", |payload| {
+            payload.pop();
+        });
+    }
+}
+
+#[test]
+fn p9_a_false_report_is_proved_to_everybody() {
+    // Version, suite, count (4), then a digest (32) and a signature (64) of each member.
+    assert_a_lie_is_proved(Kind::Equality, "what no dealer has signed", |report| {
+        report[6] ^= 1
+    });
+    assert_a_lie_is_proved(Kind::Equality, "one dealer less", |report| {
+        report[2..6].copy_from_slice(&3_u32.to_be_bytes());
+        report.truncate(6 + 3 * 96);
+    });
+}
+
 #[test]
 fn p9_evidence_that_proves_nothing_blames_nobody() {
     let mut committee = Simulation::new(3, 5);
@@ -237,6 +329,16 @@ fn p9_evidence_that_proves_nothing_blames_nobody() {
     };
     assert!(matches!(
         evidence::culprit(&framed, &plan),
+        Err(NoEvidence::Dkg(_))
+    ));
+    // With one that is as it should be, and with one that member 3 has written and member 2 is to have.
+    assert_eq!(
+        evidence::culprit(&Evidence::BadMessage(Round::pack(&commitments)), &plan),
+        Err(NoEvidence::Sound)
+    );
+    let forged = say_instead::<Kind>(3, &Round::pack(&commitments), |payload| payload.clear());
+    assert!(matches!(
+        evidence::culprit(&Evidence::BadMessage(forged), &plan),
         Err(NoEvidence::Dkg(_))
     ));
     let attestation = commitments.attestation();

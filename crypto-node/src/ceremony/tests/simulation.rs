@@ -5,7 +5,7 @@
 
 use crate::ceremony::commands::Wish;
 use crate::ceremony::machine::{Machine, Memory, NotTaken, Outcome};
-use crate::ceremony::message::Message;
+use crate::ceremony::message::{Message, Round};
 use crate::ceremony::outbox::Queue;
 use crate::ceremony::plan::Plan;
 use crate::ceremony::record::{Phase, Record};
@@ -18,9 +18,11 @@ use threshold::committee::{ParticipantIndex, SignedManifest};
 use threshold::dkg::Seat;
 use threshold::encoding::Canonical;
 use threshold::ids::{CeremonyId, KeyId};
+use threshold::message::{MessageKind, SignedMessage};
 use threshold::name::Name;
 use threshold::secret::KeyShare;
-use threshold::signature::PublicKey;
+use threshold::signature::{PublicKey, sign};
+use threshold::transcript::{Domain, Transcript};
 
 pub(crate) const WINDOW_MS: u64 = 60_000;
 
@@ -94,6 +96,28 @@ pub(crate) struct Simulation {
     seed: u64,
     /// What operators were told of the key, by another way.
     pub(crate) key_id: Option<KeyId>,
+}
+
+/// The message of a round with another payload, as properly signed by the member as the first.
+pub(crate) fn say_instead<K: MessageKind>(
+    member: usize,
+    round: &Round,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Round {
+    const ENVELOPE: usize = 37;
+    let honest = round.unpack::<K>().unwrap().to_bytes();
+    let envelope = &honest[..ENVELOPE];
+    let mut payload = honest[ENVELOPE + 4..honest.len() - 64].to_vec();
+    change(&mut payload);
+    let digest = Transcript::new(Domain::CeremonyPayload)
+        .append("payload", &payload)
+        .digest();
+    let signed = [envelope, digest.as_slice()].concat();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[u8::try_from(member).unwrap(); 32]);
+    let signature = sign(&key, Domain::CeremonyMessage, &signed).0;
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let bytes = [envelope, length.as_slice(), &payload, signature.as_slice()].concat();
+    Round::pack(&SignedMessage::<K>::from_bytes(&bytes).unwrap())
 }
 
 /// A new key for everybody.

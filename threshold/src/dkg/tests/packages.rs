@@ -2,8 +2,13 @@
 
 use super::*;
 
+/// What a member says of seat 2's package, and a third party of the message alone.
 fn refused(run: &Run, package: &round1::Package) -> DkgError {
-    Round1::collect(&run.ceremony, run.with_package(2, package)).unwrap_err()
+    let messages = run.with_package(2, package);
+    let third_party = check_message(&run.ceremony, &messages[1]).unwrap_err();
+    let error = Round1::collect(&run.ceremony, messages).unwrap_err();
+    assert_eq!(third_party, error);
+    error
 }
 
 #[test]
@@ -24,10 +29,11 @@ fn a1_a_rogue_key_without_its_logarithm_is_refused() {
             commitments: rogue.commitments.clone(),
             ..proof
         };
-        let agreement = run.agree(run.with_package(3, &package)).unwrap();
-        let secret = Run::start(2, 3).secrets.remove(0);
-        let error = part2(secret, &agreement, &run.identities[0]).unwrap_err();
+        let messages = run.with_package(3, &package);
+        let third_party = check_message(&run.ceremony, &messages[2]);
+        let error = Round1::collect(&run.ceremony, messages).unwrap_err();
         assert_eq!(error, DkgError::Proof { culprit: index(3) });
+        assert_eq!(third_party, Err(error.clone()));
         assert_eq!(error.culprits(), [index(3)]);
     }
 }
@@ -174,9 +180,7 @@ fn a9_a_proof_scalar_over_the_order_is_refused() {
 fn a10_a_reflected_proof_is_refused() {
     let run = Run::start(2, 3);
     let reflected = run.package(1);
-    let agreement = run.agree(run.with_package(2, &reflected)).unwrap();
-    let secret = Run::start(2, 3).secrets.remove(0);
-    let error = part2(secret, &agreement, &run.identities[0]).unwrap_err();
+    let error = Round1::collect(&run.ceremony, run.with_package(2, &reflected)).unwrap_err();
     assert_eq!(error, DkgError::Proof { culprit: index(2) });
 }
 
