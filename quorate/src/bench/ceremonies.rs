@@ -62,6 +62,7 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
             cluster.run_ceremony(&first, proposal).await?;
             took.push(begun.elapsed());
             cluster.publish_key().await?;
+            cluster.until_read().await?;
         }
         took.sort_unstable();
         let median = took.get(took.len() / 2).copied();

@@ -17,7 +17,7 @@ use super::{Cluster, Say, provision};
 use crate::failure::{Failure, Outcome};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Cluster {
     /// Generates the custody key unless there is one, and publishes its committee unless it is on the chain.
@@ -90,6 +90,20 @@ impl Cluster {
                 "run a key generation first",
             )),
         }
+    }
+
+    /// Waits until the epoch before has ended everywhere, as it does when the new one is read with: the next resharing needs it.
+    pub(crate) async fn until_read(&self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        for mut operator in self.operators()? {
+            while operator.status().await?.serves_epoch > 0 {
+                if Instant::now() > deadline {
+                    return Err(late(&operator, "still serves the epoch before"));
+                }
+                sleep(PAUSE).await;
+            }
+        }
+        Ok(())
     }
 
     async fn publish(&self, manifest: SignedManifest) -> Outcome {
