@@ -18,7 +18,7 @@ use self::load::{Load, Reads};
 use self::measure::{Latencies, cores};
 use crate::cli::BenchArgs;
 use crate::cluster::process::processor_time;
-use crate::cluster::{Cluster, Say, Seat};
+use crate::cluster::{Cluster, Layout, Say, Seat};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -34,10 +34,10 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
     let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
     let progress = output.progress("starting");
     let say = |what: &str| progress.say(what);
-    let cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
+    let mut cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
     say("preparing a document");
     let load = Load::prepare(&cluster).await?;
-    let measured = Measured::phases(&cluster, &load, arguments, &say).await?;
+    let measured = Measured::phases(&mut cluster, &load, arguments, &say).await?;
     let figures = figures(
         &measured,
         load.wrapped_key_bytes(),
@@ -90,13 +90,20 @@ struct Measured {
     single: Reads,
     many: Reads,
     filled: Latencies,
+    /// One at a time, with as many crypto nodes killed as a read can do without, and one endorser.
+    faulty: Reads,
     /// Processor time that the phase with many readers took.
     used: Processor,
     memory: Memory,
 }
 
 impl Measured {
-    async fn phases(cluster: &Cluster, load: &Load, arguments: &BenchArgs, say: Say<'_>) -> Outcome<Self> {
+    async fn phases(
+        cluster: &mut Cluster,
+        load: &Load,
+        arguments: &BenchArgs,
+        say: Say<'_>,
+    ) -> Outcome<Self> {
         say("warming up");
         let warm_up = load.reads(arguments.readers, WARM_UP).await;
         say("bare transactions, one at a time");
@@ -119,25 +126,31 @@ impl Measured {
         }
         say("measuring memory");
         let memory = Memory::of(cluster)?;
+        say("reads, one at a time, with two crypto nodes and an endorser killed");
+        let killed = faults(cluster.layout());
+        killed.iter().try_for_each(|name| cluster.kill(name))?;
+        let faulty = load.reads(1, SINGLE).await;
         Ok(Self {
             warm_up,
             commits,
             single,
             many,
             filled,
+            faulty,
             used,
             memory,
         })
     }
 
     /// Of the warm-up only the errors count.
-    fn latencies(&self) -> [&Latencies; 5] {
+    fn latencies(&self) -> [&Latencies; 6] {
         [
             &self.warm_up.whole,
             &self.commits,
             &self.single.whole,
             &self.many.whole,
             &self.filled,
+            &self.faulty.whole,
         ]
     }
 
@@ -152,6 +165,7 @@ impl Measured {
             single,
             many,
             filled,
+            faulty,
             used,
             memory,
         } = self;
@@ -164,6 +178,9 @@ impl Measured {
             ("commit_p50_ms", json!(commits.percentile_ms(50.0))),
             ("commit_p99_ms", json!(commits.percentile_ms(99.0))),
             ("single_to_commit", json!(ratio(&single.whole, commits))),
+            ("faulty_p50_ms", json!(faulty.whole.percentile_ms(50.0))),
+            ("faulty_p99_ms", json!(faulty.whole.percentile_ms(99.0))),
+            ("faulty_reads", json!(faulty.whole.count())),
             ("reads_per_second", json!(many.whole.per_second())),
             ("p50_ms", json!(many.whole.percentile_ms(50.0))),
             ("p99_ms", json!(many.whole.percentile_ms(99.0))),
@@ -195,6 +212,14 @@ impl Measured {
             ),
         ]
     }
+}
+
+/// Who is killed before the last phase.
+fn faults(layout: &Layout) -> Vec<String> {
+    let spare = layout.nodes.len().saturating_sub(layout.threshold.into());
+    let nodes = layout.nodes.iter().take(spare);
+    let names = nodes.chain(layout.endorsers.iter().take(1));
+    names.map(|seat| seat.name.clone()).collect()
 }
 
 /// The most that any process of each kind has ever held since it started, in units of 10^6 bytes.
@@ -282,6 +307,7 @@ mod tests {
             single: reads(30),
             many: reads(40),
             filled: Latencies::collect(Duration::from_secs(1), [Err("full".to_owned())]),
+            faulty: reads(50),
             used: Processor {
                 nodes: Duration::from_millis(5),
                 endorsers: Duration::from_millis(6),
@@ -308,6 +334,8 @@ mod tests {
             ("single_p99_ms", json!(30.0)),
             ("commit_p50_ms", json!(20.0)),
             ("single_to_commit", json!(1.5)),
+            ("faulty_p50_ms", json!(50.0)),
+            ("faulty_p99_ms", json!(50.0)),
             ("reads_per_second", json!(1.0)),
             ("p50_ms", json!(40.0)),
             ("p99_ms", json!(40.0)),

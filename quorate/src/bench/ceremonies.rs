@@ -40,8 +40,9 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
     let mut cluster = Cluster::prepare(&directory.path().join("cluster"), size, say)?;
     cluster.start_all(say).await?;
     say(&format!("generating a key with {} nodes", size.nodes));
+    let mut operators = cluster.operators()?;
     let begun = Instant::now();
-    cluster.generate().await?;
+    cluster.generate(&mut operators).await?;
     let generation = begun.elapsed();
     cluster.ensure_key(say).await?;
     let load = Load::prepare(&cluster).await?;
@@ -59,7 +60,7 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
                 ..ProposeCeremonyRequest::default()
             };
             let begun = Instant::now();
-            cluster.run_ceremony(&first, proposal).await?;
+            cluster.run_ceremony_by(&mut operators, &first, proposal).await?;
             took.push(begun.elapsed());
             cluster.publish_key().await?;
             cluster.until_read().await?;
