@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::ledger::run as ledger;
-use self::load::{Load, Reads};
+use self::load::{Faults, Load, Reads};
 use self::measure::{Latencies, cores};
 use crate::cli::BenchArgs;
 use crate::cluster::process::processor_time;
@@ -105,18 +105,22 @@ impl Measured {
         say: Say<'_>,
     ) -> Outcome<Self> {
         say("warming up");
-        let warm_up = load.reads(arguments.readers, WARM_UP).await;
+        let warm_up = load.reads(arguments.readers, WARM_UP, Faults::None).await;
         say("bare transactions, one at a time");
         let commits = load.commits(SINGLE).await;
         say("reads, one at a time");
-        let single = load.reads(1, SINGLE).await;
+        let single = load.reads(1, SINGLE, Faults::None).await;
         say(&format!(
             "reads, {} at a time, for {} s",
             arguments.readers, arguments.seconds
         ));
         let before = Processor::of(cluster)?;
         let many = load
-            .reads(arguments.readers, Duration::from_secs(arguments.seconds))
+            .reads(
+                arguments.readers,
+                Duration::from_secs(arguments.seconds),
+                Faults::None,
+            )
             .await;
         let used = Processor::of(cluster)?.since(&before);
         let mut filled = Latencies::default();
@@ -129,7 +133,7 @@ impl Measured {
         say("reads, one at a time, with two crypto nodes and an endorser killed");
         let killed = faults(cluster.layout());
         killed.iter().try_for_each(|name| cluster.kill(name))?;
-        let faulty = load.reads(1, SINGLE).await;
+        let faulty = load.reads(1, SINGLE, Faults::Expected).await;
         Ok(Self {
             warm_up,
             commits,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proto::custody::{CeremonyKind, ProposeCeremonyRequest};
 use serde_json::{Value, json};
 
-use super::load::Load;
+use super::load::{Faults, Load};
 use super::measure::{Latencies, cores, rounded};
 use crate::cli::CeremoniesArgs;
 use crate::cluster::{Cluster, Say, Size};
@@ -46,9 +46,9 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
     let generation = begun.elapsed();
     cluster.ensure_key(say).await?;
     let load = Load::prepare(&cluster).await?;
-    load.reads(1, WARM_UP).await;
+    load.reads(1, WARM_UP, Faults::None).await;
     say("reads, with no ceremony");
-    let quiet = load.reads(1, QUIET).await;
+    let quiet = load.reads(1, QUIET, Faults::None).await;
     say(&format!("{rounds} resharings among {} nodes", size.nodes));
     let first = cluster.layout().nodes.first().map(|seat| seat.name.clone());
     let first = first.unwrap_or_default();
