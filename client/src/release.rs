@@ -8,10 +8,10 @@ use approval::Approved;
 use proto::coordinator::{FaultKind, ReencryptRequest, ReencryptResponse};
 use proto::field;
 use rand_core::OsRng;
-use threshold::committee::MAX_MEMBERS;
-use threshold::encoding::Canonical;
+use threshold::committee::{MAX_MEMBERS, Member};
+use threshold::encoding::{Canonical, Reader, Writer};
 use threshold::name::Name;
-use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_shares};
+use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_share, verify_shares};
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::WrappedKey;
 
@@ -25,6 +25,8 @@ mod tests;
 
 /// The check that an answer fails which is for another committee.
 const MANIFEST: &str = "manifest";
+/// The check that a node fails which has signed for a share whose proof does not hold.
+const SHARE_PROOF: &str = "share_proof";
 
 /// A checked re-encryption.
 pub(crate) struct Released {
@@ -168,11 +170,11 @@ fn check(
             "answered for another committee than the one on the chain",
         ));
     }
-    let mut faults = reported(answer);
     let (shares, statements) = decode(answer).map_err(|what| lied("answer", &what))?;
     let manifest = &committee.signed().manifest;
     let context = Context::new(manifest, wrapped, approved.approve_id(), &approved.q())
         .map_err(|error| Error::Request(error.to_string()))?;
+    let mut faults = reported(answer, &context, committee, approved);
     let stated =
         stated(&shares, &statements, committee, approved).map_err(|what| lied("statement", &what))?;
     let (verified, culprits) = verify_shares(&context, &shares, &mut OsRng);
@@ -181,18 +183,10 @@ fn check(
         let Some(member) = committee.member(culprit.index) else {
             continue;
         };
-        let evidence = shares
-            .iter()
-            .find(|share| share.index() == culprit.index)
-            .map(Canonical::to_bytes);
-        let party = Party::CryptoNode(culprit.index.get(), member.name.clone());
-        let what = "signed for a share whose proof does not hold";
-        faults.push(Fault::new(
-            party,
-            "share_proof",
-            what,
-            &evidence.unwrap_or_default(),
-        ));
+        let given = shares.iter().zip(&statements);
+        for (share, statement) in given.filter(|(share, _)| share.index() == culprit.index) {
+            faults.push(signed_for_nothing(member, &evidence(share, statement)));
+        }
     }
     let needed = manifest.threshold();
     let Some(used) = verified.get(..usize::from(needed.t())) else {
@@ -257,13 +251,7 @@ fn stated(
         statement
             .verify(&member.identity)
             .map_err(|_| format!("gave a statement that {} has not signed", member.name))?;
-        let about_this = statement.index == share.index()
-            && statement.manifest_digest == committee.digest()
-            && statement.approve_id == approved.approve_id()
-            && statement.write_id == approved.write_id()
-            && statement.q == approved.q()
-            && statement.share_digest == share.digest();
-        if !about_this {
+        if !is_about(statement, share, committee, approved) {
             return Err(format!(
                 "gave a statement of {} about another release",
                 member.name
@@ -274,11 +262,68 @@ fn stated(
     Ok(nodes)
 }
 
-/// The faults that the coordinator reports are hearsay, unless it gives evidence; they are passed on as such.
-fn reported(answer: &ReencryptResponse) -> Vec<Fault> {
+/// Whether a node states that it released this share for this very read.
+fn is_about(
+    statement: &ReleaseStatement,
+    share: &ReencryptionShare,
+    committee: &Committee,
+    approved: &Approved,
+) -> bool {
+    statement.index == share.index()
+        && statement.manifest_digest == committee.digest()
+        && statement.approve_id == approved.approve_id()
+        && statement.write_id == approved.write_id()
+        && statement.q == approved.q()
+        && statement.share_digest == share.digest()
+}
+
+/// What shows to anybody that a node has signed for a share: `bytes share ‖ bytes statement`, as coordinators give it.
+fn evidence(share: &ReencryptionShare, statement: &ReleaseStatement) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.bytes(&share.to_bytes());
+    writer.bytes(&statement.to_bytes());
+    writer.finish()
+}
+
+fn signed_for_nothing(member: &Member, evidence: &[u8]) -> Fault {
+    let party = Party::CryptoNode(member.index.get(), member.name.clone());
+    let what = "signed for a share whose proof does not hold";
+    Fault::new(party, SHARE_PROOF, what, evidence)
+}
+
+/// Whose evidence a coordinator passes on, if it shows that a member of the committee has signed, for this read, for a share
+/// whose proof does not hold.
+fn convicted<'a>(
+    bytes: &[u8],
+    context: &Context<'_>,
+    committee: &'a Committee,
+    approved: &Approved,
+) -> Option<&'a Member> {
+    let mut reader = Reader::new(bytes);
+    let share = ReencryptionShare::from_bytes(reader.bytes(bytes.len()).ok()?).ok()?;
+    let statement = ReleaseStatement::from_bytes(reader.bytes(bytes.len()).ok()?).ok()?;
+    reader.finish().ok()?;
+    let member = committee.member(share.index())?;
+    statement.verify(&member.identity).ok()?;
+    let lied = is_about(&statement, &share, committee, approved) && verify_share(context, &share).is_err();
+    lied.then_some(member)
+}
+
+/// The faults that the coordinator reports: those that it proves are the nodes'; the others are hearsay, and passed on as such.
+fn reported(
+    answer: &ReencryptResponse,
+    context: &Context<'_>,
+    committee: &Committee,
+    approved: &Approved,
+) -> Vec<Fault> {
     let faults = answer.faults.iter().take(64);
     faults
         .filter_map(|fault| {
+            if fault.kind() == FaultKind::Invalid
+                && let Some(member) = convicted(&fault.evidence, context, committee, approved)
+            {
+                return Some(signed_for_nothing(member, &fault.evidence));
+            }
             let name: Name = fault.name.parse().ok()?;
             let index = u16::try_from(fault.index).ok()?;
             let check = match fault.kind() {
