@@ -14,11 +14,13 @@ use threshold::name::Name;
 use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_share, verify_shares};
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::WrappedKey;
+use tonic::Status;
 
 use crate::Client;
 use crate::committee::Committee;
-use crate::connection::{request, whole};
+use crate::connection::{Coordinator, request, whole};
 use crate::error::{Error, Fault, Party};
+use crate::in_turn::in_turn;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,10 @@ pub(crate) struct Released {
 /// has heard of it: a moment after it was published not everybody has.
 const EPOCH_ATTEMPTS: u32 = 20;
 const EPOCH_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a coordinator is waited for before the next is asked too: it has nodes of its own to wait for, and a second
+/// one costs them the same work again.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Client {
     /// Has a wrapped key re-encrypted by the committee of the present epoch. When that has gone on meanwhile, the same
@@ -87,22 +93,26 @@ impl Client {
             certificates: certificates.to_vec(),
             manifest_digest: committee.digest().as_bytes().to_vec(),
         };
+        let ask = |coordinator: &'_ Coordinator| {
+            let (mut rpc, message) = (coordinator.rpc(), request(message.clone()));
+            async move { whole(rpc.reencrypt(message)).await }
+        };
         let mut failures = Failures::default();
-        for coordinator in &self.0.coordinators {
-            let mut rpc = coordinator.rpc();
-            let answer = whole(rpc.reencrypt(request(message.clone()))).await;
+        let take = |coordinator: &Coordinator, answer: Result<_, Status>| {
             let released = answer
                 .map_err(|status| coordinator.failed(&status))
                 .and_then(|answer| check(&coordinator.party(), committee, approved, wrapped, &answer));
-            match released {
-                Ok(mut released) => {
-                    released.faults.extend(failures.faults());
-                    return Ok(released);
-                }
-                Err(error) => failures.add(coordinator.party(), error),
+            released
+                .map_err(|error| failures.add(coordinator.party(), error))
+                .ok()
+        };
+        match in_turn(self.0.coordinators.iter(), RELEASE_PATIENCE, ask, take).await {
+            Some(mut released) => {
+                released.faults.extend(failures.faults());
+                Ok(released)
             }
+            None => Err(failures.end()),
         }
-        Err(failures.end())
     }
 }
 
