@@ -117,10 +117,12 @@ impl<'a> Tally<'a> {
 
     /// The end of it, if there is one already.
     pub(super) fn verdict(&mut self, now_ms: u64) -> Option<Result<ApprovedRead, Error>> {
-        // One endorser beyond those that may lie: at least one honest one says no.
-        if self.denials.len() > self.tolerated
-            && let Some((_, reason)) = self.denials.first()
-        {
+        // One endorser beyond those that may lie: at least one honest one says no, and for this reason.
+        let alike = |(_, reason): &&(Name, DenialReason)| {
+            let denials = self.denials.iter();
+            denials.filter(|(_, said)| said == reason).count() > self.tolerated
+        };
+        if let Some((_, reason)) = self.denials.iter().find(alike) {
             return Some(Err(Error::Denied {
                 reason: *reason,
                 tx_id: self.transaction.tx_id(),

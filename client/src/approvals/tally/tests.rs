@@ -440,6 +440,28 @@ fn one_denial_may_be_a_lie_and_two_are_not() {
     ));
 }
 
+/// The reason as well: one liar does not choose it.
+#[test]
+fn p3_the_reason_of_a_denial_is_one_that_more_give_than_can_lie() {
+    let scene = Scene::new();
+    let denied = |reason| RequestReadResponse {
+        entry: Some(scene.entry(Outcome::Denied(reason))),
+        approval: None,
+    };
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), denied(DenialReason::Erased));
+    tally.take(scene.name(1), denied(DenialReason::NotAReader));
+    assert!(tally.verdict(NOW_MS).is_none(), "one of the two may lie");
+    tally.take(scene.name(2), denied(DenialReason::NotAReader));
+    assert!(matches!(
+        tally.verdict(NOW_MS),
+        Some(Err(Error::Denied {
+            reason: DenialReason::NotAReader,
+            ..
+        }))
+    ));
+}
+
 #[test]
 fn a_document_under_another_custody_key_than_the_pinned_is_refused() {
     let scene = Scene::new();
