@@ -9,13 +9,15 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use golden_record::{Body, Configuration, Dataset, Outcome, RejectionReason, Role, Storage};
-use quorate_client::{Client, Error, Recorded, WriteReport, WriteRequest};
+use quorate_client::{Client, Error, ReadRequest, Recorded, WriteReport, WriteRequest};
 use support::{Behaviour, REJECTED, World};
+use threshold::name::Name;
 use tonic::Code;
 
 async fn write(client: &Client) -> Result<Recorded, Error> {
@@ -58,7 +60,7 @@ async fn what_more_refuse_alike_than_can_lie_is_refused() {
     let world = World::start(2).await;
     let client = world.client().await;
     world.all_behave(&Behaviour::Refuses(Code::FailedPrecondition, "expired"));
-    assert_eq!(write(&client).await.unwrap_err().code(), "unavailable");
+    assert_eq!(write(&client).await.unwrap_err().code(), "refused");
     world.all_behave(&Behaviour::Refuses(Code::PermissionDenied, "unknown_author"));
     assert_eq!(write(&client).await.unwrap_err().code(), "forbidden");
     assert_eq!(world.chain().entries.len(), 2);
@@ -235,4 +237,38 @@ async fn p3_an_endorser_that_stalls_is_not_waited_for_about_a_dataset() {
         assert_eq!(in_time.unwrap().unwrap(), dataset(Storage::Outside));
         world.behave(place, Behaviour::Honest);
     }
+}
+
+/// The caller's own mistake is said before anybody is asked, who would all refuse.
+#[tokio::test]
+async fn what_is_longer_than_it_can_be_is_asked_of_nobody() {
+    let world = World::readable().await;
+    let client = world.client().await;
+    let users: BTreeSet<Name> = (0..65)
+        .map(|number| format!("user-{number}").parse().unwrap())
+        .collect();
+    let (tenant, name) = ("north".parse().unwrap(), "many".parse().unwrap());
+    let owners = [Name::new("alice").unwrap()].into();
+    let created = client.create_dataset(tenant, name, owners, BTreeSet::new(), users);
+    let error = created.await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Request(why) if why.contains("readers")),
+        "{error}"
+    );
+    for purpose in ["p".repeat(257), "one line\nand another".into()] {
+        let asked = ReadRequest {
+            tenant: "north".parse().unwrap(),
+            dataset: "loans".parse().unwrap(),
+            document: "contract".parse().unwrap(),
+            version: None,
+            user: "alice".parse().unwrap(),
+            purpose,
+        };
+        let error = client.read(&asked).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Request(why) if why.contains("purpose")),
+            "{error}"
+        );
+    }
+    assert_eq!(world.chain().entries.len(), 2);
 }

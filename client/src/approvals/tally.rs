@@ -136,13 +136,24 @@ impl<'a> Tally<'a> {
         self.satisfied(now_ms).map(Ok)
     }
 
-    /// The error when nobody is left to answer: that the author may not ask, when more say so than can lie; else who said
-    /// what.
+    /// Where among those that gave no answer one is whose refusal more give alike than can lie.
+    fn refused_alike(&self) -> Option<usize> {
+        let said = |(_, error): &(Party, Error)| match error {
+            Error::Forbidden(_) => Some(error.code().to_owned()),
+            Error::Refused { code, .. } => Some(code.clone()),
+            _ => None,
+        };
+        let mut refused = self.unavailable.iter().map(said);
+        refused.position(|one| {
+            let alike = self.unavailable.iter().map(said).filter(|other| *other == one);
+            one.is_some() && alike.count() > self.tolerated
+        })
+    }
+
+    /// The error when nobody is left to answer: that the author may not ask, or the request is not taken, when more say so
+    /// than can lie; else who said what.
     pub(super) fn too_few(mut self) -> Error {
-        let forbids = |(_, error): &&(Party, Error)| matches!(error, Error::Forbidden(_));
-        if self.unavailable.iter().filter(forbids).count() > self.tolerated
-            && let Some(place) = self.unavailable.iter().position(|one| forbids(&one))
-        {
+        if let Some(place) = self.refused_alike() {
             return self.unavailable.swap_remove(place).1;
         }
         for (name, reason) in &self.denials {

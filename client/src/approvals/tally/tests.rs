@@ -659,3 +659,32 @@ fn a_read_is_forbidden_when_more_say_so_than_can_lie() {
         assert_eq!(tally.too_few().code(), expected);
     }
 }
+
+/// As when the clock of whoever asks is wrong: nobody has to be brought back.
+#[test]
+fn a_refusal_that_more_give_than_can_lie_is_the_answer() {
+    let scene = Scene::new();
+    let refused = |code: &str| Error::Refused {
+        party: Party::Endorser(scene.name(0).clone()),
+        code: code.into(),
+        reason: "because".into(),
+    };
+    for (codes, expected) in [
+        (["expired", "expired", "expired", "expired"], Some("expired")),
+        (["malformed", "expired", "other", "expired"], Some("expired")),
+        (["malformed", "expired", "other", "another"], None),
+    ] {
+        let mut tally = scene.tally();
+        for (number, code) in codes.into_iter().enumerate() {
+            tally.unavailable(Party::Endorser(scene.name(number).clone()), refused(code));
+        }
+        match (tally.too_few(), expected) {
+            (Error::Refused { code, .. }, Some(expected)) => assert_eq!(code, expected),
+            (Error::TooFew { faults, .. }, None) => {
+                assert_eq!(faults.len(), 4);
+                assert!(faults.iter().all(|fault| fault.check == "refused"));
+            }
+            (other, _) => panic!("{other}"),
+        }
+    }
+}
