@@ -5,6 +5,7 @@
 //! verified, the data key opened, the content decrypted and compared.
 
 pub(crate) mod ceremonies;
+mod disk;
 mod ledger;
 mod load;
 mod measure;
@@ -31,7 +32,7 @@ const SUBMITTERS: u64 = 256;
 
 /// Runs all phases on a cluster in a temporary directory and prints the figures.
 pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
-    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+    let directory = disk::directory(&arguments.place)?;
     let progress = output.progress("starting");
     let say = |what: &str| progress.say(what);
     let mut cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
@@ -42,6 +43,7 @@ pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
         &measured,
         load.wrapped_key_bytes(),
         load.log_size().await?,
+        &disk::file_system(directory.path())?,
         arguments,
     );
     drop(progress);
@@ -69,6 +71,7 @@ fn figures(
     measured: &Measured,
     wrapped_key_bytes: usize,
     log_size: u64,
+    file_system: &str,
     arguments: &BenchArgs,
 ) -> Vec<(&'static str, Value)> {
     let mut figures = measured.figures();
@@ -77,6 +80,7 @@ fn figures(
         ("readers", json!(arguments.readers)),
         ("seconds", json!(arguments.seconds)),
         ("log_size", json!(log_size)),
+        ("file_system", json!(file_system)),
         ("cores", json!(cores())),
         ("optimised", json!(!cfg!(debug_assertions))),
     ]);
@@ -290,6 +294,7 @@ fn ratio(single: &Latencies, commits: &Latencies) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::BenchPlace;
 
     fn latencies(ms: u64) -> Latencies {
         Latencies::collect(Duration::from_secs(1), [Ok(Duration::from_millis(ms))])
@@ -328,8 +333,9 @@ mod tests {
             seconds: 20,
             readers: 96,
             transactions: 0,
+            place: BenchPlace::default(),
         };
-        let figures: Map<String, Value> = figures(&measured, 289, 1000, &arguments)
+        let figures: Map<String, Value> = figures(&measured, 289, 1000, "ext4", &arguments)
             .into_iter()
             .map(|(name, figure)| (name.to_owned(), figure))
             .collect();
@@ -348,6 +354,7 @@ mod tests {
             ("errors", json!(1)),
             ("first_error", json!("full")),
             ("wrapped_key_bytes", json!(289)),
+            ("file_system", json!("ext4")),
             ("crypto_node_rss_mb", json!(50.0)),
             ("endorser_rss_mb", json!(160.0)),
             ("nodes_cpu_ms_per_read", json!(5.0)),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::load::{Faults, Load};
 use super::measure::{Latencies, cores, rounded};
-use crate::cli::CeremoniesArgs;
+use crate::cli::{BenchPlace, CeremoniesArgs};
 use crate::cluster::{Cluster, Say, Size};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -27,7 +27,7 @@ pub(crate) async fn run(output: Output, arguments: &CeremoniesArgs) -> Outcome {
             nodes: *nodes,
             threshold: nodes / 2 + 1,
         };
-        figures.push(one(size, arguments.rounds, &say).await?);
+        figures.push(one(size, arguments.rounds, &arguments.place, &say).await?);
     }
     drop(progress);
     let text: Vec<String> = figures.iter().map(Value::to_string).collect();
@@ -35,8 +35,8 @@ pub(crate) async fn run(output: Output, arguments: &CeremoniesArgs) -> Outcome {
 }
 
 /// One reader reads all the time while the key is handed over again and again, and each epoch put on the chain.
-async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
-    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+async fn one(size: Size, rounds: u16, place: &BenchPlace, say: Say<'_>) -> Outcome<Value> {
+    let directory = super::disk::directory(place)?;
     let mut cluster = Cluster::prepare(&directory.path().join("cluster"), size, say)?;
     cluster.start_all(say).await?;
     say(&format!("generating a key with {} nodes", size.nodes));
@@ -72,7 +72,12 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
     let (resharing, busy) = load.reads_during(resharings).await;
     let resharing = resharing?;
     cluster.shutdown().await?;
-    Ok(figures(size, generation, resharing, &quiet.whole, &busy.whole))
+    let mut figures = figures(size, generation, resharing, &quiet.whole, &busy.whole);
+    if let Some(figures) = figures.as_object_mut() {
+        let file_system = super::disk::file_system(directory.path())?;
+        figures.insert("file_system".into(), json!(file_system));
+    }
+    Ok(figures)
 }
 
 /// What is printed of one committee: `quiet` and `busy` are the reads without and during ceremonies.
