@@ -85,7 +85,7 @@ impl Chain {
             entries: self.entries[..size].to_vec(),
             documents: self.documents.clone(),
             committee: self.committee.clone(),
-            dataset: self.dataset.clone(),
+            dataset: self.dataset,
         }
     }
 

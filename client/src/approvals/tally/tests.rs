@@ -221,12 +221,15 @@ fn a_certificate_for_another_request_reader_or_document_is_its_endorsers_fault()
     }
 }
 
+/// Another statement than the others'.
+type Lie = fn(&mut ApprovalFields);
+
 /// A liar's certificate, or that of an organisation that has the next policy already: the others approve without it, and
 /// only it is named, if anybody is.
 #[test]
 fn d14_a_certificate_of_another_block_spoils_nothing() {
     let scene = Scene::new();
-    let certificate_of_another: [(fn(&mut ApprovalFields), Option<&str>); 5] = [
+    let certificate_of_another: [(Lie, Option<&str>); 5] = [
         (|fields| fields.height += 1, None),
         (|fields| fields.block_hash = BlockHash([3; 32]), None),
         (|fields| fields.policy_version += 1, Some("policy_version")),
