@@ -37,7 +37,7 @@ pub mod custodian;
 pub mod offline;
 pub mod sharing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 const MAGIC: &[u8; 8] = b"quorbkup";
 const VERSION: u8 = 1;

@@ -18,13 +18,16 @@
 //! entry before it as the newest one. What fits and is not all, or not the same, is noticed by a
 //! [`Mark`], which says how far the journal was durable at an earlier time.
 
+mod activated;
 mod disk;
 mod entry;
 mod mark;
+pub mod opening;
 mod scan;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use activated::{Activated, NotOfOneTime, Stored};
 pub use disk::{Disk, Storage};
 pub(crate) use entry::cut;
 pub use entry::{Entry, Event, MAX_DETAIL, Release, Step};

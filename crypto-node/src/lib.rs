@@ -8,6 +8,7 @@ pub mod authorise;
 pub mod backup;
 pub mod ceremony;
 pub mod config;
+pub mod deliveries;
 pub mod diagnosis;
 pub mod journal;
 pub mod memory;

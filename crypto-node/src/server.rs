@@ -7,6 +7,7 @@ use crate::ceremony::machine::{Machine, NotTaken};
 use crate::ceremony::message::Message;
 use crate::ceremony::plan::{Party, Plan};
 use crate::ceremony::record::Phase;
+use crate::deliveries::Deliveries;
 use crate::diagnosis::{Check, Level};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
@@ -23,7 +24,7 @@ use proto::custody::{
     RetireEpochResponse,
 };
 use proto::limits;
-use service::{RateLimit, peer_key};
+use service::peer_key;
 use std::sync::Arc;
 use std::time::Instant;
 use threshold::committee::ParticipantIndex;
@@ -46,8 +47,8 @@ pub struct Node {
     pub driver: Arc<Driver>,
     /// Who is who.
     pub settings: Arc<Settings>,
-    /// How often a member may deliver.
-    pub deliveries: Arc<RateLimit>,
+    /// What a member may deliver.
+    pub deliveries: Arc<Deliveries>,
     /// Looks at the other nodes.
     pub(crate) watch: Watch,
     /// Where ceremonies are carried out: on threads that step back before reads.
@@ -131,9 +132,8 @@ impl CustodyService for Node {
 impl CeremonyService for Node {
     async fn probe(&self, request: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
         let (peer, _) = self.member(&request)?;
-        if self.deliveries.check(&peer, Instant::now()).is_err() {
-            return Err(self.refuse(peer, Refusal::RateLimited));
-        }
+        let counted = self.deliveries.count(&peer, Instant::now());
+        counted.map_err(|refusal| self.refuse(peer, refusal))?;
         let key = self.authority.key();
         let manifest = key.as_ref().map(|key| key.manifest());
         Ok(Response::new(ProbeResponse {
@@ -145,11 +145,11 @@ impl CeremonyService for Node {
 
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let (peer, member) = self.member(&request)?;
-        if self.deliveries.check(&peer, Instant::now()).is_err() {
-            return Err(self.refuse(peer, Refusal::RateLimited));
-        }
+        let begun = self.deliveries.begin(&peer, Instant::now());
+        let begun = begun.map_err(|refusal| self.refuse(peer, refusal))?;
         let driver = Arc::clone(&self.driver);
         let delivered = self.carry_out(async move {
+            let _begun = begun;
             let message = Message::from_bytes(&request.get_ref().message)?;
             drop(request);
             Ok(driver.deliver(&member, message).await)

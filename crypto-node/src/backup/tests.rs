@@ -7,15 +7,15 @@ use rand_core::OsRng;
 use std::sync::OnceLock;
 use threshold::testing::{TestCommittee, TestRng};
 
-mod files;
+pub(crate) mod files;
 
 /// Three of five members' shares, and what the first node keeps of their ceremony.
-pub(super) struct World {
-    pub(super) committee: TestCommittee,
-    pub(super) record: Record,
+pub(crate) struct World {
+    pub(crate) committee: TestCommittee,
+    pub(crate) record: Record,
 }
 
-pub(super) fn world(seed: &str) -> World {
+pub(crate) fn world(seed: &str) -> World {
     let committee = TestCommittee::generate(3, 5, &mut TestRng::new(seed)).unwrap();
     let mut record = Record::new(
         Plan::Generation(committee.ceremony.clone()),
@@ -42,7 +42,7 @@ pub(super) fn world(seed: &str) -> World {
     World { committee, record }
 }
 
-fn shared() -> &'static World {
+pub(crate) fn shared() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| world("backup"))
 }

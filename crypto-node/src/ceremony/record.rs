@@ -241,11 +241,15 @@ impl Record {
         said.is_some() && said == self.confirmation().as_ref()
     }
 
-    /// Takes a confirmation in. Until the end is known any may be the right one; after that, one of another end says nothing.
-    pub fn take_confirmation(&mut self, message: Message) {
-        if !self.has_confirmed(&message.sender) {
+    /// Takes a confirmation in, and says whether it is news. Until the end is known any may be the right one; after that, one of
+    /// another end says nothing.
+    pub fn take_confirmation(&mut self, message: Message) -> bool {
+        let news =
+            !self.has_confirmed(&message.sender) && self.confirms.get(&message.sender) != Some(&message);
+        if news {
             self.confirms.insert(message.sender, message);
         }
+        news
     }
 
     /// Takes in what another party proves: all of it, or it proves nothing.

@@ -5,6 +5,7 @@ mod consent;
 mod crashes;
 mod late;
 mod no_return;
+mod proofs;
 mod repair;
 mod resharing;
 pub(crate) mod simulation;

@@ -9,6 +9,7 @@ use crate::ceremony::message::{Message, Round};
 use crate::ceremony::outbox::Queue;
 use crate::ceremony::plan::Plan;
 use crate::ceremony::record::{Phase, Record};
+use crate::journal::{Activated, Step};
 use crate::share::Guard;
 use rand_core::OsRng;
 use service::Identity;
@@ -51,6 +52,7 @@ pub(crate) fn number(who: &PublicKey) -> usize {
 pub(crate) enum Crash {
     BeforeStoring,
     AfterShare,
+    AfterJournal,
     AfterStoring,
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct Disk {
     before: Option<CeremonyId>,
     records: BTreeMap<CeremonyId, Vec<u8>>,
     refused: BTreeMap<CeremonyId, PublicKey>,
+    /// What the journal says of keys.
+    activated: Activated,
     pub(crate) shares: BTreeMap<CeremonyId, Vec<u8>>,
 }
 
@@ -240,6 +244,12 @@ impl Simulation {
             serves_old: me.disk.before.is_some(),
             active,
         };
+        // A node whose journal and store are not of one time does not start.
+        if let Some(unfinished) = me.disk.activated.unfinished(&memory.stored()).unwrap() {
+            let disk = &mut self.members[member - 1].disk;
+            disk.activated.step(unfinished, Step::Withdrawn);
+        }
+        let me = &self.members[member - 1];
         let signed = memory.active.as_ref().and_then(Record::signed_manifest);
         let identity = me.identity.clone();
         let mut machine = Machine::new(identity, seats, memory, WINDOW_MS);
@@ -349,6 +359,12 @@ impl Simulation {
             if self.dies(member, Crash::AfterShare) {
                 return;
             }
+        }
+        for (ceremony, step, _) in &out.journal {
+            self.member(member).disk.activated.step(*ceremony, *step);
+        }
+        if !out.journal.is_empty() && self.dies(member, Crash::AfterJournal) {
+            return;
         }
         let in_use = record.phase == Phase::Active && record.changes_key_of(&who(member));
         if out.persist {
