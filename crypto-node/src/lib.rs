@@ -26,6 +26,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod watch;
+pub mod work;
 
 pub use config::Config;
 pub use node::run;

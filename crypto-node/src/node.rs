@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::refusals::Refusals;
 use crate::server::Node;
 use crate::watch::Watch;
+use crate::work::Work;
 use anyhow::{Context, anyhow};
 use disk::{Opened, Unlocked, open, unlock};
 use futures::future::BoxFuture;
@@ -22,9 +23,8 @@ use service::{Background, Beside, ClientPolicy, Listener, RateLimit};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use threshold::signature::PublicKey;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// A peer needs one; the rest is for reconnecting. With 256 requests of 128 KiB under way on each, one member takes 256 MiB.
 const CONNECTIONS_PER_PEER: usize = 8;
@@ -48,6 +48,8 @@ pub(crate) struct Seams {
     pub(crate) clock: Clock,
     #[cfg(test)]
     pub(crate) tamper: Option<crate::ceremony::driver::Tamper>,
+    #[cfg(test)]
+    pub(crate) crash: Option<std::sync::Arc<crate::ceremony::driver::crash::Crash>>,
     /// One of the tasks beside the server fails at once.
     #[cfg(test)]
     pub(crate) fails: bool,
@@ -59,6 +61,8 @@ impl Default for Seams {
             clock: Arc::new(crate::authorise::system_time),
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            crash: None,
             #[cfg(test)]
             fails: false,
         }
@@ -98,7 +102,7 @@ pub(crate) async fn run_with(
     };
     let (tasks, queue) = mpsc::unbounded_channel();
     let background = Background::start("ceremonies").context("threads for ceremonies")?;
-    let node = assemble(&config, opened, tasks, background.handle(), &seams)?;
+    let node = assemble(&config, opened, tasks, Work::on(background.handle()), &seams)?;
     let listener_limits = ListenerLimits {
         connections: config.limits.connections,
         connections_per_peer: CONNECTIONS_PER_PEER,
@@ -119,7 +123,8 @@ pub(crate) async fn run_with(
     );
     let marks = Arc::new(Mutex::new(marks));
     let mut beside = Beside::new();
-    beside.run_on(&node.background, "the tasks of ceremonies", run_tasks(queue));
+    beside.run_on(node.work.runtime(), "the tasks of ceremonies", run_tasks(queue));
+    beside.run("the carrying out of ceremonies", node.work.clone().broken());
     #[cfg(test)]
     if seams.fails {
         beside.run("a task", async { Err::<(), _>("a mistake") });
@@ -202,20 +207,17 @@ async fn mark(journal: &Journal, marks: &Arc<Mutex<MarkFile>>) -> bool {
     }
 }
 
-/// Runs the tasks that ceremonies start; they end with this one.
-async fn run_tasks(mut queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) {
+/// Runs the tasks that ceremonies start; they end with this one, which ends when one of them panics: deliveries to a member, say,
+/// would stop for good.
+async fn run_tasks(mut queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) -> Result<(), JoinError> {
     let mut running = JoinSet::new();
     loop {
         tokio::select! {
             task = queue.recv() => match task {
                 Some(task) => drop(running.spawn(task)),
-                None => return,
+                None => return Ok(()),
             },
-            Some(ended) = running.join_next() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a task of a ceremony failed");
-                }
-            }
+            Some(ended) = running.join_next() => ended?,
         }
     }
 }
@@ -229,7 +231,7 @@ async fn keep_time(node: Node, readiness: Readiness) {
         node.authority.flush_refusals(false);
         // A failure is logged where it happens, and stays visible in the readiness.
         let driver = Arc::clone(&node.driver);
-        let _ = node.background.spawn(async move { driver.tick().await }).await;
+        let _ = node.work.carry_out(async move { driver.tick().await }).await;
         set(&readiness, "ceremonies", node.driver.is_healthy());
         set(&readiness, "journal", node.authority.journal.is_healthy());
     }
@@ -250,7 +252,7 @@ fn assemble(
     config: &Config,
     opened: Opened,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
-    background: Handle,
+    work: Work,
     seams: &Seams,
 ) -> anyhow::Result<Node> {
     let Opened {
@@ -303,12 +305,12 @@ fn assemble(
         authority: Arc::clone(&authority),
         store: Arc::new(store),
         shares,
-        #[cfg(debug_assertions)]
-        directory: config.directory.clone(),
         channels,
         tasks,
         #[cfg(test)]
         tamper: seams.tamper.clone(),
+        #[cfg(test)]
+        crash: seams.crash.clone(),
     });
     let members = settings.seats.iter().map(|seat| seat.identity.to_bytes());
     let deliveries = Arc::new(Deliveries::new(members));
@@ -325,6 +327,6 @@ fn assemble(
         settings,
         watch,
         deliveries,
-        background,
+        work,
     })
 }

@@ -12,6 +12,7 @@ use crate::diagnosis::{Check, Level};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::watch::Watch;
+use crate::work::Work;
 use proto::custody::ceremony_service_server::{CeremonyService, CeremonyServiceServer};
 use proto::custody::custody_service_server::{CustodyService, CustodyServiceServer};
 use proto::custody::operator_service_server::{OperatorService, OperatorServiceServer};
@@ -51,8 +52,8 @@ pub struct Node {
     pub deliveries: Arc<Deliveries>,
     /// Looks at the other nodes.
     pub(crate) watch: Watch,
-    /// Where ceremonies are carried out: on threads that step back before reads.
-    pub background: tokio::runtime::Handle,
+    /// Where ceremonies are carried out.
+    pub work: Work,
 }
 
 impl Node {
@@ -74,8 +75,14 @@ impl Node {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Status> {
-        let done = self.background.spawn(work).await;
-        done.map_err(|error| Status::unavailable(format!("the node is stopping: {error}")))
+        self.work.carry_out(work).await.map_err(|error| {
+            let words = if error.is_panic() {
+                "the node has failed and ends; see its log"
+            } else {
+                "the node is stopping"
+            };
+            Status::unavailable(words)
+        })
     }
 
     /// Refuses, counts and records.
@@ -134,6 +141,12 @@ impl CeremonyService for Node {
         let (peer, _) = self.member(&request)?;
         let counted = self.deliveries.count(&peer, Instant::now());
         counted.map_err(|refusal| self.refuse(peer, refusal))?;
+        if !self.authority.journal.is_healthy() {
+            // It releases nothing: whoever counts on it is to know.
+            return Err(Status::unavailable(
+                "this node's journal has failed: it releases nothing",
+            ));
+        }
         let key = self.authority.key();
         let manifest = key.as_ref().map(|key| key.manifest());
         Ok(Response::new(ProbeResponse {
@@ -346,10 +359,7 @@ impl OperatorService for Node {
             ceremony: self.driver.inspect(status).await,
             journal_entries,
             journal_head: journal_head.to_vec(),
-            serves_epoch: self
-                .authority
-                .key_before()
-                .map_or(0, |before| before.manifest().epoch()),
+            serves_epoch: self.driver.inspect(Machine::epoch_before).await.unwrap_or(0),
         }))
     }
 }
@@ -388,7 +398,7 @@ fn status(machine: &Machine) -> Option<CeremonyStatus> {
         dealer: number(party.dealer),
         name: party.name.to_string(),
         joined: record.joins.contains_key(&party.identity),
-        rejected: record.rejections.contains_key(&party.identity),
+        rejected: record.rejections.contains(&party.identity),
         confirmed: record.confirms.contains_key(&party.identity),
         needed: if decided {
             confirmers.contains(&party.identity)

@@ -240,6 +240,7 @@ pub fn restore(
             ceremony: backup.ceremony(),
             record: backup.record().to_vec(),
             others: Vec::new(),
+            past: Vec::new(),
             doubt: None,
             active: Some(Before::Gone),
         })?;

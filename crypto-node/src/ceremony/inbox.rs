@@ -149,7 +149,7 @@ impl Machine {
                     (record.phase, record.abort) = (Phase::Aborted, Some(message));
                     true
                 } else {
-                    is_first(&mut record.rejections, message)
+                    record.rejections.insert(message.sender)
                 };
                 out.others.extend(news.then(|| record.clone()));
                 out.persist |= news;
@@ -433,10 +433,10 @@ impl Machine {
         }
     }
 
-    /// Whether this node's operator has consented to the newest ceremony, and it is not over.
+    /// Whether this node's operator has consented to the newest ceremony, or its end is known, and it is not over here.
     pub(super) fn is_bound(&self) -> bool {
-        let joined = |record: &Record| record.joins.contains_key(&self.me);
-        self.live().is_some() && self.record.as_ref().is_some_and(joined)
+        let bound = |record: &Record| record.joins.contains_key(&self.me) || record.phase == Phase::Canary;
+        self.live().is_some() && self.record.as_ref().is_some_and(bound)
     }
 
     pub(super) fn adopt(&mut self, record: Record, out: &mut Outcome) {
@@ -578,7 +578,7 @@ impl Machine {
                 let culprit = proven.as_ref();
                 let culprit = culprit.and_then(|evidence| evidence::culprit(evidence, &record.plan).ok());
                 if let Some(record) = self.record.as_mut()
-                    && !record.rejections.contains_key(&sender)
+                    && record.rejections.insert(sender)
                 {
                     if culprit == Some(sender) {
                         let fault = Fault {
@@ -588,7 +588,6 @@ impl Machine {
                         };
                         blame(&mut record.faults, fault);
                     }
-                    record.rejections.insert(sender, message);
                     out.persist = true;
                 }
             }

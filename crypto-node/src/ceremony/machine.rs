@@ -182,10 +182,13 @@ impl Machine {
         self.key = key;
     }
 
-    /// Whether a share of the epoch before is still there.
+    /// The epoch before, if its share is still there, whether it can be read or not.
     #[must_use]
-    pub const fn serves_old(&self) -> bool {
-        self.serves_old
+    pub fn epoch_before(&self) -> Option<u32> {
+        let active = self.active.as_ref().filter(|_| self.serves_old);
+        active
+            .and_then(|active| active.plan.starts_from())
+            .map(|before| before.manifest.epoch())
     }
 
     /// The ceremony whose result is in use.

@@ -14,7 +14,7 @@ use crate::share::{Guard, ShareFiles};
 use crate::store::Store;
 use anyhow::{Context, ensure};
 use service::{Identity, KeyWrap};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
@@ -158,13 +158,15 @@ fn remember(store: &Store, me: &PublicKey) -> anyhow::Result<Remembered> {
         Ok((id, by))
     });
     let refused: BTreeMap<_, _> = refused.collect::<anyhow::Result<_>>()?;
-    let (mut past, mut waiting): (BTreeSet<_>, _) = (refused.keys().copied().collect(), Vec::new());
+    let (mut past, mut waiting) = (store.past()?, Vec::new());
+    past.extend(refused.keys());
     let newest = record.as_ref().map(|record| record.plan.id());
-    for known in store.known()? {
-        past.insert(known.0);
-        let known = decode(known)?;
-        waiting.extend(Some(known).filter(|known| known.waits(me) && Some(known.plan.id()) != newest));
-    }
+    store.each(|id, bytes| {
+        past.insert(id);
+        let known = decode((id, bytes))?;
+        waiting.extend(Some(known).filter(|known| known.waits(me) && Some(id) != newest));
+        anyhow::Ok(())
+    })?;
     Ok(Remembered {
         record,
         doubt: row(store.doubt()?)?,
@@ -178,11 +180,11 @@ fn remember(store: &Store, me: &PublicKey) -> anyhow::Result<Remembered> {
 }
 
 fn row(row: Option<(CeremonyId, Vec<u8>)>) -> anyhow::Result<Option<Record>> {
-    row.map(decode).transpose()
+    row.map(|(id, bytes)| decode((id, &bytes))).transpose()
 }
 
-fn decode((id, bytes): (CeremonyId, Vec<u8>)) -> anyhow::Result<Record> {
-    Record::from_bytes(&bytes)
+fn decode((id, bytes): (CeremonyId, &[u8])) -> anyhow::Result<Record> {
+    Record::from_bytes(bytes)
         .with_context(|| format!("ceremonies.redb: the record of ceremony {id} does not decode"))
 }
 
@@ -233,23 +235,23 @@ fn open_key(
     Ok(Some(load_share(shares, id, signed, me)?))
 }
 
-/// The share of the epoch before. If the newest has ended it, and the node stopped in the middle of destroying it, that is
-/// finished. One that cannot be read is said and not waited for: the newest serves without it.
+/// The share of the epoch before. If there is none, or the newest has ended it, whatever other share is still there is destroyed:
+/// the node stopped while it did that. One that cannot be read is said and not waited for: the newest serves without it.
 fn open_before(
     store: &Store,
     shares: &ShareFiles,
     remembered: &Remembered,
     me: &PublicKey,
 ) -> anyhow::Result<Option<Guard>> {
+    let before = row(store.before()?)?;
     let active = remembered.active.as_ref();
-    if active.is_some_and(Record::ends_epoch_before) {
+    if active.is_some_and(|active| before.is_none() || active.ends_epoch_before()) {
         let stored = remembered.stored();
         let kept = [stored.active].into_iter().chain(stored.others).flatten();
         shares.keep_only(&kept.collect::<Vec<_>>())?;
         store.retire()?;
         return Ok(None);
     }
-    let before = row(store.before()?)?;
     let Some((id, signed)) = before.and_then(|record| Some((record.plan.id(), record.signed_manifest()?)))
     else {
         return Ok(None);

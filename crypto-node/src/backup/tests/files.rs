@@ -96,6 +96,7 @@ impl Directory {
             ceremony,
             record: record.to_bytes(),
             others: Vec::new(),
+            past: Vec::new(),
             doubt: None,
             active: Some(crate::store::Before::Gone),
         };

@@ -230,6 +230,55 @@ fn p9_a_refusal_outlives_the_process_that_signed_it() {
 }
 
 #[test]
+fn p12_what_a_member_says_twice_is_not_stored_twice() {
+    let mut committee = with_key(4, 2, 3, 1);
+    // Member 1 leaves and is not heard; what the others say comes to member 2 again and again.
+    let said = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let heard = std::rc::Rc::clone(&said);
+    committee.lost = Some(Box::new(move |from, to, message| {
+        let counts = matches!(
+            message.body,
+            Body::Join { .. } | Body::Sign { .. } | Body::Confirm { .. }
+        );
+        if to == who(2) && from == who(3) && counts {
+            heard.borrow_mut().push(message.clone());
+        }
+        from == who(4) && matches!(message.body, Body::Confirm { .. } | Body::Done(_))
+    }));
+    let id = committee.wish(2, &resharing(2, &[2, 3, 4]));
+    committee.settle();
+    let leaves = Body::Abort {
+        reason: "no".to_owned(),
+        evidence: None,
+    };
+    let leaves = Message::new(id, leaves, &key(1));
+    let now_ms = committee.now_ms;
+    let again = |committee: &mut Simulation, from: usize, message: &Message| {
+        let message = message.clone();
+        let out = committee
+            .machine(2)
+            .message(&who(from), message, now_ms, &mut OsRng)
+            .unwrap();
+        let stored = out.persist;
+        committee.carry_out(2, out);
+        stored
+    };
+    let first: Vec<bool> = (0..2).map(|_| again(&mut committee, 1, &leaves)).collect();
+    assert_eq!(first, [true, false]);
+    committee.join(3, id);
+    committee.settle();
+    let join = said.borrow().last().cloned().unwrap();
+    assert!(matches!(join.body, Body::Join { .. }) && !again(&mut committee, 3, &join));
+    committee.run_on(id);
+    assert_eq!(committee.phases()[1], Some(Phase::Canary));
+    let said = said.borrow().clone();
+    assert!(said.len() >= 3);
+    for message in said {
+        assert!(!again(&mut committee, 3, &message), "{:?}", message.body);
+    }
+}
+
+#[test]
 fn p12_a_deadline_is_neither_past_nor_more_than_a_day_away() {
     const DAY_MS: u64 = 24 * 60 * 60 * 1000;
     let mut committee = with_key(3, 2, 3, 1);
@@ -294,6 +343,31 @@ fn p12_a_member_makes_no_more_proposals_than_operators_can_look_at() {
     // In an hour it may again.
     committee.now_ms += PROPOSALS_WINDOW_MS;
     assert!(deliver(&mut committee, 1, 3, more).is_ok());
+}
+
+#[test]
+fn p12_of_proposals_that_nobody_consents_to_the_ids_are_kept() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let known = committee.disk_of(1).records.len();
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        let proposed = proposal(&committee, 3, number, committee.now_ms + WINDOW_MS);
+        ids.push(proposed.ceremony);
+        deliver(&mut committee, 1, 3, proposed).unwrap();
+        committee.tick(PROPOSALS_WINDOW_MS / 10);
+    }
+    let disk = committee.disk_of(1);
+    // The newest, and the one before it.
+    assert!(disk.records.len() <= known + 2, "{} records", disk.records.len());
+    assert!(disk.past.len() >= 28);
+    // None of them comes back.
+    committee.restart(1);
+    for number in 0..29 {
+        let again = proposal(&committee, 3, number, committee.now_ms + WINDOW_MS);
+        assert!(committee.machine(1).past.contains(&ids[usize::from(number)]));
+        deliver(&mut committee, 1, 3, again).unwrap();
+        assert_ne!(committee.machine(1).live(), Some(ids[usize::from(number)]));
+    }
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn b5_p8_a_member_whose_disk_was_put_back_takes_part_in_nothing_and_is_repaired(
     committee.run_on(id);
     assert!(committee.all_follow(&[1, 2, 3], "repaired"));
     assert!(committee.members[2].before.is_none());
+    assert_eq!(
+        committee.disk_of(3).shares.len(),
+        1,
+        "its old share is still there"
+    );
     assert!(committee.opens_with(&[2, 3], false));
 }
 

@@ -62,8 +62,9 @@ pub(crate) struct Disk {
     doubt: Option<CeremonyId>,
     in_use: Option<CeremonyId>,
     before: Option<CeremonyId>,
-    records: BTreeMap<CeremonyId, Vec<u8>>,
+    pub(crate) records: BTreeMap<CeremonyId, Vec<u8>>,
     refused: BTreeMap<CeremonyId, PublicKey>,
+    pub(crate) past: BTreeSet<CeremonyId>,
     /// What the journal says of keys.
     activated: Activated,
     pub(crate) shares: BTreeMap<CeremonyId, Vec<u8>>,
@@ -227,7 +228,7 @@ impl Simulation {
             doubt: read(me.disk.doubt),
             past: {
                 let known = me.disk.records.keys().chain(me.disk.refused.keys());
-                known.copied().collect()
+                known.chain(&me.disk.past).copied().collect()
             },
             waiting: {
                 let records = me
@@ -369,10 +370,17 @@ impl Simulation {
         let in_use = record.phase == Phase::Active && record.changes_key_of(&who(member));
         if out.persist {
             let doubt = self.machine(member).doubt().map(|record| record.plan.id());
+            let newest = Some(id);
             let disk = &mut self.member(member).disk;
-            let stored = out.others.iter().chain([&record]);
-            disk.records
-                .extend(stored.map(|record| (record.plan.id(), record.to_bytes())));
+            for record in out.others.iter().chain([&record]) {
+                let id = record.plan.id();
+                if record.is_past(&who(member)) && Some(id) != newest {
+                    disk.records.remove(&id);
+                    disk.past.insert(id);
+                } else {
+                    disk.records.insert(id, record.to_bytes());
+                }
+            }
             (disk.newest, disk.doubt) = (Some(id), doubt);
             if in_use && disk.in_use != Some(id) {
                 let serves = matches!(record.plan, Plan::Resharing(_));
@@ -415,9 +423,9 @@ impl Simulation {
         });
         let earlier = std::mem::replace(&mut me.key, key.clone());
         me.before = earlier.filter(|_| me.disk.before.is_some());
-        if signed.manifest.epoch() == 1 {
-            let kept = me.disk.in_use;
-            me.disk.shares.retain(|id, _| kept == Some(*id));
+        if me.disk.before.is_none() {
+            let kept = [me.disk.in_use, me.disk.newest, me.disk.doubt];
+            me.disk.shares.retain(|id, _| kept.contains(&Some(*id)));
         }
         me.active = Some(signed);
         self.machine(member).use_key(key);

@@ -50,6 +50,7 @@ fn store(directory: &Directory, newest: &Record, others: &[Record], doubt: Optio
         ceremony: newest.plan.id(),
         record: newest.to_bytes(),
         others: others.iter().map(row).collect(),
+        past: Vec::new(),
         doubt,
         active: None,
     };
