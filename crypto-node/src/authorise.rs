@@ -26,6 +26,15 @@ use threshold::wrap::{MAX_WRAPPED_KEY, WrappedKey};
 /// Milliseconds since 1970, from whoever runs the node.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
+/// Milliseconds since 1970. A clock before that is taken for 1970, when no approval is valid.
+#[must_use]
+pub fn system_time() -> u64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What decides, and what it decides by.
 pub struct Authority {
     /// Coordinators that may ask.

@@ -37,7 +37,7 @@ pub mod custodian;
 pub mod offline;
 pub mod sharing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 const MAGIC: &[u8; 8] = b"quorbkup";
 const VERSION: u8 = 1;
@@ -64,6 +64,9 @@ pub enum BackupError {
     /// A key that is none.
     #[error("the key of custodian {0} is not an X25519 public key")]
     Key(String),
+    /// A record that could not be read again.
+    #[error("the ceremony's record has {0} bytes, and a backup has room for {MAX_RECORD}")]
+    TooLong(usize),
     /// The ceremony's record has no manifest that all members signed.
     #[error("the ceremony's record has no manifest that all members signed")]
     NoManifest,
@@ -170,7 +173,7 @@ impl Backup {
         check_custodians(threshold, &custodians)?;
         let (commitments, parts) = sharing::split(threshold, custodians.len(), rng)?;
         let core = Core::new(
-            record.to_bytes(),
+            record.result().to_bytes(),
             share.index(),
             threshold,
             custodians,
@@ -355,6 +358,9 @@ impl Core {
         custodians: Vec<Custodian>,
         commitments: Commitments,
     ) -> Result<Self, BackupError> {
+        if record.len() > MAX_RECORD {
+            return Err(BackupError::TooLong(record.len()));
+        }
         let decoded = Record::from_bytes(&record)?;
         let signed = decoded.signed_manifest().ok_or(BackupError::NoManifest)?;
         if signed.manifest.member(index).is_none() {

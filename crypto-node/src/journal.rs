@@ -9,7 +9,8 @@
 //!
 //! Concurrent appends share a sync: an append only extends a buffer and the chain, a writer thread takes the
 //! whole buffer, writes and syncs it, and only then is any entry in it reported durable. A failed write or
-//! sync is final: what the disk holds is then unknown, so the journal takes nothing more and the node stops.
+//! sync is final: what the disk holds is then unknown, so the journal takes nothing more, and the node, which releases nothing
+//! without it, says so to its operator and to the others until it is restarted.
 //!
 //! A crash can leave an incomplete record at the end, which was never reported durable; it is cut when the
 //! journal is opened. Anything else that does not fit, a changed length included (that is what the length
@@ -18,13 +19,16 @@
 //! entry before it as the newest one. What fits and is not all, or not the same, is noticed by a
 //! [`Mark`], which says how far the journal was durable at an earlier time.
 
+mod activated;
 mod disk;
 mod entry;
 mod mark;
+pub mod opening;
 mod scan;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use activated::{Activated, NotOfOneTime, Stored};
 pub use disk::{Disk, Storage};
 pub(crate) use entry::cut;
 pub use entry::{Entry, Event, MAX_DETAIL, Release, Step};
@@ -76,6 +80,12 @@ pub enum JournalError {
         /// Hash of the newest entry found.
         head: [u8; 32],
     },
+    /// The operator accepts a journal, and this one needs no accepting.
+    #[error(
+        "journal: it is as it was marked, and journal.accepted is in the configuration: remove it there, where it would let an old \
+         copy of the journal be taken one day"
+    )]
+    Unneeded,
     /// The mark is not one of this node's.
     #[error(
         "journal mark: {0}; put this node's own mark back, or remove it and follow what the node then says"

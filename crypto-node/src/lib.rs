@@ -8,6 +8,7 @@ pub mod authorise;
 pub mod backup;
 pub mod ceremony;
 pub mod config;
+pub mod deliveries;
 pub mod diagnosis;
 pub mod journal;
 pub mod memory;
@@ -25,6 +26,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod watch;
+pub mod work;
 
 pub use config::Config;
 pub use node::run;

@@ -1,39 +1,32 @@
 //! A node from its configuration: open what is on disk, check it, serve, drain.
 
+mod disk;
+
 use crate::authorise::{Authority, Clock, Keys};
-use crate::ceremony::driver::{Driver, Parts, load_share};
-use crate::ceremony::machine::{Machine, Memory as Remembered};
-use crate::ceremony::record::Record;
+use crate::ceremony::driver::{Driver, Parts};
+use crate::ceremony::machine::Machine;
 use crate::config::Config;
-use crate::journal::{Disk, Event, Expected, Journal, MarkFile, Step};
-use crate::memory::{Memory, Use};
+use crate::deliveries::Deliveries;
+use crate::journal::{Journal, MarkFile};
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
-use crate::seals::{self, Seals};
 use crate::server::Node;
-use crate::settings::Settings;
-use crate::share::{Guard, ShareFiles};
-use crate::store::Store;
 use crate::watch::Watch;
-use anyhow::{Context, anyhow, ensure};
+use crate::work::Work;
+use anyhow::{Context, anyhow};
+use disk::{Opened, Unlocked, open, unlock};
 use futures::future::BoxFuture;
 use service::operations::{Operations, Readiness};
 use service::server::HttpLimits;
 use service::tls::{ChannelLimits, ListenerLimits};
-use service::{Background, Beside, ClientPolicy, Identity, KeyWrap, Listener, RateLimit};
-use std::collections::{BTreeMap, BTreeSet};
+use service::{Background, Beside, ClientPolicy, Listener, RateLimit};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
-use threshold::encoding::Canonical;
-use threshold::ids::CeremonyId;
+use std::time::Duration;
 use threshold::signature::PublicKey;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-/// Deliveries a member may make per second, and at once: a ceremony has a handful, repeats included.
-const DELIVERIES: (u32, u32) = (100, 500);
-/// A peer needs one; the rest is for reconnecting. With 256 requests of 64 KiB under way on each, one peer takes 128 MiB.
+/// A peer needs one; the rest is for reconnecting. With 256 requests of 128 KiB under way on each, one member takes 256 MiB.
 const CONNECTIONS_PER_PEER: usize = 8;
 /// How long a ceremony's step that is under way may take to its end, when the node stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -55,6 +48,8 @@ pub(crate) struct Seams {
     pub(crate) clock: Clock,
     #[cfg(test)]
     pub(crate) tamper: Option<crate::ceremony::driver::Tamper>,
+    #[cfg(test)]
+    pub(crate) crash: Option<std::sync::Arc<crate::ceremony::driver::crash::Crash>>,
     /// One of the tasks beside the server fails at once.
     #[cfg(test)]
     pub(crate) fails: bool,
@@ -63,21 +58,15 @@ pub(crate) struct Seams {
 impl Default for Seams {
     fn default() -> Self {
         Self {
-            clock: Arc::new(system_clock),
+            clock: Arc::new(crate::authorise::system_time),
             #[cfg(test)]
             tamper: None,
+            #[cfg(test)]
+            crash: None,
             #[cfg(test)]
             fails: false,
         }
     }
-}
-
-/// Milliseconds since 1970. A clock before that is taken for 1970, when no approval is valid.
-fn system_clock() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) async fn run_with(
@@ -113,7 +102,7 @@ pub(crate) async fn run_with(
     };
     let (tasks, queue) = mpsc::unbounded_channel();
     let background = Background::start("ceremonies").context("threads for ceremonies")?;
-    let node = assemble(&config, opened, tasks, background.handle(), &seams)?;
+    let node = assemble(&config, opened, tasks, Work::on(background.handle()), &seams)?;
     let listener_limits = ListenerLimits {
         connections: config.limits.connections,
         connections_per_peer: CONNECTIONS_PER_PEER,
@@ -134,7 +123,8 @@ pub(crate) async fn run_with(
     );
     let marks = Arc::new(Mutex::new(marks));
     let mut beside = Beside::new();
-    beside.run_on(&node.background, "the tasks of ceremonies", run_tasks(queue));
+    beside.run_on(node.work.runtime(), "the tasks of ceremonies", run_tasks(queue));
+    beside.run("the carrying out of ceremonies", node.work.clone().broken());
     #[cfg(test)]
     if seams.fails {
         beside.run("a task", async { Err::<(), _>("a mistake") });
@@ -217,20 +207,17 @@ async fn mark(journal: &Journal, marks: &Arc<Mutex<MarkFile>>) -> bool {
     }
 }
 
-/// Runs the tasks that ceremonies start; they end with this one.
-async fn run_tasks(mut queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) {
+/// Runs the tasks that ceremonies start; they end with this one, which ends when one of them panics: deliveries to a member, say,
+/// would stop for good.
+async fn run_tasks(mut queue: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>) -> Result<(), JoinError> {
     let mut running = JoinSet::new();
     loop {
         tokio::select! {
             task = queue.recv() => match task {
                 Some(task) => drop(running.spawn(task)),
-                None => return,
+                None => return Ok(()),
             },
-            Some(ended) = running.join_next() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a task of a ceremony failed");
-                }
-            }
+            Some(ended) = running.join_next() => ended?,
         }
     }
 }
@@ -244,7 +231,7 @@ async fn keep_time(node: Node, readiness: Readiness) {
         node.authority.flush_refusals(false);
         // A failure is logged where it happens, and stays visible in the readiness.
         let driver = Arc::clone(&node.driver);
-        let _ = node.background.spawn(async move { driver.tick().await }).await;
+        let _ = node.work.carry_out(async move { driver.tick().await }).await;
         set(&readiness, "ceremonies", node.driver.is_healthy());
         set(&readiness, "journal", node.authority.journal.is_healthy());
     }
@@ -261,267 +248,11 @@ fn set(readiness: &Readiness, condition: &'static str, holds: bool) {
     );
 }
 
-/// What is on disk, checked.
-struct Opened {
-    settings: Settings,
-    identity: Identity,
-    journal: Journal,
-    memory: Memory,
-    metrics: Metrics,
-    store: Store,
-    shares: ShareFiles,
-    remembered: Remembered,
-    before: Option<Arc<Guard>>,
-}
-
-/// What opens without a person.
-struct Unlocked {
-    settings: Settings,
-    identity: Identity,
-    /// The shares' seal, unless a person brings it.
-    share_seal: Option<Arc<dyn KeyWrap>>,
-}
-
-fn unlock(config: &Config) -> anyhow::Result<Unlocked> {
-    let seals = Seals::open(config)?;
-    let identity =
-        Identity::load(&seals::identity_file(config), seals.identity.as_ref()).context("identity")?;
-    Ok(Unlocked {
-        settings: Settings::check(config, &identity.public_key())?,
-        identity,
-        share_seal: seals.share,
-    })
-}
-
-fn open(
-    config: &Config,
-    settings: Settings,
-    identity: Identity,
-    share_seal: Arc<dyn KeyWrap>,
-    clock: &Clock,
-    metrics: Metrics,
-) -> anyhow::Result<(Opened, MarkFile)> {
-    let directory = config.directory.as_path();
-    let share_directory = seals::share_directory(config);
-    std::fs::create_dir_all(&share_directory)
-        .with_context(|| format!("directory: cannot create {}", share_directory.display()))?;
-    let shares = ShareFiles::new(share_directory, share_seal, identity.public_key());
-    let OpenJournal {
-        journal,
-        marks,
-        memory,
-        activated,
-    } = open_journal(config, &identity, clock, &metrics)?;
-    let store = Store::open(&directory.join("ceremonies.redb"))?;
-    let decode = |row: Option<(CeremonyId, Vec<u8>)>| {
-        row.map(|(id, bytes)| {
-            Record::from_bytes(&bytes)
-                .with_context(|| format!("ceremonies.redb: the record of ceremony {id} does not decode"))
-        })
-        .transpose()
-    };
-    let (record, doubt, active) = (
-        decode(store.newest()?)?,
-        decode(store.doubt()?)?,
-        decode(store.active()?)?,
-    );
-    let me = PublicKey::of(identity.signing_key());
-    let refused = store.refused()?;
-    let refused = refused
-        .into_iter()
-        .map(|(id, by)| {
-            Ok((
-                id,
-                PublicKey::from_bytes(&by).context("ceremonies.redb: who was refused")?,
-            ))
-        })
-        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-    let (mut past, mut waiting): (BTreeSet<_>, _) = (refused.keys().copied().collect(), Vec::new());
-    let newest = record.as_ref().map(|record| record.plan.id());
-    for row in store.known()? {
-        past.insert(row.0);
-        let known = decode(Some(row))?.filter(|known| known.waits(&me) && Some(known.plan.id()) != newest);
-        waiting.extend(known);
-    }
-    let key = match &active {
-        Some(active) => {
-            let unfinished = [&record, &doubt].map(|record| record.as_ref().map(|record| record.plan.id()));
-            let known =
-                activated.is_some_and(|last| last == active.plan.id() || unfinished.contains(&Some(last)));
-            open_key(active, &shares, &settings, known, &me)?.map(Arc::new)
-        }
-        None => None,
-    };
-    let kept = [&active, &record, &doubt].map(Option::as_ref);
-    let before = open_before(&store, &shares, decode(store.before()?)?, kept, &me)?.map(Arc::new);
-    let serves_old = store.before()?.is_some();
-    let remembered = Remembered {
-        record,
-        doubt,
-        active,
-        past,
-        key,
-        serves_old,
-        waiting,
-        refused,
-    };
-    let opened = Opened {
-        settings,
-        identity,
-        journal,
-        memory,
-        metrics,
-        store,
-        shares,
-        remembered,
-        before,
-    };
-    Ok((opened, marks))
-}
-
-/// The journal, where it is marked, the memory that it gives, and the ceremonies whose keys it saw come into use.
-struct OpenJournal {
-    journal: Journal,
-    marks: MarkFile,
-    memory: Memory,
-    activated: Option<CeremonyId>,
-}
-
-fn open_journal(
-    config: &Config,
-    identity: &Identity,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> anyhow::Result<OpenJournal> {
-    let path = config.directory.join("journal");
-    let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
-    let mut marks = MarkFile::open(config.journal.mark_path(&config.directory), identity.clone())?;
-    let mut memory = Memory::new(clock());
-    let synced = metrics.clone();
-    let mut activated = None;
-    let remember = |entry: &crate::journal::Entry, _: &[u8; 32]| match &entry.event {
-        Event::Release(release) => {
-            let crate::journal::Release {
-                approve_id,
-                write_id,
-                q,
-                expires_ms,
-                ..
-            } = *release;
-            memory.remember(&Use {
-                approve_id,
-                write_id,
-                q,
-                expires_ms,
-            });
-        }
-        Event::Ceremony {
-            ceremony,
-            step: Step::Active,
-            ..
-        } => {
-            activated = Some(*ceremony);
-        }
-        _ => {}
-    };
-    let expected = Expected {
-        mark: marks.stored().copied(),
-        accepted: config.journal.accepted.clone(),
-    };
-    let journal = Journal::open(
-        disk,
-        &identity.public_key(),
-        Some(&expected),
-        remember,
-        move |took| synced.synced(took),
-    )?;
-    // From here on there is a mark, so that a journal without one is known to have lost it.
-    marks
-        .store(journal.durable().context("journal: it has failed already")?)
-        .context("journal mark: cannot be written")?;
-    // Nobody waits for it: the next release makes it durable.
-    let _ = journal.append(clock(), Event::Started)?;
-    Ok(OpenJournal {
-        journal,
-        marks,
-        memory,
-        activated,
-    })
-}
-
-/// The share in use, if this node is a member of the newest epoch: the manifest signed by all, the members known, the
-/// share its own.
-///
-/// The journal recorded that the key came into use before the store did, so that the last that it knows of is the store's, or one
-/// that the store has not finished. Otherwise one of the two was removed or put back, and with the journal what approvals
-/// were used for.
-fn open_key(
-    active: &Record,
-    shares: &ShareFiles,
-    settings: &Settings,
-    is_newest: bool,
-    me: &PublicKey,
-) -> anyhow::Result<Option<Guard>> {
-    let id = active.plan.id();
-    ensure!(
-        is_newest,
-        "journal: it does not know of the key in use (ceremony {id}) as the newest, so it or ceremonies.redb is not the one that \
-         this node wrote; put this node's own back, or start with neither ceremonies nor shares and have the share repaired"
-    );
-    let signed = active
-        .signed_manifest()
-        .with_context(|| format!("ceremonies.redb: the manifest of {id} is not signed by all"))?;
-    if signed.manifest.member_by_identity(me).is_none() {
-        return Ok(None);
-    }
-    for member in signed.manifest.members() {
-        let known = settings.seats.iter().any(|seat| seat.identity == member.identity);
-        ensure!(
-            known,
-            "members: {} holds a share of the key in use and is not among them; another committee takes a re-sharing, not a \
-             configuration",
-            member.name
-        );
-    }
-    Ok(Some(load_share(shares, id, signed, me)?))
-}
-
-/// The share of the epoch before. If the newest has ended it, and the node stopped in the middle of destroying it, that is
-/// finished. One that cannot be read is said and not waited for: the newest serves without it.
-fn open_before(
-    store: &Store,
-    shares: &ShareFiles,
-    record: Option<Record>,
-    [active, newest, doubt]: [Option<&Record>; 3],
-    me: &PublicKey,
-) -> anyhow::Result<Option<Guard>> {
-    if active.is_some_and(Record::ends_epoch_before) {
-        let kept = [active, newest, doubt].into_iter().flatten();
-        let kept: Vec<CeremonyId> = kept.map(|record| record.plan.id()).collect();
-        shares.keep_only(&kept)?;
-        store.retire()?;
-        return Ok(None);
-    }
-    let Some((id, signed)) = record.and_then(|record| Some((record.plan.id(), record.signed_manifest()?)))
-    else {
-        return Ok(None);
-    };
-    match shares.is_there(id)? {
-        true => Ok(load_share(shares, id, signed, me)
-            .inspect_err(|error| tracing::warn!(%error, "the share of the epoch before cannot be read"))
-            .ok()),
-        false => {
-            store.retire()?;
-            Ok(None)
-        }
-    }
-}
-
 fn assemble(
     config: &Config,
     opened: Opened,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
-    background: Handle,
+    work: Work,
     seams: &Seams,
 ) -> anyhow::Result<Node> {
     let Opened {
@@ -574,14 +305,15 @@ fn assemble(
         authority: Arc::clone(&authority),
         store: Arc::new(store),
         shares,
-        #[cfg(debug_assertions)]
-        directory: config.directory.clone(),
         channels,
         tasks,
         #[cfg(test)]
         tamper: seams.tamper.clone(),
+        #[cfg(test)]
+        crash: seams.crash.clone(),
     });
-    let deliveries = Arc::new(RateLimit::new(DELIVERIES.0, DELIVERIES.1, settings.seats.len()));
+    let members = settings.seats.iter().map(|seat| seat.identity.to_bytes());
+    let deliveries = Arc::new(Deliveries::new(members));
     let settings = Arc::new(settings);
     let watch = Watch {
         authority: Arc::clone(&authority),
@@ -595,6 +327,6 @@ fn assemble(
         settings,
         watch,
         deliveries,
-        background,
+        work,
     })
 }

@@ -7,10 +7,12 @@ use crate::ceremony::machine::{Machine, NotTaken};
 use crate::ceremony::message::Message;
 use crate::ceremony::plan::{Party, Plan};
 use crate::ceremony::record::Phase;
+use crate::deliveries::Deliveries;
 use crate::diagnosis::{Check, Level};
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::watch::Watch;
+use crate::work::Work;
 use proto::custody::ceremony_service_server::{CeremonyService, CeremonyServiceServer};
 use proto::custody::custody_service_server::{CustodyService, CustodyServiceServer};
 use proto::custody::operator_service_server::{OperatorService, OperatorServiceServer};
@@ -23,7 +25,7 @@ use proto::custody::{
     RetireEpochResponse,
 };
 use proto::limits;
-use service::{RateLimit, peer_key};
+use service::peer_key;
 use std::sync::Arc;
 use std::time::Instant;
 use threshold::committee::ParticipantIndex;
@@ -46,12 +48,12 @@ pub struct Node {
     pub driver: Arc<Driver>,
     /// Who is who.
     pub settings: Arc<Settings>,
-    /// How often a member may deliver.
-    pub deliveries: Arc<RateLimit>,
+    /// What a member may deliver.
+    pub deliveries: Arc<Deliveries>,
     /// Looks at the other nodes.
     pub(crate) watch: Watch,
-    /// Where ceremonies are carried out: on threads that step back before reads.
-    pub background: tokio::runtime::Handle,
+    /// Where ceremonies are carried out.
+    pub work: Work,
 }
 
 impl Node {
@@ -73,8 +75,14 @@ impl Node {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Status> {
-        let done = self.background.spawn(work).await;
-        done.map_err(|error| Status::unavailable(format!("the node is stopping: {error}")))
+        self.work.carry_out(work).await.map_err(|error| {
+            let words = if error.is_panic() {
+                "the node has failed and ends; see its log"
+            } else {
+                "the node is stopping"
+            };
+            Status::unavailable(words)
+        })
     }
 
     /// Refuses, counts and records.
@@ -131,8 +139,13 @@ impl CustodyService for Node {
 impl CeremonyService for Node {
     async fn probe(&self, request: Request<ProbeRequest>) -> Result<Response<ProbeResponse>, Status> {
         let (peer, _) = self.member(&request)?;
-        if self.deliveries.check(&peer, Instant::now()).is_err() {
-            return Err(self.refuse(peer, Refusal::RateLimited));
+        let counted = self.deliveries.count(&peer, Instant::now());
+        counted.map_err(|refusal| self.refuse(peer, refusal))?;
+        if !self.authority.journal.is_healthy() {
+            // It releases nothing: whoever counts on it is to know.
+            return Err(Status::unavailable(
+                "this node's journal has failed: it releases nothing",
+            ));
         }
         let key = self.authority.key();
         let manifest = key.as_ref().map(|key| key.manifest());
@@ -145,11 +158,11 @@ impl CeremonyService for Node {
 
     async fn deliver(&self, request: Request<DeliverRequest>) -> Result<Response<DeliverResponse>, Status> {
         let (peer, member) = self.member(&request)?;
-        if self.deliveries.check(&peer, Instant::now()).is_err() {
-            return Err(self.refuse(peer, Refusal::RateLimited));
-        }
+        let begun = self.deliveries.begin(&peer, Instant::now());
+        let begun = begun.map_err(|refusal| self.refuse(peer, refusal))?;
         let driver = Arc::clone(&self.driver);
         let delivered = self.carry_out(async move {
+            let _begun = begun;
             let message = Message::from_bytes(&request.get_ref().message)?;
             drop(request);
             Ok(driver.deliver(&member, message).await)
@@ -346,10 +359,7 @@ impl OperatorService for Node {
             ceremony: self.driver.inspect(status).await,
             journal_entries,
             journal_head: journal_head.to_vec(),
-            serves_epoch: self
-                .authority
-                .key_before()
-                .map_or(0, |before| before.manifest().epoch()),
+            serves_epoch: self.driver.inspect(Machine::epoch_before).await.unwrap_or(0),
         }))
     }
 }
@@ -388,7 +398,7 @@ fn status(machine: &Machine) -> Option<CeremonyStatus> {
         dealer: number(party.dealer),
         name: party.name.to_string(),
         joined: record.joins.contains_key(&party.identity),
-        rejected: record.rejections.contains_key(&party.identity),
+        rejected: record.rejections.contains(&party.identity),
         confirmed: record.confirms.contains_key(&party.identity),
         needed: if decided {
             confirmers.contains(&party.identity)

@@ -1,19 +1,20 @@
 //! The ceremony state, in a redb database: what the node has promised, so that it still holds after a crash.
 //!
 //! One row per ceremony (its record, canonical bytes), one for each that was refused without a record (who made the node refuse
-//! it), and four pointers: the newest ceremony, the one whose key is in
+//! it), the bare id of each proposal that ended without this node's consent, and four pointers: the newest ceremony, the one whose key is in
 //! use, the one before whose share still serves, and the one that was confirmed, aborted and may yet turn out to be done. Commits are in two phases, because other members choose part of what is stored, and with
 //! quick repair, because the database is tiny and the start should not depend on its history. No secret is
 //! stored here.
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use threshold::ids::CeremonyId;
 use threshold::signature::PublicKey;
 
 const RECORDS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("ceremonies");
 const REFUSED: TableDefinition<'_, [u8; 32], [u8; 32]> = TableDefinition::new("refused");
+const PAST: TableDefinition<'_, [u8; 32], ()> = TableDefinition::new("past");
 const POINTERS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("pointers");
 const NEWEST: &str = "newest";
 const ACTIVE: &str = "active";
@@ -60,6 +61,8 @@ pub struct Change {
     pub record: Vec<u8>,
     /// Other ceremonies that have changed, and their records.
     pub others: Vec<(CeremonyId, Vec<u8>)>,
+    /// Proposals that are over and of which nothing but that they were there is kept.
+    pub past: Vec<CeremonyId>,
     /// The ceremony in doubt, whose record is stored.
     pub doubt: Option<CeremonyId>,
     /// Whether its key is in use from now on.
@@ -87,6 +90,7 @@ impl Store {
         store.write(|_, _| Ok(()))?;
         let transaction = store.begin()?;
         transaction.open_table(REFUSED)?;
+        transaction.open_table(PAST)?;
         transaction.commit()?;
         Ok(store)
     }
@@ -96,7 +100,16 @@ impl Store {
     /// # Errors
     /// The disk's; what is stored is then either the old or the new.
     pub fn apply(&self, change: &Change) -> Result<(), StoreError> {
-        self.write(|records, pointers| {
+        let transaction = self.begin()?;
+        {
+            let mut past = transaction.open_table(PAST)?;
+            let mut records = transaction.open_table(RECORDS)?;
+            for ceremony in &change.past {
+                records.remove(ceremony.0)?;
+                past.insert(ceremony.0, ())?;
+            }
+        }
+        Self::change(&transaction, |records, pointers| {
             for (ceremony, record) in &change.others {
                 records.insert(ceremony.0, record.as_slice())?;
             }
@@ -122,7 +135,9 @@ impl Store {
             }
             pointers.insert(ACTIVE, change.ceremony.0)?;
             Ok(())
-        })
+        })?;
+        transaction.commit()?;
+        Ok(())
     }
 
     /// The newest ceremony and its record.
@@ -203,17 +218,35 @@ impl Store {
         Ok(records.get(ceremony.0)?.map(|row| row.value().to_vec()))
     }
 
-    /// Every ceremony that is or was, and its record.
+    /// Shows every ceremony of which there is a record, one after the other.
+    ///
+    /// # Errors
+    /// The disk's, or what `visit` makes of a record.
+    pub fn each<E: From<StoreError>>(
+        &self,
+        mut visit: impl FnMut(CeremonyId, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rows = || {
+            self.database
+                .begin_read()?
+                .open_table(RECORDS)
+                .map_err(StoreError::from)
+        };
+        let rows: redb::ReadOnlyTable<_, _> = rows()?;
+        for row in rows.iter().map_err(StoreError::from)? {
+            let (id, record) = row.map_err(StoreError::from)?;
+            visit(CeremonyId(id.value()), record.value())?;
+        }
+        Ok(())
+    }
+
+    /// The proposals that ended without this node's consent, and of which nothing else is kept.
     ///
     /// # Errors
     /// The disk's.
-    pub fn known(&self) -> Result<Vec<(CeremonyId, Vec<u8>)>, StoreError> {
-        let records = self.database.begin_read()?.open_table(RECORDS)?;
-        let rows = records.iter()?.map(|row| {
-            let (id, record) = row?;
-            Ok((CeremonyId(id.value()), record.value().to_vec()))
-        });
-        rows.collect()
+    pub fn past(&self) -> Result<BTreeSet<CeremonyId>, StoreError> {
+        let past = self.database.begin_read()?.open_table(PAST)?;
+        past.iter()?.map(|row| Ok(CeremonyId(row?.0.value()))).collect()
     }
 
     fn pointed(&self, pointer: &str) -> Result<Option<(CeremonyId, Vec<u8>)>, StoreError> {
@@ -240,12 +273,22 @@ impl Store {
         ) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let transaction = self.begin()?;
+        Self::change(&transaction, change)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn change(
+        transaction: &WriteTransaction,
+        change: impl FnOnce(
+            &mut redb::Table<'_, [u8; 32], &'static [u8]>,
+            &mut redb::Table<'_, &'static str, [u8; 32]>,
+        ) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         change(
             &mut transaction.open_table(RECORDS)?,
             &mut transaction.open_table(POINTERS)?,
-        )?;
-        transaction.commit()?;
-        Ok(())
+        )
     }
 }
 
@@ -258,6 +301,7 @@ mod tests {
             ceremony: CeremonyId([number; 32]),
             record: vec![number; 9],
             others: Vec::new(),
+            past: Vec::new(),
             doubt: None,
             active: active.then_some(Before::Serves),
         }
@@ -306,6 +350,26 @@ mod tests {
         assert_eq!(store.record(CeremonyId([3; 32])).unwrap(), None);
         store.apply(&change(2, false)).unwrap();
         assert_eq!(store.doubt().unwrap(), None);
+    }
+
+    #[test]
+    fn of_a_proposal_that_is_over_the_id_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("ceremonies")).unwrap();
+        store.apply(&change(1, false)).unwrap();
+        let next = Change {
+            past: vec![CeremonyId([1; 32])],
+            ..change(2, false)
+        };
+        store.apply(&next).unwrap();
+        let mut found = Vec::new();
+        let visit = |id, record: &[u8]| -> Result<(), StoreError> {
+            found.push((id, record.to_vec()));
+            Ok(())
+        };
+        store.each(visit).unwrap();
+        assert_eq!(found, [(CeremonyId([2; 32]), vec![2; 9])]);
+        assert_eq!(store.past().unwrap(), [CeremonyId([1; 32])].into());
     }
 
     #[test]

@@ -45,13 +45,13 @@ impl Watch {
             (seat.identity, (seat.name.clone(), answer))
         });
         let organisations = self.authority.trust.organisations().iter();
-        let (authority, before) = (&self.authority, self.authority.key_before());
+        let authority = &self.authority;
         let facts = Facts {
             me,
             now_ms: (authority.clock)(),
             manifest: authority.key().map(|key| key.manifest().clone()),
             others: others.collect(),
-            serves_epoch: before.map(|before| before.manifest().epoch()),
+            serves_epoch: self.driver.inspect(Machine::epoch_before).await,
             ceremony: self.driver.inspect(ceremony).await,
             ceremonies_work: self.driver.is_healthy(),
             journal_works: authority.journal.is_healthy(),

@@ -1,9 +1,10 @@
 //! Taking a backup of a stopped node, and putting a share back into one.
 
 use super::{Backup, BackupError, Custodian, Recovered, custodian::SealedPart};
+use crate::authorise::system_time;
 use crate::ceremony::record::Record;
 use crate::config::Config;
-use crate::journal::{Disk, Event, Expected, Journal, MarkFile, Step};
+use crate::journal::{Event, Step, Stored, opening};
 use crate::reseal::Which;
 use crate::seals::{self, SealCheck, Seals};
 use crate::settings::Settings;
@@ -171,7 +172,13 @@ pub fn restore(
             .verify()
             .context("the committee's manifest is not signed by all its members")?;
     }
-    let own = match store.active()? {
+    let active = store.active()?;
+    let id = |row: &Option<(CeremonyId, Vec<u8>)>| row.as_ref().map(|(id, _)| *id);
+    let stored = Stored {
+        active: id(&active),
+        others: [id(&store.newest()?), id(&store.doubt()?)],
+    };
+    let own = match active {
         Some((id, bytes)) => {
             let record = Record::from_bytes(&bytes)?;
             Some(
@@ -182,12 +189,15 @@ pub fn restore(
         }
         None => None,
     };
-    let mut last = None;
     let identity = Identity::from_seed(&config.name, recovered.identity.as_bytes())?;
-    let (journal, mut marks) = open_journal(config, &identity, &mut last)?;
+    let opening::Own {
+        journal,
+        mut marks,
+        activated,
+    } = opening::open(config, &identity, |_| {}, |_| {})?;
     let present = Present {
         own: own.as_ref(),
-        journal: last,
+        journal: activated.finished(&stored),
         committee,
     };
     present.allows(backup)?;
@@ -220,7 +230,7 @@ pub fn restore(
         step: Step::Active,
         detail: "restored from its custodians' backup".to_owned(),
     };
-    let ticket = journal.append(now_ms(), event)?;
+    let ticket = journal.append(system_time(), event)?;
     futures::executor::block_on(ticket.durable())?;
     marks
         .store(journal.durable().context("journal: it has failed already")?)
@@ -230,6 +240,7 @@ pub fn restore(
             ceremony: backup.ceremony(),
             record: backup.record().to_vec(),
             others: Vec::new(),
+            past: Vec::new(),
             doubt: None,
             active: Some(Before::Gone),
         })?;
@@ -240,33 +251,6 @@ pub fn restore(
 fn lock(config: &Config) -> anyhow::Result<Store> {
     Store::open(&config.directory.join("ceremonies.redb"))
         .context("the node's directory is in use: stop the node first")
-}
-
-/// The journal, made if there is none, its mark, and the ceremony whose key came into use last.
-fn open_journal(
-    config: &Config,
-    identity: &Identity,
-    last: &mut Option<CeremonyId>,
-) -> anyhow::Result<(Journal, MarkFile)> {
-    let path = config.directory.join("journal");
-    let disk = Disk::open(&path).with_context(|| format!("journal {}", path.display()))?;
-    let marks = MarkFile::open(config.journal.mark_path(&config.directory), identity.clone())?;
-    let expected = Expected {
-        mark: marks.stored().copied(),
-        accepted: config.journal.accepted.clone(),
-    };
-    let remember = |entry: &crate::journal::Entry, _: &[u8; 32]| {
-        if let Event::Ceremony {
-            ceremony,
-            step: Step::Active,
-            ..
-        } = &entry.event
-        {
-            *last = Some(*ceremony);
-        }
-    };
-    let journal = Journal::open(disk, &identity.public_key(), Some(&expected), remember, |_| {})?;
-    Ok((journal, marks))
 }
 
 fn restore_identity(
@@ -303,13 +287,6 @@ fn persons_seal(
     let passphrase = ask(Which::New)?;
     check.set(&passphrase)?;
     Ok(Arc::new(passphrase))
-}
-
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Proves that a backup would work, and writes nothing: the parts open, fit, and combine to the share of the manifest.

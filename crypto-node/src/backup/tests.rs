@@ -7,15 +7,15 @@ use rand_core::OsRng;
 use std::sync::OnceLock;
 use threshold::testing::{TestCommittee, TestRng};
 
-mod files;
+pub(crate) mod files;
 
 /// Three of five members' shares, and what the first node keeps of their ceremony.
-pub(super) struct World {
-    pub(super) committee: TestCommittee,
-    pub(super) record: Record,
+pub(crate) struct World {
+    pub(crate) committee: TestCommittee,
+    pub(crate) record: Record,
 }
 
-pub(super) fn world(seed: &str) -> World {
+pub(crate) fn world(seed: &str) -> World {
     let committee = TestCommittee::generate(3, 5, &mut TestRng::new(seed)).unwrap();
     let mut record = Record::new(
         Plan::Generation(committee.ceremony.clone()),
@@ -42,7 +42,7 @@ pub(super) fn world(seed: &str) -> World {
     World { committee, record }
 }
 
-fn shared() -> &'static World {
+pub(crate) fn shared() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| world("backup"))
 }
@@ -411,4 +411,70 @@ fn next_epoch(signed: &SignedManifest) -> SignedManifest {
         manifest: next.unwrap(),
         signatures: signed.signatures.clone(),
     }
+}
+
+/// Old members that leave send aborts with as much behind them as there is room for.
+#[test]
+fn b5_c12_what_parties_said_on_the_way_makes_no_backup_longer() {
+    use crate::ceremony::message::{Evidence, Nested};
+    use crate::ceremony::record::Fault;
+    let World { committee, record } = shared();
+    let mut said = record.clone();
+    let junk = Evidence::Resharing(Nested(vec![7; 96 * 1024]));
+    for (identity, member) in committee.identities.iter().zip(committee.manifest().members()) {
+        let body = Body::Abort {
+            reason: String::new(),
+            evidence: Some(junk.clone()),
+        };
+        let abort = Message::new(record.plan.id(), body, identity);
+        said.rejections.insert(member.identity);
+        said.joins.insert(member.identity, abort.clone());
+        said.abort = Some(abort);
+        said.faults.push(Fault {
+            who: member.identity,
+            what: "x".repeat(1024),
+            evidence: Some(junk.clone()),
+        });
+    }
+    assert!(said.to_bytes().len() > MAX_RECORD);
+    let kept = Kept::of(
+        &World {
+            committee: TestCommittee::generate(3, 5, &mut TestRng::new("backup")).unwrap(),
+            record: said,
+        },
+        3,
+        5,
+    );
+    let read = Backup::from_bytes(&kept.backup.to_bytes()).unwrap();
+    assert_eq!(read.to_bytes(), kept.backup.to_bytes());
+    let record = Record::from_bytes(read.record()).unwrap();
+    assert_eq!(record.signed_manifest(), Some(committee.signed.clone()));
+    read.recover(&kept.parts(&[1, 3, 5])).unwrap();
+}
+
+#[test]
+fn b5_a_backup_that_could_not_be_read_is_not_made() {
+    let World { committee, record } = shared();
+    let mut long = record.clone();
+    for (number, identity) in committee.identities.iter().enumerate() {
+        // No honest record has such confirmations.
+        let body = Body::Abort {
+            reason: number.to_string(),
+            evidence: Some(crate::ceremony::message::Evidence::Resharing(
+                crate::ceremony::message::Nested(vec![7; 96 * 1024]),
+            )),
+        };
+        let message = Message::new(record.plan.id(), body, identity);
+        long.confirms.insert(message.sender, message);
+    }
+    let keys = keys(3);
+    let made = Backup::make(
+        &long,
+        &committee.shares[0],
+        &committee.identities[0],
+        custodians(&keys),
+        2,
+        &mut OsRng,
+    );
+    assert!(matches!(made, Err(BackupError::TooLong(_))));
 }

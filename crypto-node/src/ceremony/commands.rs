@@ -42,10 +42,13 @@ pub enum CommandError {
     #[error("ceremony {0} was proposed by another member: its operator begins it")]
     NotProposer(CeremonyId),
     /// It has begun.
-    #[error("ceremony {0} has begun")]
+    #[error("ceremony {0} has begun: `status` shows how far it is, and `abort` gives it up")]
     Begun(CeremonyId),
     /// Too few can deal.
-    #[error("{found} of the {needed} members have consented that are needed to deal")]
+    #[error(
+        "{found} of the {needed} members have consented that are needed to deal: ask the operators of others to join, then begin \
+         again"
+    )]
     TooFewDealers {
         /// Needed.
         needed: usize,

@@ -5,15 +5,15 @@
 //! nothing was said that is not.
 
 mod canary;
-#[cfg(debug_assertions)]
-mod crash;
+#[cfg(test)]
+pub(crate) mod crash;
 
 use super::commands::{CommandError, Wish};
 use super::machine::{Machine, NotTaken, Outcome};
 use super::message::{Body, Message, MessageError};
 use super::outbox::Outbox;
 use super::plan::Plan;
-use super::record::Phase;
+use super::record::{Phase, Record};
 use super::report::Report;
 use crate::authorise::Authority;
 use crate::journal::{Event, JournalError, Step};
@@ -97,14 +97,13 @@ pub(crate) struct Parts {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Arc<Store>,
     pub(crate) shares: ShareFiles,
-    /// The node's directory.
-    #[cfg(debug_assertions)]
-    pub(crate) directory: std::path::PathBuf,
     pub(crate) channels: Vec<(PublicKey, tonic::transport::Channel)>,
     /// Where tasks go that run beside; whoever owns the other end ends them.
     pub(crate) tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     #[cfg(test)]
     pub(crate) tamper: Option<Tamper>,
+    #[cfg(test)]
+    pub(crate) crash: Option<Arc<crash::Crash>>,
 }
 
 /// The driver of one node.
@@ -114,14 +113,14 @@ pub struct Driver {
     authority: Arc<Authority>,
     store: Arc<Store>,
     shares: ShareFiles,
-    #[cfg(debug_assertions)]
-    directory: std::path::PathBuf,
     outboxes: BTreeMap<PublicKey, Arc<Outbox>>,
     tasks: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     state: Mutex<State>,
     failed: AtomicBool,
     #[cfg(test)]
     tamper: Option<Tamper>,
+    #[cfg(test)]
+    crash: Option<Arc<crash::Crash>>,
 }
 
 struct State {
@@ -132,6 +131,8 @@ struct State {
     candidate: Option<Arc<Guard>>,
     /// The task that tries the key.
     trying: Option<AbortHandle>,
+    /// How often each member was answered a canary of this ceremony.
+    answered: (Option<CeremonyId>, BTreeMap<PublicKey, u32>),
 }
 
 impl State {
@@ -155,8 +156,6 @@ impl Driver {
             authority: parts.authority,
             store: parts.store,
             shares: parts.shares,
-            #[cfg(debug_assertions)]
-            directory: parts.directory,
             outboxes,
             tasks: parts.tasks,
             state: Mutex::new(State {
@@ -164,10 +163,13 @@ impl Driver {
                 fresh: None,
                 candidate: None,
                 trying: None,
+                answered: (None, BTreeMap::new()),
             }),
             failed: AtomicBool::new(false),
             #[cfg(test)]
             tamper: parts.tamper,
+            #[cfg(test)]
+            crash: parts.crash,
         })
     }
 
@@ -287,7 +289,7 @@ impl Driver {
     ) -> Result<Option<Message>, DeliverError> {
         let mut state = self.locked().await?;
         if matches!(message.body, Body::Canary { .. }) {
-            return self.answer_canary(&state, peer, message).await.map(Some);
+            return self.answer_canary(&mut state, peer, message).await.map(Some);
         }
         let out = state.machine.message(peer, message, self.now(), &mut OsRng)?;
         Ok(self.carry_out(&mut state, out).await?)
@@ -336,10 +338,10 @@ impl Driver {
         out: Outcome,
     ) -> Result<Option<Message>, DriverError> {
         if let Some((ceremony, by)) = out.refused {
-            self.crash_point();
+            self.crash_point().await;
             let store = Arc::clone(&self.store);
             tokio::task::spawn_blocking(move || store.refuse(ceremony, &by)).await??;
-            self.crash_point();
+            self.crash_point().await;
         }
         let Some(record) = state.machine.record() else {
             for (to, message) in out.send {
@@ -348,24 +350,9 @@ impl Driver {
             return Ok(out.answer);
         };
         let id = record.plan.id();
-        let before = match record.plan {
-            Plan::Resharing(_) => Before::Serves,
-            Plan::Generation(_) | Plan::Repair(_) => Before::Gone,
-        };
-        let first = matches!(record.plan, Plan::Generation(_));
-        let in_use = record.phase == Phase::Active && record.changes_key_of(&self.me);
-        let change = Change {
-            ceremony: id,
-            record: record.to_bytes(),
-            others: {
-                let others = out.others.iter();
-                others
-                    .map(|record| (record.plan.id(), record.to_bytes()))
-                    .collect()
-            },
-            doubt: state.machine.doubt().map(|record| record.plan.id()),
-            active: in_use.then_some(before),
-        };
+        let before = before(&record.plan);
+        let hands_over = matches!(record.plan, Plan::Resharing(_));
+        let change = self.change(&state.machine, record, &out.others);
         if record.phase == Phase::Aborted {
             (state.fresh, state.candidate) = (None, None);
         }
@@ -374,23 +361,23 @@ impl Driver {
             state.stop_trying();
         }
         if out.persist || !out.journal.is_empty() {
-            self.crash_point();
+            self.crash_point().await;
         }
         if let Some((share, manifest)) = out.share {
             let files = self.shares.clone();
             let share =
                 tokio::task::spawn_blocking(move || files.save(id, &share, &manifest).map(|()| share));
             state.fresh = Some((id, share.await??));
-            self.crash_point();
+            self.crash_point().await;
         }
         if !out.journal.is_empty() {
             self.record_steps(out.journal).await?;
-            self.crash_point();
+            self.crash_point().await;
         }
         if out.persist {
             let store = Arc::clone(&self.store);
             tokio::task::spawn_blocking(move || store.apply(&change)).await??;
-            self.crash_point();
+            self.crash_point().await;
         }
         if let Some(signed) = out.canary {
             let guard = self.candidate(state, id, signed).await?;
@@ -401,9 +388,10 @@ impl Driver {
         }
         if let Some(signed) = out.activate {
             self.activate(state, id, signed, before).await?;
-            if first {
-                self.destroy_others(&[id]).await?;
-                self.crash_point();
+            // A first key, or a share in the place of what this node had.
+            if !hands_over {
+                self.destroy_others(&kept(&state.machine)).await?;
+                self.crash_point().await;
             }
         }
         if out.retire {
@@ -413,6 +401,23 @@ impl Driver {
             self.send(&to, message);
         }
         Ok(out.answer)
+    }
+
+    /// What of an outcome goes into the store, with the newest record.
+    fn change(&self, machine: &Machine, newest: &Record, others: &[Record]) -> Change {
+        let (past, kept): (Vec<_>, Vec<_>) = others.iter().partition(|record| record.is_past(&self.me));
+        let in_use = newest.phase == Phase::Active && newest.changes_key_of(&self.me);
+        Change {
+            ceremony: newest.plan.id(),
+            record: newest.to_bytes(),
+            others: kept
+                .into_iter()
+                .map(|record| (record.plan.id(), record.to_bytes()))
+                .collect(),
+            past: past.into_iter().map(|record| record.plan.id()).collect(),
+            doubt: machine.doubt().map(|record| record.plan.id()),
+            active: in_use.then(|| before(&newest.plan)),
+        }
     }
 
     /// Puts the new share in use beside the one of the epoch before, which serves until the new one is used. A node
@@ -445,30 +450,27 @@ impl Driver {
     /// Destroys the share of the epoch before: first where it serves, then on the disk.
     async fn retire(&self, state: &State) -> Result<(), DriverError> {
         self.authority.retire();
-        let machine = &state.machine;
-        let records = [machine.active(), machine.record(), machine.doubt()];
-        let kept: Vec<CeremonyId> = records
-            .into_iter()
-            .flatten()
-            .map(|record| record.plan.id())
-            .collect();
-        self.destroy_others(&kept).await?;
-        self.crash_point();
+        self.destroy_others(&kept(&state.machine)).await?;
+        self.crash_point().await;
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || store.retire()).await??;
-        self.crash_point();
+        self.crash_point().await;
         Ok(())
     }
 
-    /// Where a test may kill this process; nothing in a release build.
-    #[cfg(debug_assertions)]
-    fn crash_point(&self) {
-        crash::point(&self.directory);
+    /// Where a test may stop this node for good; nothing outside tests.
+    #[cfg(test)]
+    async fn crash_point(&self) {
+        if let Some(crash) = &self.crash {
+            crash.point().await;
+        }
     }
 
-    /// Where a test may kill this process; nothing in a release build.
-    #[cfg(not(debug_assertions))]
-    const fn crash_point(&self) {}
+    /// Where a test may stop this node for good; nothing outside tests.
+    #[cfg(not(test))]
+    fn crash_point(&self) -> std::future::Ready<()> {
+        std::future::ready(())
+    }
 
     async fn record_steps(&self, steps: Vec<(CeremonyId, Step, String)>) -> Result<(), DriverError> {
         let mut last = None;
@@ -555,6 +557,21 @@ impl std::fmt::Debug for Driver {
         f.debug_struct("Driver")
             .field("me", &self.me)
             .finish_non_exhaustive()
+    }
+}
+
+/// The ceremonies whose shares are in use, or may yet be.
+fn kept(machine: &Machine) -> Vec<CeremonyId> {
+    let records = [machine.active(), machine.record(), machine.doubt()];
+    let records = records.into_iter().flatten();
+    records.map(|record| record.plan.id()).collect()
+}
+
+/// What becomes of the share in use when the end of this ceremony comes into use.
+const fn before(plan: &Plan) -> Before {
+    match plan {
+        Plan::Resharing(_) => Before::Serves,
+        Plan::Generation(_) | Plan::Repair(_) => Before::Gone,
     }
 }
 

@@ -4,10 +4,11 @@ use super::evidence;
 use super::machine::{MAX_PROPOSALS, Machine, NotTaken, Outcome, PROPOSALS_WINDOW_MS};
 use super::message::{Body, Message, MessageError, Nested, Proof, Round};
 use super::plan::Plan;
-use super::record::{Fault, Phase, Record, blame};
+use super::record::{Fault, Messages, Phase, Record, blame};
 use super::rounds::Rounds;
 use crate::journal::Step;
 use rand_core::{CryptoRng, RngCore};
+use std::collections::btree_map::Entry;
 use threshold::committee::CommitteeManifest;
 use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
@@ -42,7 +43,7 @@ impl Machine {
                 return Ok(());
             }
             Body::Ended { plan, proof } => {
-                return self.ended((message.ceremony, message.sender), *plan, &proof, rng, out);
+                return self.ended((message.ceremony, message.sender), *plan, &proof, out);
             }
             _ => {}
         }
@@ -98,7 +99,7 @@ impl Machine {
             return self.of_doubt(message, rng, out);
         }
         if self.waiting.contains_key(&id) {
-            return self.of_waiting(message, rng, out);
+            return self.of_waiting(message, out);
         }
         if let Some(active) = self.active.as_ref().filter(|active| active.plan.id() == id) {
             match message.body {
@@ -131,12 +132,7 @@ impl Machine {
     }
 
     /// A message of a proposal that this node's operator has not consented to, beside the newest.
-    fn of_waiting(
-        &mut self,
-        message: Message,
-        rng: &mut (impl RngCore + CryptoRng),
-        out: &mut Outcome,
-    ) -> Result<(), NotTaken> {
+    fn of_waiting(&mut self, message: Message, out: &mut Outcome) -> Result<(), NotTaken> {
         let id = message.ceremony;
         let Some(record) = self.waiting.get_mut(&id) else {
             return Ok(());
@@ -149,17 +145,35 @@ impl Machine {
                 out.persist |= gathered;
             }
             Body::Abort { .. } => {
-                if record.plan.needs(&party) {
+                let news = if record.plan.needs(&party) {
                     (record.phase, record.abort) = (Phase::Aborted, Some(message));
+                    true
                 } else {
-                    record.rejections.insert(message.sender, message);
-                }
-                out.others.push(record.clone());
-                out.persist = true;
+                    record.rejections.insert(message.sender)
+                };
+                out.others.extend(news.then(|| record.clone()));
+                out.persist |= news;
                 self.waiting.retain(|_, waiting| waiting.phase == Phase::Proposed);
             }
-            Body::Done(_) if self.bring_forward(id, out) => return self.take(message, self.now_ms, rng, out),
+            // A seat has no share to use.
+            Body::Done(proof) if record.plan.seat_of(&self.me).is_none() => {
+                let record = record.clone();
+                self.adopt_ended(record, &proof, out)?;
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Makes a ceremony the newest of which somebody shows that it is done, unless the newest is under way here. It is in the
+    /// store before it goes on, with the next tick: a journal that says that its key is in use, and a store that does not
+    /// know it, would not be of one time.
+    fn adopt_ended(&mut self, mut record: Record, proof: &Proof, out: &mut Outcome) -> Result<(), NotTaken> {
+        record.take_proof(proof)?;
+        if !self.is_bound() {
+            record.phase = Phase::Canary;
+            self.waiting.remove(&record.plan.id());
+            self.adopt(record, out);
         }
         Ok(())
     }
@@ -189,7 +203,7 @@ impl Machine {
         let goes_on = matches!(message.body, Body::Confirm { .. });
         match message.body {
             Body::Done(proof) => doubt.take_proof(&proof)?,
-            Body::Confirm { .. } => doubt.take_confirmation(message),
+            Body::Confirm { .. } => drop(doubt.take_confirmation(message)),
             _ => {}
         }
         self.take_up_doubt(rng, out);
@@ -311,7 +325,6 @@ impl Machine {
         (id, from): (CeremonyId, PublicKey),
         plan: Plan,
         proof: &Proof,
-        rng: &mut (impl RngCore + CryptoRng),
         out: &mut Outcome,
     ) -> Result<(), NotTaken> {
         if plan.id() != id {
@@ -332,13 +345,10 @@ impl Machine {
         }
         let mut record = Record::new(plan, from, self.now_ms);
         record.take_proof(proof)?;
-        record.phase = Phase::Canary;
         if self.is_bound() {
             self.give_up(&format!("ceremony {id} is done"), None, out);
         }
-        self.adopt(record, out);
-        self.advance(rng, out);
-        Ok(())
+        self.adopt_ended(record, proof, out)
     }
 
     /// An old member without a seat that knows the end may not have heard who has the new epoch in use.
@@ -423,10 +433,10 @@ impl Machine {
         }
     }
 
-    /// Whether this node's operator has consented to the newest ceremony, and it is not over.
+    /// Whether this node's operator has consented to the newest ceremony, or its end is known, and it is not over here.
     pub(super) fn is_bound(&self) -> bool {
-        let joined = |record: &Record| record.joins.contains_key(&self.me);
-        self.live().is_some() && self.record.as_ref().is_some_and(joined)
+        let bound = |record: &Record| record.joins.contains_key(&self.me) || record.phase == Phase::Canary;
+        self.live().is_some() && self.record.as_ref().is_some_and(bound)
     }
 
     pub(super) fn adopt(&mut self, record: Record, out: &mut Outcome) {
@@ -536,8 +546,7 @@ impl Machine {
             );
             return;
         }
-        record.signs.entry(message.sender).or_insert(message);
-        out.persist = true;
+        out.persist |= is_first(&mut record.signs, message);
     }
 
     fn confirmed(&mut self, message: Message, out: &mut Outcome) {
@@ -546,8 +555,7 @@ impl Machine {
             .as_mut()
             .filter(|record| record.phase != Phase::Active)
         {
-            record.take_confirmation(message);
-            out.persist = true;
+            out.persist |= record.take_confirmation(message);
         }
     }
 
@@ -569,7 +577,9 @@ impl Machine {
             _ if only_deals && !record.confirmers().contains(&sender) => {
                 let culprit = proven.as_ref();
                 let culprit = culprit.and_then(|evidence| evidence::culprit(evidence, &record.plan).ok());
-                if let Some(record) = self.record.as_mut() {
+                if let Some(record) = self.record.as_mut()
+                    && record.rejections.insert(sender)
+                {
                     if culprit == Some(sender) {
                         let fault = Fault {
                             who: sender,
@@ -578,7 +588,6 @@ impl Machine {
                         };
                         blame(&mut record.faults, fault);
                     }
-                    record.rejections.entry(sender).or_insert(message);
                     out.persist = true;
                 }
             }
@@ -648,9 +657,17 @@ fn gathers(record: &mut Record, message: Message) -> bool {
             }
             sound && first
         }
-        _ => {
-            record.joins.entry(message.sender).or_insert(message);
+        _ => is_first(&mut record.joins, message),
+    }
+}
+
+/// Takes a party's message in if it is the first of its kind: what it says twice is not stored twice.
+fn is_first(messages: &mut Messages, message: Message) -> bool {
+    match messages.entry(message.sender) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(message);
             true
         }
+        Entry::Occupied(_) => false,
     }
 }

@@ -28,7 +28,7 @@ use super::plan::Plan;
 use super::record::{Phase, Record};
 use super::report::{Account, Report};
 use super::rounds::{Rounds, silent};
-use crate::journal::Step;
+use crate::journal::{Step, Stored};
 use crate::share::Guard;
 use rand_core::{CryptoRng, RngCore};
 use service::Identity;
@@ -103,6 +103,18 @@ pub struct Memory {
     pub refused: BTreeMap<CeremonyId, PublicKey>,
 }
 
+impl Memory {
+    /// The ceremonies that the node has a record of for more than that it was there.
+    #[must_use]
+    pub fn stored(&self) -> Stored {
+        let id = |record: &Option<Record>| record.as_ref().map(|record| record.plan.id());
+        Stored {
+            active: id(&self.active),
+            others: [id(&self.record), id(&self.doubt)],
+        }
+    }
+}
+
 /// Proposals of one member without the consent of this node's operator, within [`PROPOSALS_WINDOW_MS`].
 pub const MAX_PROPOSALS: usize = 20;
 /// See [`MAX_PROPOSALS`].
@@ -170,10 +182,13 @@ impl Machine {
         self.key = key;
     }
 
-    /// Whether a share of the epoch before is still there.
+    /// The epoch before, if its share is still there, whether it can be read or not.
     #[must_use]
-    pub const fn serves_old(&self) -> bool {
-        self.serves_old
+    pub fn epoch_before(&self) -> Option<u32> {
+        let active = self.active.as_ref().filter(|_| self.serves_old);
+        active
+            .and_then(|active| active.plan.starts_from())
+            .map(|before| before.manifest.epoch())
     }
 
     /// The ceremony whose result is in use.
@@ -251,6 +266,8 @@ impl Machine {
         }
         self.destroy_old(&mut out);
         self.say_what_is_in_use(&mut out);
+        // A leaver that was shown the end, and stopped before it took it up.
+        self.lose_patience(&mut out);
         let ended = [self.record.as_ref(), self.doubt.as_ref()];
         for record in ended.into_iter().flatten() {
             if let Some(message) = self.end_message(record) {

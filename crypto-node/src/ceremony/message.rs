@@ -1,7 +1,7 @@
 //! What members say to each other in a ceremony.
 //!
 //! ```text
-//! message  u8 version (2) ‖ ceremony id (32) ‖ sender's identity key (32) ‖ u8 kind ‖ body ‖ signature (64)
+//! message  u8 version (3) ‖ ceremony id (32) ‖ sender's identity key (32) ‖ u8 kind ‖ body ‖ signature (64)
 //! ```
 //!
 //! The signature is the sender's identity key's over everything before it (domain member-message). The messages of the
@@ -23,7 +23,7 @@ use threshold::transcript::Domain;
 use threshold::wrap::WrappedKey;
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Longest reason of an abort, in bytes.
 const MAX_REASON: usize = 300;
 /// Longest message of a protocol, envelope included: a report of a resharing has the longest payload, 15110 bytes.

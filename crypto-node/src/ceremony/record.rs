@@ -1,22 +1,23 @@
 //! What a node keeps of a ceremony on disk: its promises and the other parties' signed ones, nothing secret.
 //!
 //! ```text
-//! record  u8 version (2) ‖ plan ‖ proposer's identity key (32) ‖ u64 deadline, milliseconds ‖ u8 phase
+//! record  u8 version (3) ‖ plan ‖ proposer's identity key (32) ‖ u64 deadline, milliseconds ‖ u8 phase
 //!         ‖ bytes transcript (empty or 32) ‖ joins ‖ rejections ‖ option expected ‖ counted ‖ option manifest
 //!         ‖ signs ‖ option signed manifest ‖ confirms ‖ bool used ‖ messages in use ‖ faults ‖ str reason ‖ option culprit's identity key (32) ‖ option message
-//! joins, rejections, signs, confirms  u32 count ‖ messages
+//! joins, signs, confirms              u32 count ‖ messages
+//! rejections                          u32 count ‖ identity keys (32)
 //! expected, counted                   u32 count ‖ u16 dealers' indices
 //! faults                              u32 count ‖ times (identity key (32) ‖ str what ‖ option evidence)
 //! ```
 
 use super::message::{Body, Evidence, Message, MessageError, Proof};
 use super::plan::{Party, Plan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use threshold::committee::{CommitteeManifest, MAX_MEMBERS, ParticipantIndex, SignedManifest};
 use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
 use threshold::signature::{PublicKey, Signature};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const MAX_REASON: usize = 1024;
 /// A ceremony has no more parties than two committees have members.
 const MAX_PARTIES: usize = 2 * MAX_MEMBERS as usize;
@@ -77,8 +78,8 @@ pub struct Record {
     pub transcript: Option<[u8; 32]>,
     /// Who consented.
     pub joins: Messages,
-    /// Old members without a new seat that refused, or left.
-    pub rejections: Messages,
+    /// Old members without a new seat that refused, or left. Of what they said nothing is kept: they choose how long it is.
+    pub rejections: BTreeSet<PublicKey>,
     /// Who is to deal, since the ceremony began.
     pub expected: Option<Vec<ParticipantIndex>>,
     /// Whose dealings count, once known.
@@ -116,7 +117,7 @@ impl Record {
             phase: Phase::Proposed,
             transcript: None,
             joins: BTreeMap::new(),
-            rejections: BTreeMap::new(),
+            rejections: BTreeSet::new(),
             expected: None,
             counted: Vec::new(),
             manifest: None,
@@ -136,6 +137,12 @@ impl Record {
     #[must_use]
     pub fn waits(&self, party: &PublicKey) -> bool {
         self.phase == Phase::Proposed && !self.joins.contains_key(party)
+    }
+
+    /// Whether it is a proposal that ended without the consent of this party: that it was there is all that it has to know.
+    #[must_use]
+    pub fn is_past(&self, party: &PublicKey) -> bool {
+        self.phase == Phase::Aborted && !self.joins.contains_key(party)
     }
 
     /// Who is to deal, once the ceremony can begin: every seat has consented, and every other old member has consented or
@@ -159,8 +166,7 @@ impl Record {
             Some(expected) if expected.iter().all(|dealer| willing.contains(dealer)) => expected.clone(),
             Some(_) => return None,
             None => {
-                let answered =
-                    |party: &Party| joined(&party) || self.rejections.contains_key(&party.identity);
+                let answered = |party: &Party| joined(&party) || self.rejections.contains(&party.identity);
                 if !parties.iter().all(answered) {
                     return None;
                 }
@@ -199,7 +205,7 @@ impl Record {
             .expected
             .as_ref()
             .is_some_and(|expected| expected.contains(&dealer));
-        let left = |who: PublicKey| self.rejections.contains_key(&who);
+        let left = |who: PublicKey| self.rejections.contains(&who);
         expected && !self.plan.dealing(dealer).is_none_or(left)
     }
 
@@ -241,11 +247,15 @@ impl Record {
         said.is_some() && said == self.confirmation().as_ref()
     }
 
-    /// Takes a confirmation in. Until the end is known any may be the right one; after that, one of another end says nothing.
-    pub fn take_confirmation(&mut self, message: Message) {
-        if !self.has_confirmed(&message.sender) {
+    /// Takes a confirmation in, and says whether it is news. Until the end is known any may be the right one; after that, one of
+    /// another end says nothing.
+    pub fn take_confirmation(&mut self, message: Message) -> bool {
+        let news =
+            !self.has_confirmed(&message.sender) && self.confirms.get(&message.sender) != Some(&message);
+        if news {
             self.confirms.insert(message.sender, message);
         }
+        news
     }
 
     /// Takes in what another party proves: all of it, or it proves nothing.
@@ -344,6 +354,23 @@ impl Record {
         match &self.plan {
             Plan::Generation(_) | Plan::Resharing(_) => true,
             Plan::Repair(_) => self.plan.seat_of(identity).is_some(),
+        }
+    }
+
+    /// What a backup has of it: the result, and what shows it. Not what parties said before, which they choose the length of.
+    #[must_use]
+    pub fn result(&self) -> Self {
+        Self {
+            phase: self.phase,
+            transcript: self.transcript,
+            counted: self.counted.clone(),
+            manifest: self.manifest.clone(),
+            signs: self.signs.clone(),
+            signed: self.signed.clone(),
+            confirms: self.confirms.clone(),
+            used: self.used,
+            in_use: self.in_use.clone(),
+            ..Self::new(self.plan.clone(), self.proposer, self.deadline_ms)
         }
     }
 
@@ -463,7 +490,7 @@ impl Canonical for Record {
         writer.u8(self.phase.number());
         writer.bytes(self.transcript.as_ref().map_or(&[], |digest| digest.as_slice()));
         write_messages(writer, &self.joins);
-        write_messages(writer, &self.rejections);
+        writer.list(&self.rejections.iter().copied().collect::<Vec<_>>());
         writer.option(self.expected.clone().map(Dealers).as_ref());
         writer.list(&self.counted);
         writer.option(self.manifest.as_ref());
@@ -499,7 +526,7 @@ impl Canonical for Record {
             phase,
             transcript,
             joins: read_messages(reader)?,
-            rejections: read_messages(reader)?,
+            rejections: reader.list(MAX_PARTIES)?.into_iter().collect(),
             expected: reader.option::<Dealers>()?.map(|dealers| dealers.0),
             counted: reader.list(MAX_MEMBERS.into())?,
             manifest: reader.option()?,

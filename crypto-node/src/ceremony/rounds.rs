@@ -113,12 +113,12 @@ impl Machine {
         }
     }
 
-    /// Goes on without dealers that are silent, when it is time to.
+    /// Goes on without dealers that are silent, when it is time to; and with an end that was shown, once that is stored.
     pub(super) fn lose_patience(&mut self, out: &mut Outcome) {
         if self
             .record
             .as_ref()
-            .is_some_and(|record| record.phase == Phase::Running)
+            .is_some_and(|record| matches!(record.phase, Phase::Running | Phase::Canary))
         {
             self.go_on(out);
         }

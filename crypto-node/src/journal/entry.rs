@@ -102,10 +102,12 @@ pub enum Step {
     Excluded,
     /// The share of the epoch before was destroyed.
     Retired,
+    /// The key was not in use yet when the node stopped, although the journal says so already.
+    Withdrawn,
 }
 
 impl Step {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Proposed,
         Self::Joined,
         Self::Signed,
@@ -116,6 +118,7 @@ impl Step {
         Self::Dealt,
         Self::Excluded,
         Self::Retired,
+        Self::Withdrawn,
     ];
 
     const fn number(self) -> u8 {
@@ -130,6 +133,7 @@ impl Step {
             Self::Dealt => 8,
             Self::Excluded => 9,
             Self::Retired => 10,
+            Self::Withdrawn => 11,
         }
     }
 }

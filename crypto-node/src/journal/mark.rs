@@ -48,20 +48,23 @@ impl Expected {
         self.accepted.as_ref() == Some(&hex::encode(head))
     }
 
-    /// Checks a journal with so many entries and this newest hash, which had `at_mark` where it was marked.
+    /// Checks a journal with so many entries and this newest hash, which had `at_mark` where it was marked. What the operator accepts
+    /// is for a journal that would otherwise not be taken: left in the configuration it would one day take an old copy.
     pub(super) fn check(
         &self,
         entries: u64,
         head: &[u8; 32],
         at_mark: Option<&[u8; 32]>,
     ) -> Result<(), JournalError> {
-        if self.accepts(head) {
-            return Ok(());
-        }
+        let unneeded = || match &self.accepted {
+            Some(_) => Err(JournalError::Unneeded),
+            None => Ok(()),
+        };
         let what = match (self.mark, at_mark) {
-            (None, _) if entries == 0 => return Ok(()),
+            (None, _) if entries == 0 => return unneeded(),
             (None, _) => "it has entries, and its mark is missing".to_owned(),
-            (Some(mark), Some(found)) if mark.head == *found => return Ok(()),
+            (Some(mark), Some(found)) if mark.head == *found => return unneeded(),
+            _ if self.accepts(head) => return Ok(()),
             (Some(_), Some(_)) => "its entries are not those that were marked".to_owned(),
             (Some(mark), None) => {
                 format!(

@@ -263,6 +263,7 @@ fn secrets_of_version_1_get_the_new_seal_too() {
         ceremony: ID,
         record: record.to_bytes(),
         others: Vec::new(),
+        past: Vec::new(),
         doubt: None,
         active: Some(crate::store::Before::Gone),
     };

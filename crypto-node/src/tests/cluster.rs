@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::transport::Channel;
 
+mod crashes;
 mod deliveries;
 mod lifecycle;
 mod restarts;

@@ -261,7 +261,9 @@ fn refused(error: &BackupError) -> Failure {
         BackupError::Threshold { .. } | BackupError::SameCustodian(_) | BackupError::Key(_) => {
             "correct the custodians or the threshold"
         }
-        BackupError::NoManifest | BackupError::NotTheMembers(..) => "look at `quorate node status`",
+        BackupError::NoManifest | BackupError::TooLong(_) | BackupError::NotTheMembers(..) => {
+            "look at `quorate node status`"
+        }
         BackupError::OtherBackup(_)
         | BackupError::Twice(_)
         | BackupError::Malformed(_)

@@ -15,9 +15,10 @@ use service::{Identity, Passphrase, SealConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-struct Directory {
+/// A node's directory, and its configuration.
+pub(crate) struct Directory {
     folder: tempfile::TempDir,
-    config: Config,
+    pub(crate) config: Config,
 }
 
 fn nobody(_: Which) -> anyhow::Result<Passphrase> {
@@ -34,7 +35,7 @@ fn identity() -> Identity {
 
 impl Directory {
     /// The directory of member 1, with nothing in it.
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let passphrase_file = folder.path().join("passphrase");
         write_atomically(&passphrase_file, b"a passphrase\n", Secrecy::Secret).unwrap();
@@ -78,7 +79,7 @@ impl Directory {
     }
 
     /// The same with a key in use.
-    fn in_use() -> Self {
+    pub(crate) fn in_use() -> Self {
         let directory = Self::empty();
         let World { committee, record } = shared();
         let ceremony = record.plan.id();
@@ -95,6 +96,7 @@ impl Directory {
             ceremony,
             record: record.to_bytes(),
             others: Vec::new(),
+            past: Vec::new(),
             doubt: None,
             active: Some(crate::store::Before::Gone),
         };
@@ -102,7 +104,7 @@ impl Directory {
         directory
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.config.directory.join(name)
     }
 
@@ -119,11 +121,11 @@ impl Directory {
             .join(format!("{}.share", shared().record.plan.id()))
     }
 
-    fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::open(&self.path("ceremonies.redb")).unwrap()
     }
 
-    fn journal(&self, step: Step, ceremony: CeremonyId) {
+    pub(crate) fn journal(&self, step: Step, ceremony: CeremonyId) {
         let disk = Disk::open(&self.path("journal")).unwrap();
         let journal = Journal::open(disk, &identity().public_key(), None, |_, _| {}, |_| {}).unwrap();
         let mut marks = MarkFile::open(self.path("journal.mark"), identity()).unwrap();
@@ -171,13 +173,13 @@ impl Directory {
     }
 }
 
-struct Taken {
+pub(crate) struct Taken {
     backup: Backup,
     parts: Vec<SealedPart>,
     keys: Vec<SecretKey>,
 }
 
-fn taken(directory: &Directory) -> Taken {
+pub(crate) fn taken(directory: &Directory) -> Taken {
     let keys = keys(3);
     let (backup, parts) = take(&directory.config, custodians(&keys), 2, nobody).unwrap();
     Taken { backup, parts, keys }
@@ -189,7 +191,11 @@ impl Taken {
         self.backup.recover(&[open(2), open(0)]).unwrap()
     }
 
-    fn restore(&self, directory: &Directory, committee: Option<&SignedManifest>) -> anyhow::Result<()> {
+    pub(crate) fn restore(
+        &self,
+        directory: &Directory,
+        committee: Option<&SignedManifest>,
+    ) -> anyhow::Result<()> {
         restore(
             &directory.config,
             &self.backup,

@@ -10,6 +10,7 @@ use crate::share::{Guard, ProvenCanary};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use rand_core::OsRng;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use threshold::canary::Canary;
 use threshold::committee::Member;
@@ -19,11 +20,30 @@ use threshold::reencrypt::{ReencryptionShare, VerifiedShare, verify_share};
 use threshold::signature::PublicKey;
 use threshold::wrap::WrappedKey;
 
+/// Canaries of one ceremony that a member is answered: far more than what is lost on the way and after restarts needs. Each is a use
+/// of the share, and an entry in the journal (C12).
+const MAX_ANSWERED: u32 = 64;
+
+/// Counts a canary of a member, if it is answered.
+fn count(
+    (counted, answered): &mut (Option<CeremonyId>, BTreeMap<PublicKey, u32>),
+    id: CeremonyId,
+    peer: PublicKey,
+) -> bool {
+    if *counted != Some(id) {
+        (*counted, *answered) = (Some(id), BTreeMap::new());
+    }
+    let times = answered.entry(peer).or_default();
+    let is_answered = *times < MAX_ANSWERED;
+    *times += u32::from(is_answered);
+    is_answered
+}
+
 impl Driver {
     /// Uses the new share for a member's canary, once all members have signed.
     pub(super) async fn answer_canary(
         &self,
-        state: &State,
+        state: &mut State,
         peer: &PublicKey,
         message: Message,
     ) -> Result<Message, DeliverError> {
@@ -38,6 +58,11 @@ impl Driver {
             return Err(NotTaken::Early.into());
         };
         let id = record.plan.id();
+        if !count(&mut state.answered, id, *peer) {
+            return Err(DeliverError::Canary(
+                "this member was answered as often as one is",
+            ));
+        }
         let share = self.canary_share(id, guard, peer, *wrapped, q).await?;
         let answer = state.machine.message_of(Body::CanaryShare(Box::new(share)));
         #[cfg(test)]
@@ -181,5 +206,21 @@ async fn ask_until_answered<'a>(
             return (member, *share);
         }
         pause.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ceremony::tests::simulation::who;
+
+    #[test]
+    fn c12_a_member_is_answered_so_many_canaries_of_a_ceremony() {
+        let mut answered = (None, BTreeMap::new());
+        let [first, second] = [1, 2].map(|number| CeremonyId([number; 32]));
+        let times = (0..1000).filter(|_| count(&mut answered, first, who(1))).count();
+        assert_eq!(times, usize::try_from(MAX_ANSWERED).unwrap());
+        assert!(count(&mut answered, first, who(2)));
+        assert!(count(&mut answered, second, who(1)));
     }
 }

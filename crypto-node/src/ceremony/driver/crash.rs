@@ -1,27 +1,42 @@
-//! Where a test kills the node: before and after each of a ceremony's durable writes.
+//! Where a test stops a node for good: before and after each of a ceremony's durable writes.
 //!
-//! A test puts the file `crash-at` with a number k into the node's directory; at the k-th of these places from then on the process
-//! kills itself, as `kill -9` does, and the file is gone. In a release build there is no such place: this module is
-//! compiled with debug assertions only.
+//! At the k-th of these places from when it is armed the driver stands still, with its state locked, until the test drops the
+//! node: nothing that comes after happens, as after `kill -9`. Only tests have it.
 
-use std::path::Path;
-use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The file's name.
-pub(super) const FILE: &str = "crash-at";
+const UNARMED: u32 = u32::MAX;
 
-/// One of the places.
-pub(super) fn point(directory: &Path) {
-    let file = directory.join(FILE);
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        return;
-    };
-    let left = text.trim().parse::<u32>().unwrap_or(1);
-    if left > 1 {
-        let _ = std::fs::write(&file, (left - 1).to_string());
-        return;
+/// One node's.
+#[derive(Debug)]
+pub(crate) struct Crash(AtomicU32);
+
+impl Crash {
+    /// Nothing happens until it is armed.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU32::new(UNARMED)))
     }
-    let _ = std::fs::remove_file(&file);
-    // The signal comes from outside, and nothing of this process runs after it.
-    let _ = Command::new("sh").args(["-c", "kill -9 $PPID"]).status();
+
+    /// The node stops at the k-th place from now on, counted from 1.
+    pub(crate) fn arm(&self, k: u32) {
+        self.0.store(k, Ordering::SeqCst);
+    }
+
+    /// Whether it came so far.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+
+    /// One of the places.
+    pub(super) async fn point(&self) {
+        let left = self.0.load(Ordering::SeqCst);
+        if left != UNARMED {
+            // One input at a time is carried out, so that nobody else counts.
+            self.0.store(left.saturating_sub(1), Ordering::SeqCst);
+        }
+        if self.has_stopped() {
+            std::future::pending().await
+        }
+    }
 }

@@ -327,7 +327,7 @@ impl Machine {
         let left = self.record.as_ref().and_then(|record| {
             let counted = agreement.dealers().iter();
             let mut counted = counted.filter_map(|dealer| record.plan.dealing(*dealer));
-            counted.find(|dealer| record.rejections.contains_key(dealer))
+            counted.find(|dealer| record.rejections.contains(dealer))
         });
         if let (Some(left), Some(record)) = (left, &self.record) {
             let reason = format!("member {} has dealt and left", record.plan.name_of(&left));

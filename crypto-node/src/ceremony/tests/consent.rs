@@ -63,7 +63,7 @@ fn an_old_member_that_refuses_does_not_deal_and_does_not_stop_the_others() {
             .record()
             .unwrap()
             .rejections
-            .contains_key(&who(1))
+            .contains(&who(1))
     );
     // A member of the new committee that refuses does.
     committee.read_everywhere();

@@ -78,6 +78,12 @@ fn p6_a16_a_crash_after_storing_leaves_all_or_nothing() {
 }
 
 #[test]
+fn p6_a16_a_crash_between_journal_and_store_leaves_all_or_nothing() {
+    crash_everywhere(1, Crash::AfterJournal, 4, 3);
+    crash_everywhere(3, Crash::AfterJournal, 4, 3);
+}
+
+#[test]
 fn p7_a_share_that_was_stored_without_its_promise_is_not_used() {
     let mut committee = Simulation::new(3, 1);
     committee.crash = Some((0, 2, Crash::AfterShare));

@@ -1,5 +1,6 @@
 //! Who is told late or never, who has forgotten, who asks too often; and what a report of it all shows.
 
+use super::proofs::Eviction;
 use super::resharing::{key, with_key};
 use super::simulation::{Simulation, WINDOW_MS, generation, resharing, who};
 use crate::ceremony::commands::CommandError;
@@ -64,6 +65,7 @@ fn a15_b8_an_old_member_that_was_never_told_learns_of_the_end_and_destroys_its_s
     }
     committee.restart(1);
     committee.settle();
+    committee.tick(0);
     assert_eq!(committee.machine(1).record().unwrap().phase, Phase::Active);
     assert!(committee.members[0].key.is_none() && committee.members[0].before.is_some());
     committee.restart(4);
@@ -107,7 +109,75 @@ fn a15_what_an_old_member_is_told_of_the_end_is_proven() {
     let other = Message::new(CeremonyId([1; 32]), ended(&proof).body, &key(2));
     assert!(deliver(&mut committee, 1, 2, other).is_err());
     assert_eq!(deliver(&mut committee, 1, 2, ended(&proof)), Ok(None));
+    committee.tick(0);
     assert!(committee.members[0].key.is_none());
+}
+
+/// The message that tells of the end of a member's newest ceremony, from member 2.
+fn ended(committee: &mut Simulation, id: CeremonyId) -> Message {
+    let record = committee.machine(2).record().unwrap();
+    assert_eq!(record.plan.id(), id);
+    let (plan, proof) = (Box::new(record.plan.clone()), Box::new(record.proof().unwrap()));
+    Message::new(id, Body::Ended { plan, proof }, &key(2))
+}
+
+#[test]
+fn b8_p8_the_end_of_a_former_epoch_takes_nothing_from_a_member_that_has_come_back() {
+    let (mut committee, id) = without_the_first();
+    let old = ended(&mut committee, id);
+    committee.restart(1);
+    committee.settle();
+    committee.tick(0);
+    committee.read_everywhere();
+    assert!(committee.members[0].key.is_none());
+    let back = committee.wish(2, &resharing(2, &[1, 2, 3]));
+    committee.run_on(back);
+    assert_eq!(committee.epoch(1), 3);
+    assert_eq!(deliver(&mut committee, 1, 2, old), Ok(None));
+    committee.tick(0);
+    assert_eq!(committee.machine(1).record().unwrap().plan.id(), back);
+    assert!(committee.members[0].key.is_some() && committee.epoch(1) == 3);
+}
+
+/// Its disk was put back, so that it has no share in what it has helped to bring about.
+#[test]
+fn p8_a_seat_is_not_told_of_the_end_as_a_leaver_is() {
+    let mut committee = with_key(3, 2, 3, 2);
+    let old = committee.disk_of(1);
+    let id = committee.wish(2, &resharing(2, &[]));
+    committee.run_on(id);
+    let ended = ended(&mut committee, id);
+    committee.kill(1);
+    committee.put_disk_back(1, old);
+    committee.restart(1);
+    assert_eq!(deliver(&mut committee, 1, 2, ended), Ok(None));
+    committee.tick(0);
+    assert!(committee.members[0].key.is_some() && committee.epoch(1) == 1);
+}
+
+#[test]
+fn p6_a_member_that_has_confirmed_one_ceremony_is_not_led_out_of_it_by_the_end_of_another() {
+    let eviction = Eviction::new();
+    let ended = eviction.ended(&[2, 3]);
+    let mut committee = eviction.committee;
+    committee.lost = Some(Box::new(|from, _, message| {
+        from != who(1) && matches!(message.body, Body::Confirm { .. } | Body::Done(_))
+    }));
+    let id = committee.wish(2, &resharing(2, &[1, 2, 3]));
+    committee.run_on(id);
+    let record = committee.machine(1).record().unwrap();
+    assert!(record.phase == Phase::Canary && record.has_confirmed(&who(1)));
+    assert_eq!(deliver(&mut committee, 1, 3, ended.clone()), Ok(None));
+    committee.tick(0);
+    let record = committee.machine(1).record().unwrap();
+    assert_eq!((record.plan.id(), record.phase), (id, Phase::Canary));
+    assert_eq!(committee.epoch(1), 1);
+    // Without a confirmation of its own it goes with the end that is shown.
+    let eviction = Eviction::new();
+    let (ended, mut committee) = (eviction.ended(&[2, 3]), eviction.committee);
+    assert_eq!(deliver(&mut committee, 1, 3, ended), Ok(None));
+    committee.tick(0);
+    assert!(committee.epoch(1) == 2 && committee.members[0].key.is_none());
 }
 
 #[test]
@@ -160,6 +230,98 @@ fn p9_a_refusal_outlives_the_process_that_signed_it() {
 }
 
 #[test]
+fn p12_what_a_member_says_twice_is_not_stored_twice() {
+    let mut committee = with_key(4, 2, 3, 1);
+    // Member 1 leaves and is not heard; what the others say comes to member 2 again and again.
+    let said = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let heard = std::rc::Rc::clone(&said);
+    committee.lost = Some(Box::new(move |from, to, message| {
+        let counts = matches!(
+            message.body,
+            Body::Join { .. } | Body::Sign { .. } | Body::Confirm { .. }
+        );
+        if to == who(2) && from == who(3) && counts {
+            heard.borrow_mut().push(message.clone());
+        }
+        from == who(4) && matches!(message.body, Body::Confirm { .. } | Body::Done(_))
+    }));
+    let id = committee.wish(2, &resharing(2, &[2, 3, 4]));
+    committee.settle();
+    let leaves = Body::Abort {
+        reason: "no".to_owned(),
+        evidence: None,
+    };
+    let leaves = Message::new(id, leaves, &key(1));
+    let now_ms = committee.now_ms;
+    let again = |committee: &mut Simulation, from: usize, message: &Message| {
+        let message = message.clone();
+        let out = committee
+            .machine(2)
+            .message(&who(from), message, now_ms, &mut OsRng)
+            .unwrap();
+        let stored = out.persist;
+        committee.carry_out(2, out);
+        stored
+    };
+    let first: Vec<bool> = (0..2).map(|_| again(&mut committee, 1, &leaves)).collect();
+    assert_eq!(first, [true, false]);
+    committee.join(3, id);
+    committee.settle();
+    let join = said.borrow().last().cloned().unwrap();
+    assert!(matches!(join.body, Body::Join { .. }) && !again(&mut committee, 3, &join));
+    committee.run_on(id);
+    assert_eq!(committee.phases()[1], Some(Phase::Canary));
+    let said = said.borrow().clone();
+    assert!(said.len() >= 3);
+    for message in said {
+        assert!(!again(&mut committee, 3, &message), "{:?}", message.body);
+    }
+}
+
+#[test]
+fn p12_a_deadline_is_neither_past_nor_more_than_a_day_away() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let mut committee = with_key(3, 2, 3, 1);
+    let now_ms = committee.now_ms;
+    for (number, (deadline_ms, taken)) in [
+        (now_ms, false),
+        (now_ms + DAY_MS + 1, false),
+        (now_ms + DAY_MS, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = u16::try_from(number).unwrap();
+        let proposed = proposal(&committee, 3, number, deadline_ms);
+        let id = proposed.ceremony;
+        let answer = deliver(&mut committee, 1, 3, proposed).unwrap();
+        if taken {
+            assert_eq!((answer, committee.machine(1).live()), (None, Some(id)));
+        } else {
+            let refused = matches!(&answer, Some(Body::Abort { reason, .. }) if reason.contains("past or too far away"));
+            assert!(refused && committee.machine(1).live().is_none(), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_ceremony_is_begun_once() {
+    let mut committee = with_key(4, 2, 3, 3);
+    committee.kill(1);
+    let id = committee.wish(2, &resharing(2, &[2, 3, 4]));
+    committee.run_on(id);
+    let out = committee.machine(2).execute(id, &[], &mut OsRng).unwrap();
+    // Before and after the others have heard of it.
+    let again = committee.machine(2).execute(id, &[], &mut OsRng);
+    assert_eq!(again.unwrap_err(), CommandError::Begun(id));
+    committee.carry_out(2, out);
+    committee.settle();
+    assert_eq!(committee.epoch(2), 2);
+    let over = committee.machine(2).execute(id, &[], &mut OsRng);
+    assert_eq!(over.unwrap_err(), CommandError::Begun(id));
+}
+
+#[test]
 fn p12_a_member_makes_no_more_proposals_than_operators_can_look_at() {
     let mut committee = with_key(3, 2, 3, 1);
     let most = u16::try_from(MAX_PROPOSALS).unwrap();
@@ -181,6 +343,31 @@ fn p12_a_member_makes_no_more_proposals_than_operators_can_look_at() {
     // In an hour it may again.
     committee.now_ms += PROPOSALS_WINDOW_MS;
     assert!(deliver(&mut committee, 1, 3, more).is_ok());
+}
+
+#[test]
+fn p12_of_proposals_that_nobody_consents_to_the_ids_are_kept() {
+    let mut committee = with_key(3, 2, 3, 1);
+    let known = committee.disk_of(1).records.len();
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        let proposed = proposal(&committee, 3, number, committee.now_ms + WINDOW_MS);
+        ids.push(proposed.ceremony);
+        deliver(&mut committee, 1, 3, proposed).unwrap();
+        committee.tick(PROPOSALS_WINDOW_MS / 10);
+    }
+    let disk = committee.disk_of(1);
+    // The newest, and the one before it.
+    assert!(disk.records.len() <= known + 2, "{} records", disk.records.len());
+    assert!(disk.past.len() >= 28);
+    // None of them comes back.
+    committee.restart(1);
+    for number in 0..29 {
+        let again = proposal(&committee, 3, number, committee.now_ms + WINDOW_MS);
+        assert!(committee.machine(1).past.contains(&ids[usize::from(number)]));
+        deliver(&mut committee, 1, 3, again).unwrap();
+        assert_ne!(committee.machine(1).live(), Some(ids[usize::from(number)]));
+    }
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn b5_p8_a_member_whose_disk_was_put_back_takes_part_in_nothing_and_is_repaired(
     committee.run_on(id);
     assert!(committee.all_follow(&[1, 2, 3], "repaired"));
     assert!(committee.members[2].before.is_none());
+    assert_eq!(
+        committee.disk_of(3).shares.len(),
+        1,
+        "its old share is still there"
+    );
     assert!(committee.opens_with(&[2, 3], false));
 }
 
@@ -106,6 +111,58 @@ fn p7_a_repair_that_is_cut_short_anywhere_changes_nobodys_share_and_can_be_repea
             aborted > 0 && completed > 0,
             "{aborted} aborted, {completed} completed"
         );
+    }
+}
+
+/// Its own word is all that a repair needs, so that it stores the share, confirms and uses it in one step.
+#[test]
+fn p7_a16_a_crash_in_the_repair_of_a_member_of_an_old_epoch_leaves_it_able_to_start_and_to_be_repaired() {
+    for how in [
+        Crash::BeforeStoring,
+        Crash::AfterShare,
+        Crash::AfterJournal,
+        Crash::AfterStoring,
+    ] {
+        for at in 0.. {
+            let mut committee = with_key(3, 2, 3, at);
+            let old = committee.disk_of(3);
+            let id = committee.wish(1, &resharing(2, &[]));
+            committee.run_on(id);
+            committee.read_everywhere();
+            committee.kill(3);
+            committee.put_disk_back(3, old);
+            committee.restart(3);
+            committee.settle();
+            let wish = Wish::Repair {
+                lost: name(3),
+                helpers: Vec::new(),
+            };
+            committee.crash = Some((committee.carried_out + at, 3, how));
+            let id = committee.wish(1, &wish);
+            committee.run_on(id);
+            if committee.crash.take().is_some() {
+                assert!(at > 1);
+                break;
+            }
+            committee.restart(3);
+            committee.run_on(id);
+            committee.tick(WINDOW_MS);
+            committee.settle();
+            let case = format!("{how:?} at {at}: {:?}", committee.phases());
+            if committee.epoch(3) < 2 {
+                let id = committee.wish(2, &wish);
+                committee.settle();
+                committee.kill(3);
+                committee.restart(3);
+                committee.run_on(id);
+            }
+            assert!(
+                committee.epoch(3) == 2 && committee.opens_with(&[2, 3], false),
+                "{case}"
+            );
+            committee.kill(3);
+            committee.restart(3);
+        }
     }
 }
 

@@ -206,12 +206,15 @@ fn crash_everywhere(victim: usize, how: Crash, members: &[usize], late: bool) {
             assert!(committee.opens_with(&[2, 3], false), "{case}: the old epoch");
             aborted += 1;
         }
-        // Reads work in one epoch or the other, and a new ceremony can be started.
+        // Reads work in one epoch or the other, and a new ceremony can be started, in which it stops once more.
         let holder = (1..=4)
-            .find(|member| committee.members[member - 1].key.is_some())
+            .find(|member| *member != victim && committee.members[member - 1].key.is_some())
             .unwrap();
         committee.read_everywhere();
         let next = committee.wish(holder, &resharing(2, &[1, 2, 3]));
+        committee.settle();
+        committee.kill(victim);
+        committee.restart(victim);
         committee.run_on(next);
         assert!(
             committee.opens_with(&[1, 3], false),
@@ -231,18 +234,21 @@ fn b6_p7_a16_a_crash_of_a_seat_anywhere_leaves_all_or_nothing() {
     crash_everywhere(1, Crash::BeforeStoring, &[1, 2, 3], false);
     crash_everywhere(3, Crash::AfterStoring, &[1, 2, 3], false);
     crash_everywhere(2, Crash::AfterShare, &[1, 2, 3], false);
+    crash_everywhere(3, Crash::AfterJournal, &[1, 2, 3], true);
 }
 
 #[test]
 fn b6_p7_a16_a_crash_of_whoever_comes_anywhere_leaves_all_or_nothing() {
     crash_everywhere(4, Crash::AfterStoring, &[2, 3, 4], false);
     crash_everywhere(4, Crash::BeforeStoring, &[2, 3, 4], true);
+    crash_everywhere(4, Crash::AfterJournal, &[2, 3, 4], true);
 }
 
 #[test]
 fn b6_p7_a16_a_crash_of_whoever_leaves_anywhere_leaves_all_or_nothing() {
     crash_everywhere(1, Crash::AfterStoring, &[2, 3, 4], false);
     crash_everywhere(1, Crash::BeforeStoring, &[2, 3, 4], true);
+    crash_everywhere(1, Crash::AfterJournal, &[2, 3, 4], true);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::ceremony::message::{Message, Round};
 use crate::ceremony::outbox::Queue;
 use crate::ceremony::plan::Plan;
 use crate::ceremony::record::{Phase, Record};
+use crate::journal::{Activated, Step};
 use crate::share::Guard;
 use rand_core::OsRng;
 use service::Identity;
@@ -51,6 +52,7 @@ pub(crate) fn number(who: &PublicKey) -> usize {
 pub(crate) enum Crash {
     BeforeStoring,
     AfterShare,
+    AfterJournal,
     AfterStoring,
 }
 
@@ -60,8 +62,11 @@ pub(crate) struct Disk {
     doubt: Option<CeremonyId>,
     in_use: Option<CeremonyId>,
     before: Option<CeremonyId>,
-    records: BTreeMap<CeremonyId, Vec<u8>>,
+    pub(crate) records: BTreeMap<CeremonyId, Vec<u8>>,
     refused: BTreeMap<CeremonyId, PublicKey>,
+    pub(crate) past: BTreeSet<CeremonyId>,
+    /// What the journal says of keys.
+    activated: Activated,
     pub(crate) shares: BTreeMap<CeremonyId, Vec<u8>>,
 }
 
@@ -223,7 +228,7 @@ impl Simulation {
             doubt: read(me.disk.doubt),
             past: {
                 let known = me.disk.records.keys().chain(me.disk.refused.keys());
-                known.copied().collect()
+                known.chain(&me.disk.past).copied().collect()
             },
             waiting: {
                 let records = me
@@ -240,6 +245,12 @@ impl Simulation {
             serves_old: me.disk.before.is_some(),
             active,
         };
+        // A node whose journal and store are not of one time does not start.
+        if let Some(unfinished) = me.disk.activated.unfinished(&memory.stored()).unwrap() {
+            let disk = &mut self.members[member - 1].disk;
+            disk.activated.step(unfinished, Step::Withdrawn);
+        }
+        let me = &self.members[member - 1];
         let signed = memory.active.as_ref().and_then(Record::signed_manifest);
         let identity = me.identity.clone();
         let mut machine = Machine::new(identity, seats, memory, WINDOW_MS);
@@ -350,13 +361,26 @@ impl Simulation {
                 return;
             }
         }
+        for (ceremony, step, _) in &out.journal {
+            self.member(member).disk.activated.step(*ceremony, *step);
+        }
+        if !out.journal.is_empty() && self.dies(member, Crash::AfterJournal) {
+            return;
+        }
         let in_use = record.phase == Phase::Active && record.changes_key_of(&who(member));
         if out.persist {
             let doubt = self.machine(member).doubt().map(|record| record.plan.id());
+            let newest = Some(id);
             let disk = &mut self.member(member).disk;
-            let stored = out.others.iter().chain([&record]);
-            disk.records
-                .extend(stored.map(|record| (record.plan.id(), record.to_bytes())));
+            for record in out.others.iter().chain([&record]) {
+                let id = record.plan.id();
+                if record.is_past(&who(member)) && Some(id) != newest {
+                    disk.records.remove(&id);
+                    disk.past.insert(id);
+                } else {
+                    disk.records.insert(id, record.to_bytes());
+                }
+            }
             (disk.newest, disk.doubt) = (Some(id), doubt);
             if in_use && disk.in_use != Some(id) {
                 let serves = matches!(record.plan, Plan::Resharing(_));
@@ -399,9 +423,9 @@ impl Simulation {
         });
         let earlier = std::mem::replace(&mut me.key, key.clone());
         me.before = earlier.filter(|_| me.disk.before.is_some());
-        if signed.manifest.epoch() == 1 {
-            let kept = me.disk.in_use;
-            me.disk.shares.retain(|id, _| kept == Some(*id));
+        if me.disk.before.is_none() {
+            let kept = [me.disk.in_use, me.disk.newest, me.disk.doubt];
+            me.disk.shares.retain(|id, _| kept.contains(&Some(*id)));
         }
         me.active = Some(signed);
         self.machine(member).use_key(key);

@@ -95,7 +95,7 @@ async fn an_operator_accepts_one_journal_and_no_other() {
         Some(accepted.clone()),
     )
     .unwrap();
-    refused(&steps[2].0, Some(newest), Some(accepted));
+    refused(&steps[2].0, Some(newest), Some(accepted.clone()));
 }
 
 #[test]

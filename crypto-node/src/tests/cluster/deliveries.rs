@@ -83,3 +83,66 @@ async fn a13_a_foreign_message_is_refused_on_a_real_connection_and_in_the_journa
     assert_eq!(recorded(&cluster), expected.into());
     cluster.end().await;
 }
+
+/// What was delivered is carried out although the member hung up; so no more of it is begun than has room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p12_a_member_that_hangs_up_does_not_pile_up_deliveries() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    let mut cluster = Cluster::start(3).await;
+    cluster.stop_node(1).await;
+    // Node 1 stands still while it carries out what its operator wants.
+    let (closed, gate) = std::sync::mpsc::channel::<()>();
+    let (gate, stands) = (Mutex::new(gate), Arc::new(AtomicBool::new(false)));
+    let entered = Arc::clone(&stands);
+    cluster.seams.tamper = Some(Arc::new(move |_, message| {
+        entered.store(true, Ordering::SeqCst);
+        // It opens when nobody holds the other end any more.
+        let _ = gate.lock().unwrap().recv();
+        message
+    }));
+    cluster.start_node(1).await;
+    let mut operator = cluster.operator(1);
+    let request = proto::custody::ProposeCeremonyRequest {
+        kind: proto::custody::CeremonyKind::KeyGeneration.into(),
+        threshold: 2,
+        ..Default::default()
+    };
+    let proposed = tokio::spawn(async move { operator.propose_ceremony(request).await });
+    let pause = std::time::Duration::from_millis(10);
+    let standing = async {
+        while !stands.load(Ordering::SeqCst) {
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::time::timeout(super::LIMIT, standing).await.unwrap();
+    let second = cluster.identities[1].clone();
+    let body = Body::Join { deals: false };
+    let message = Message::new(CeremonyId([7; 32]), body, second.signing_key()).to_bytes();
+    let channel = cluster.channel(1, &second);
+    let deliver = || {
+        let (mut client, message) = (CeremonyServiceClient::new(channel.clone()), message.clone());
+        tokio::spawn(async move { client.deliver(DeliverRequest { message }).await })
+    };
+    let refused = async {
+        loop {
+            let mut delivered = deliver();
+            // It hangs up.
+            if let Ok(answer) = tokio::time::timeout(20 * pause, &mut delivered).await {
+                return answer.unwrap().unwrap_err();
+            }
+            delivered.abort();
+        }
+    };
+    let refused = tokio::time::timeout(super::LIMIT, refused).await.unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    drop(closed);
+    proposed.await.unwrap().unwrap();
+    let taken = async {
+        while deliver().await.unwrap().unwrap_err().code() != Code::FailedPrecondition {
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::time::timeout(super::LIMIT, taken).await.unwrap();
+    cluster.end().await;
+}

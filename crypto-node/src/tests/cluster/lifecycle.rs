@@ -16,7 +16,7 @@ use threshold::reencrypt::{Context, ReaderKey, ReencryptionShare, combine, open,
 use threshold::wrap::WrappedKey;
 use tonic::Status;
 
-fn resharing(threshold: u32, members: &[usize]) -> ProposeCeremonyRequest {
+pub(super) fn resharing(threshold: u32, members: &[usize]) -> ProposeCeremonyRequest {
     ProposeCeremonyRequest {
         kind: CeremonyKind::Resharing.into(),
         threshold,
@@ -25,7 +25,7 @@ fn resharing(threshold: u32, members: &[usize]) -> ProposeCeremonyRequest {
     }
 }
 
-fn repair(lost: usize) -> ProposeCeremonyRequest {
+pub(super) fn repair(lost: usize) -> ProposeCeremonyRequest {
     ProposeCeremonyRequest {
         kind: CeremonyKind::Repair.into(),
         lost: format!("node-{lost}"),
@@ -83,7 +83,13 @@ impl Cluster {
     }
 
     /// An approved read with the shares of these nodes.
-    async fn read(&self, nodes: &[usize], signed: &SignedManifest, wrapped: &WrappedKey, approve: u8) {
+    pub(super) async fn read(
+        &self,
+        nodes: &[usize],
+        signed: &SignedManifest,
+        wrapped: &WrappedKey,
+        approve: u8,
+    ) {
         let reader = ReaderKey::generate(&mut OsRng);
         let context = Context::new(
             &signed.manifest,
@@ -120,7 +126,7 @@ impl Cluster {
         }
     }
 
-    fn share_files(&self, node: usize) -> BTreeSet<String> {
+    pub(super) fn share_files(&self, node: usize) -> BTreeSet<String> {
         let folder = self.configs[node - 1].directory.join("shares");
         let entries = std::fs::read_dir(folder).unwrap();
         entries
@@ -128,7 +134,7 @@ impl Cluster {
             .collect()
     }
 
-    async fn until_retired(&mut self, nodes: &[usize]) {
+    pub(super) async fn until_retired(&mut self, nodes: &[usize]) {
         for node in nodes {
             self.until(*node, |status| status.serves_epoch == 0).await;
         }
@@ -202,6 +208,7 @@ fn set_back_to_destroying(store: &std::path::Path, kept: &std::path::Path) {
             ceremony,
             record,
             others: Vec::new(),
+            past: Vec::new(),
             doubt: None,
             active: Some(Before::Serves),
         };
@@ -222,6 +229,8 @@ async fn p7_an_old_share_that_cannot_be_read_does_not_keep_the_node_from_startin
     let length = std::fs::metadata(&path).unwrap().len();
     std::fs::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
     cluster.start_node(3).await;
+    // It is there all the same, and said to be.
+    assert_eq!(cluster.until(3, |_| true).await.serves_epoch, 1);
     cluster.read(&[1, 3], &new, &wrapped, 1).await;
     cluster.until_retired(&[1, 2, 3]).await;
     assert!(!path.exists());

@@ -56,6 +56,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
         ceremony,
         record: record.to_bytes(),
         others: Vec::new(),
+        past: Vec::new(),
         doubt: None,
         active: None,
     };
@@ -169,6 +170,15 @@ async fn p10_a_directory_that_was_put_back_does_not_start() {
     cluster.configs[0].journal.accepted = accepted(&refusal);
     cluster.start_node(1).await;
     cluster.stop_node(1).await;
+    // Once: it is not to let the next old copy be taken.
+    let refusal = cluster.refusal().await;
+    assert!(
+        refusal.contains("journal.accepted is in the configuration: remove it"),
+        "{refusal}"
+    );
+    cluster.configs[0].journal.accepted = None;
+    cluster.start_node(1).await;
+    cluster.stop_node(1).await;
     std::fs::remove_file(mark).unwrap();
     let refusal = cluster.refusal().await;
     assert!(refusal.contains("its mark is missing"), "{refusal}");
@@ -182,5 +192,30 @@ async fn a_node_ends_when_what_runs_beside_it_does() {
     cluster.seams.fails = true;
     let refusal = cluster.refusal().await;
     assert_eq!(refusal, "a task ended by itself: a mistake");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_when_a_step_of_a_ceremony_panics() {
+    let mut cluster = Cluster::start(2).await;
+    cluster.stop_node(1).await;
+    cluster.seams.tamper = Some(Arc::new(|_, _| panic!("a mistake")));
+    cluster.start_node(1).await;
+    let mut operator = cluster.operator(1);
+    let request = proto::custody::ProposeCeremonyRequest {
+        kind: proto::custody::CeremonyKind::KeyGeneration.into(),
+        threshold: 2,
+        ..Default::default()
+    };
+    // Whoever asked does not wait for the answer.
+    let proposed = tokio::spawn(async move { drop(operator.propose_ceremony(request).await) });
+    let running = cluster.running[0].take().unwrap();
+    let ended = tokio::time::timeout(super::LIMIT, running.ended).await.unwrap();
+    let ended = ended.unwrap().unwrap_err().to_string();
+    assert!(
+        ended.starts_with("the carrying out of ceremonies ended by itself: a step of a ceremony panicked"),
+        "{ended}"
+    );
+    proposed.abort();
     cluster.end().await;
 }
