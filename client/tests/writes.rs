@@ -168,17 +168,25 @@ async fn p3_one_endorser_brings_no_object_onto_the_chain_that_is_to_stay_outside
     }
 }
 
+/// Only one honest endorser has the newest block, and a liar names no or any height: the others come to it.
 #[tokio::test]
-async fn endorsers_that_are_a_block_behind_are_asked_for_a_dataset_again() {
+async fn p3_endorsers_that_are_a_block_behind_are_asked_for_a_dataset_again() {
     let world = outside().await;
     let client = world.client().await;
-    for ahead in 0..4 {
-        for place in (0..4).filter(|place| *place != ahead) {
-            world.behave(place, Behaviour::Lags(Arc::new(AtomicUsize::new(3))));
+    for lie in [Behaviour::Keeps(Code::NotFound), Behaviour::Claims(1_000_000)] {
+        for ahead in 0..4 {
+            let lags = || {
+                for place in (0..4).filter(|place| *place != ahead) {
+                    world.behave(place, Behaviour::Lags(Arc::new(AtomicUsize::new(5))));
+                }
+                world.behave((ahead + 3) % 4, lie.clone());
+            };
+            lags();
+            assert_eq!(permissions(&client).await.unwrap(), dataset(Storage::Outside));
+            lags();
+            assert!(!write_small_document(&client).await.unwrap().on_chain);
+            world.all_behave(&Behaviour::Honest);
         }
-        world.behave((ahead + 1) % 4, Behaviour::Keeps(Code::NotFound));
-        assert_eq!(permissions(&client).await.unwrap(), dataset(Storage::Outside));
-        world.all_behave(&Behaviour::Honest);
     }
 }
 

@@ -446,7 +446,8 @@ impl LedgerService for Service {
         match self.behaviour() {
             Behaviour::Keeps(code) => return Err(refused(code, "kept")),
             Behaviour::Configures(other) => dataset = Some(other),
-            Behaviour::Claims(height) => newest = height,
+            Behaviour::Claims(height) if request.get_ref().height == 0 => newest = height,
+            Behaviour::Claims(_) => return Err(Status::not_found("no block at this height")),
             Behaviour::Lags(more) => {
                 let behind = |left: usize| left.checked_sub(1);
                 let behind = more.fetch_update(Ordering::Relaxed, Ordering::Relaxed, behind);
