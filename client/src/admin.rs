@@ -2,21 +2,28 @@
 
 use std::collections::BTreeSet;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use golden_record::{Body, Change, Configuration, Dataset, Filter, Role};
 use proto::field;
 use proto::ledger::GetPermissionsRequest;
 use threshold::committee::SignedManifest;
+use threshold::encoding::Canonical;
 use threshold::name::{DocumentName, Name};
 use threshold::signature::PublicKey;
 use tonic::Code;
 
 use crate::Client;
-use crate::connection::{Endorser, request, whole};
-use crate::error::{Error, Fault};
+use crate::alike::Alike;
+use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
+use crate::error::{Error, Fault, Party};
 use crate::submit::Recorded;
 
 /// A height, the dataset as it was then, and who had the role that was asked for.
 type Permissions = (u64, Dataset, BTreeSet<Name>);
+
+/// What endorsers are compared by here.
+const DATASET: &str = "dataset";
 
 /// More pages of names than this, an endorser makes up.
 const MAX_PAGES: usize = 1 << 10;
@@ -241,10 +248,10 @@ impl Client {
     }
 
     /// A dataset and who has a role in it, as they are, or as they were after the block at a height, by the word of more
-    /// endorsers than can lie; with the height.
+    /// endorsers than can lie; with the height. An endorser that is a block behind is asked again.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there was no such dataset; [`Error::Forbidden`]; too few endorsers that say the same.
+    /// [`Error::NotFound`] and [`Error::Forbidden`], when more say so than can lie; too few endorsers that say the same.
     pub async fn permissions(
         &self,
         tenant: &Name,
@@ -252,52 +259,87 @@ impl Client {
         role: Role,
         height: Option<u64>,
     ) -> Result<Permissions, Error> {
-        let mut answer = Err(Error::Request("the profile names no endorser".into()));
-        // Whoever is asked first names the height when none is given, and may lie: one of these turns begins with an
-        // honest one.
-        for first in 0..=self.tolerated() {
-            answer = self.permissions_from(first, tenant, dataset, role, height).await;
-            if answer.is_ok() || height.is_some() {
-                break;
+        let height = match height {
+            Some(height) => height,
+            None => match self.newest_permissions(tenant, dataset, role).await? {
+                Newest::Agreed(permissions) => return Ok(permissions),
+                Newest::At(height) => height,
+            },
+        };
+        let mut asked = self.ask_permissions(tenant, dataset, role, height);
+        let mut found = Alike::new(DATASET, self.tolerated());
+        while let Some((party, answer)) = asked.next().await {
+            if let Some(agreed) = found.take(party, comparable(answer)) {
+                return Ok(agreed);
             }
         }
-        answer
+        Err(found.too_few())
     }
 
-    async fn permissions_from(
-        &self,
-        first: usize,
-        tenant: &Name,
-        dataset: &Name,
-        role: Role,
-        height: Option<u64>,
-    ) -> Result<Permissions, Error> {
-        let mut height = height.unwrap_or(0);
-        let mut given: Vec<Permissions> = Vec::new();
-        let (mut faults, mut refusal) = (Vec::new(), None);
-        let endorsers = &self.0.endorsers;
-        for endorser in endorsers.iter().cycle().skip(first).take(endorsers.len()) {
-            match permissions_of(endorser, tenant, dataset, role, height).await {
-                Ok(answer) => {
-                    height = answer.0;
-                    given.push(answer);
-                }
-                Err(error @ (Error::NotFound(_) | Error::Forbidden(_))) => refusal = Some(error),
-                Err(error) => faults.push(Fault::instead_of_an_answer(endorser.party(), error)),
+    /// Waits for all endorsers but those that may fail: so what was confirmed to this client a moment ago is in it. They
+    /// need not be at the same height; then it is one that not only liars name.
+    async fn newest_permissions(&self, tenant: &Name, dataset: &Name, role: Role) -> Result<Newest, Error> {
+        let mut asked = self.ask_permissions(tenant, dataset, role, 0);
+        let tolerated = self.tolerated();
+        let enough = asked.len().saturating_sub(tolerated).max(tolerated + 1);
+        let (mut heights, mut answered) = (Vec::new(), 0);
+        let mut found = Alike::new(DATASET, tolerated);
+        let mut agreed: Vec<Permissions> = Vec::new();
+        while answered < enough
+            && let Some((party, answer)) = asked.next().await
+        {
+            if let Ok((height, ..)) = &answer {
+                heights.push(*height);
             }
-            let alike =
-                |one: &&Permissions| given.iter().filter(|other| other == one).count() > self.tolerated();
-            if let Some(agreed) = given.iter().find(alike) {
-                return Ok(agreed.clone());
-            }
+            let about_it = matches!(answer, Ok(_) | Err(Error::NotFound(_) | Error::Forbidden(_)));
+            answered += usize::from(about_it);
+            agreed.extend(found.take(party, comparable(answer)));
         }
-        Err(refusal.unwrap_or(Error::TooFew {
-            needed: format!("the permissions of {tenant}/{dataset}"),
-            faults,
-        }))
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        let height = *heights.get(tolerated).ok_or_else(|| found.too_few())?;
+        let agreed = agreed.into_iter().find(|(at, ..)| *at == height);
+        Ok(agreed.map_or(Newest::At(height), Newest::Agreed))
+    }
+
+    fn ask_permissions<'a>(
+        &'a self,
+        tenant: &'a Name,
+        dataset: &'a Name,
+        role: Role,
+        height: u64,
+    ) -> FuturesUnordered<impl Future<Output = (Party, Result<Permissions, Error>)> + 'a> {
+        let ask = move |endorser: &'a Endorser| async move {
+            let answer = permissions_of(endorser, tenant, dataset, role, height).await;
+            (endorser.party(), answer)
+        };
+        self.0.endorsers.iter().map(ask).collect()
     }
 }
 
+/// What the endorsers say of the permissions as they are.
+enum Newest {
+    /// More than can lie say the same.
+    Agreed(Permissions),
+    /// They are at different heights; each honest one comes to this one, or has.
+    At(u64),
+}
+
+/// With the bytes by which answers are compared.
+fn comparable(answer: Result<Permissions, Error>) -> Result<(Vec<u8>, Permissions), Error> {
+    answer.map(|permissions| {
+        let (height, dataset, users) = &permissions;
+        let mut bytes = height.to_be_bytes().to_vec();
+        bytes.extend(dataset.to_bytes());
+        for user in users {
+            bytes.push(b' ');
+            bytes.extend(user.as_str().as_bytes());
+        }
+        (bytes, permissions)
+    })
+}
+
+/// One endorser's answer, once it has come so far: to one that is a block behind, the dataset, the height or whoever asks is
+/// unknown.
 async fn permissions_of(
     endorser: &Endorser,
     tenant: &Name,
@@ -305,7 +347,26 @@ async fn permissions_of(
     role: Role,
     height: u64,
 ) -> Result<Permissions, Error> {
-    let lied = |what: String| Error::from(Fault::new(endorser.party(), "permissions", what, &[]));
+    let mut attempt = 1;
+    loop {
+        let answer = permissions_now(endorser, tenant, dataset, role, height).await;
+        let may_be_behind = matches!(answer, Err(Error::NotFound(_) | Error::Forbidden(_)));
+        if attempt == CATCH_UP_ATTEMPTS || !may_be_behind {
+            return answer;
+        }
+        attempt += 1;
+        tokio::time::sleep(CATCH_UP_PAUSE).await;
+    }
+}
+
+async fn permissions_now(
+    endorser: &Endorser,
+    tenant: &Name,
+    dataset: &Name,
+    role: Role,
+    height: u64,
+) -> Result<Permissions, Error> {
+    let lied = |what: String| Error::from(Fault::new(endorser.party(), DATASET, what, &[]));
     let mut message = GetPermissionsRequest {
         tenant: tenant.to_string(),
         dataset: dataset.to_string(),

@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     /// As [`Client::committee`], when there is still none after some seconds.
     pub async fn await_committee(&self, digest: ManifestDigest) -> Result<(), Error> {
-        for endorser in &self.0.endorsers {
+        let has_it = |endorser| async move {
             for _ in 0..PUBLISHED_ATTEMPTS {
                 match ask(endorser, &self.0.trust).await {
                     Ok(committee) if committee.digest() != digest => {
@@ -93,7 +93,9 @@ impl Client {
                     Ok(_) | Err(_) => break,
                 }
             }
-        }
+            Ok(())
+        };
+        futures::future::try_join_all(self.0.endorsers.iter().map(has_it)).await?;
         self.forget_committee().await;
         self.committee().await.map(|_| ())
     }

@@ -16,6 +16,9 @@ use crate::profile::Pinned;
 /// How long any one answer may take, consensus included.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
 
+/// No refusal has a longer name.
+const MAX_REFUSAL_CODE: usize = 64;
+
 /// One endorser. Cloning shares the channel.
 #[derive(Clone)]
 pub(crate) struct Endorser {
@@ -135,16 +138,29 @@ fn channel(pinned: &Pinned, identity: &Identity) -> Result<Channel, Error> {
     })
 }
 
-/// The stable name that an endorser gives a refusal beside the status.
+/// The stable name that a daemon gives a refusal beside the status; empty when it gives none that can be one.
 pub(crate) fn refusal_code(status: &Status) -> &str {
+    let name = |code: &&str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        code.len() <= MAX_REFUSAL_CODE && code.chars().all(fits)
+    };
     status
         .metadata()
         .get("refusal-code")
         .and_then(|code| code.to_str().ok())
+        .filter(name)
         .unwrap_or_default()
 }
 
 fn unavailable(party: Party, status: &Status) -> Error {
+    let code = refusal_code(status);
+    if !code.is_empty() && !is_passing(status.code()) {
+        return Error::Refused {
+            party,
+            code: code.to_owned(),
+            reason: status.message().to_owned(),
+        };
+    }
     let reason = match status.code() {
         Code::Unavailable => format!("cannot be reached ({})", status.message()),
         Code::DeadlineExceeded => "did not answer in time".to_owned(),

@@ -13,6 +13,7 @@ use crate::Client;
 use crate::checkpoint::Checkpoint;
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault};
+use crate::in_turn::{PATIENCE, in_turn};
 
 /// The check of a [`Fault`] that an endorser has signed another log than 2f+1 validators; its evidence is what it has signed.
 pub const EQUIVOCATION: &str = "equivocation";
@@ -143,36 +144,40 @@ impl Client {
         if old.size == new.size {
             return Ok(old.root == new.root);
         }
-        let mut wrong = Vec::new();
-        let mut failed = Vec::new();
-        for endorser in &self.0.endorsers {
-            match self.consistency(endorser, old.size, new.size).await {
-                Ok(path) => match verify_consistency(old.size, new.size, &path, &old.root, &new.root) {
-                    Ok(()) => {
-                        faults.append(&mut wrong);
-                        return Ok(true);
-                    }
-                    Err(error) => {
-                        let what = format!(
-                            "gave a proof that does not hold, of the log of {} entries extending that of {}: {error}",
-                            new.size, old.size
-                        );
-                        wrong.push(Fault::new(endorser.party(), "consistency", what, &path.concat()));
-                    }
-                },
+        let (mut wrong, mut failed) = (Vec::new(), Vec::new());
+        let ask = |endorser| self.consistency(endorser, old.size, new.size);
+        let take = |endorser: &Endorser, answer: Result<Vec<Hash>, Error>| {
+            let held = answer.and_then(|path| {
+                verify_consistency(old.size, new.size, &path, &old.root, &new.root).map_err(|error| {
+                    let what = format!(
+                        "gave a proof that does not hold, of the log of {} entries extending that of {}: {error}",
+                        new.size, old.size
+                    );
+                    Fault::new(endorser.party(), "consistency", what, &path.concat()).into()
+                })
+            });
+            match held {
+                Ok(()) => return Some(true),
                 Err(Error::Lied(fault)) => wrong.push(*fault),
                 Err(error) => failed.push(Fault::instead_of_an_answer(endorser.party(), error)),
             }
+            (wrong.len() > self.tolerated()).then_some(false)
+        };
+        let end = in_turn(self.0.endorsers.iter(), PATIENCE, ask, take).await;
+        match end {
+            Some(false) => Ok(false),
+            Some(true) => {
+                faults.extend(wrong);
+                Ok(true)
+            }
+            None => {
+                faults.extend(wrong.into_iter().chain(failed));
+                Err(too_few(
+                    "an endorser that proves that the log continues the one verified before",
+                    faults,
+                ))
+            }
         }
-        if wrong.len() > self.tolerated() {
-            return Ok(false);
-        }
-        faults.extend(wrong);
-        faults.extend(failed);
-        Err(too_few(
-            "an endorser that proves that the log continues the one verified before",
-            faults,
-        ))
     }
 
     /// An endorser's proof that one size of the log extends another, not verified.

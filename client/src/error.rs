@@ -110,12 +110,22 @@ pub enum Error {
         /// Who failed how.
         faults: Vec<Fault>,
     },
-    /// A peer could not be reached or did not answer in time, or refused.
+    /// A peer could not be reached, did not answer in time, or refused without a reason.
     #[error("{party} {reason}")]
     Unavailable {
         /// Who.
         party: Party,
         /// What happened.
+        reason: String,
+    },
+    /// A peer refused what it was asked, for a reason that it names.
+    #[error("{party} refuses: {reason} ({code})")]
+    Refused {
+        /// Who.
+        party: Party,
+        /// The reason's stable name.
+        code: String,
+        /// The reason, in its words.
         reason: String,
     },
     /// The caller's request cannot be right.
@@ -177,6 +187,7 @@ impl Error {
             Self::MirrorForked { .. } => "log_forked",
             Self::TooFew { .. } => "too_few_answers",
             Self::Unavailable { .. } => "unavailable",
+            Self::Refused { .. } => "refused",
             Self::Request(_) => "bad_request",
             Self::Profile { .. } => "bad_profile",
             Self::Object(_) => "bad_object",
@@ -255,6 +266,9 @@ impl Fault {
         match error {
             Error::Lied(fault) => *fault,
             Error::Unavailable { reason, .. } => Self::new(party, "no_answer", reason, &[]),
+            Error::Refused { code, reason, .. } => {
+                Self::new(party, "refused", format!("refuses: {reason} ({code})"), &[])
+            }
             error => Self::new(party, "no_answer", error.to_string(), &[]),
         }
     }

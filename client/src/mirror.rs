@@ -39,6 +39,7 @@ use crate::checkpoint::Checkpoint;
 use crate::connection::{Endorser, request, whole};
 use crate::cosigned::{VerifiedCheckpoint, too_few};
 use crate::error::{Error, Fault};
+use crate::in_turn::{PATIENCE, in_turn};
 use crate::log::{Line, line};
 
 pub use contents::{Contents, Damage};
@@ -321,14 +322,20 @@ impl Client {
         faults: &mut Vec<Fault>,
     ) -> Result<Vec<Line>, Error> {
         let mut last = Error::Request("the profile names no endorser".into());
-        for endorser in &self.0.endorsers {
-            match self.lines_after_at(endorser, frontier, newest, target).await {
-                Ok(lines) => return Ok(lines),
-                Err(Error::Lied(fault)) => faults.push(*fault),
-                Err(error) => last = error,
+        let ask = |endorser| self.lines_after_at(endorser, frontier, newest, target);
+        let take = |_, answer| match answer {
+            Ok(lines) => Some(lines),
+            Err(Error::Lied(fault)) => {
+                faults.push(*fault);
+                None
             }
-        }
-        Err(match faults.is_empty() {
+            Err(error) => {
+                last = error;
+                None
+            }
+        };
+        let lines = in_turn(self.0.endorsers.iter(), PATIENCE, ask, take).await;
+        lines.ok_or_else(|| match faults.is_empty() {
             true => last,
             false => too_few("one endorser with lines that hold", faults),
         })

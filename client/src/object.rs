@@ -43,6 +43,11 @@ impl ObjectStore {
             .map_err(Error::io(doing()))
     }
 
+    /// Removes an object that was kept. One that cannot be removed is of no use, and does no harm.
+    pub(crate) fn remove(&self, id: &ObjectId) {
+        fs::remove_file(self.place(id)).ok();
+    }
+
     /// An object's encrypted bytes.
     pub(crate) fn open(&self, id: &ObjectId) -> Result<BufReader<File>, Error> {
         let place = self.place(id);

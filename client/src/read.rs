@@ -16,6 +16,7 @@ use crate::error::{Error, Fault};
 use crate::object::ObjectStore;
 use crate::receipts::ReadEvidence;
 use crate::release::Released;
+use crate::submit::checked;
 use crate::{Client, now_ms};
 
 #[cfg(test)]
@@ -88,14 +89,15 @@ impl Client {
     /// the content follows by [`Document::copy_to`].
     ///
     /// # Errors
-    /// [`Error::Denied`] when the ledger says no; [`Error::Lied`] and [`Error::TooFew`] name whoever cheated.
+    /// [`Error::Denied`] when the ledger says no; [`Error::Request`] and [`Error::Refused`] when it does not take the request;
+    /// [`Error::Lied`] and [`Error::TooFew`] name whoever cheated.
     pub async fn read(&self, asked: &ReadRequest) -> Result<Document, Error> {
         let started = Instant::now();
         // Which version is the latest, the ledger decides when it decides the read: no endorser is asked before.
         let version = asked.version.unwrap_or(0);
         let wanted = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
         let reader = ReaderKey::generate(&mut OsRng);
-        let request = self.read_request(asked, version, &reader);
+        let request = self.read_request(asked, version, &reader)?;
         let ApprovedRead {
             approved,
             certificates,
@@ -163,7 +165,12 @@ impl Client {
         }
     }
 
-    fn read_request(&self, asked: &ReadRequest, version: u64, reader: &ReaderKey) -> Transaction {
+    fn read_request(
+        &self,
+        asked: &ReadRequest,
+        version: u64,
+        reader: &ReaderKey,
+    ) -> Result<Transaction, Error> {
         let mut nonce = [0; 16];
         OsRng.fill_bytes(&mut nonce);
         let body = Body::RequestRead {
@@ -176,14 +183,14 @@ impl Client {
             purpose: asked.purpose.clone(),
         };
         let key = self.0.identity.signing_key();
-        Transaction::sign_read(
+        Ok(Transaction::sign_read(
             self.0.trust.chain_id,
             key,
             reader,
             nonce,
             now_ms() + LIFETIME_MS,
-            body,
-        )
+            checked(body)?,
+        ))
     }
 }
 

@@ -8,23 +8,27 @@ use approval::Approved;
 use proto::coordinator::{FaultKind, ReencryptRequest, ReencryptResponse};
 use proto::field;
 use rand_core::OsRng;
-use threshold::committee::MAX_MEMBERS;
-use threshold::encoding::Canonical;
+use threshold::committee::{MAX_MEMBERS, Member};
+use threshold::encoding::{Canonical, Reader, Writer};
 use threshold::name::Name;
-use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_shares};
+use threshold::reencrypt::{Context, Reencryption, ReencryptionShare, combine, verify_share, verify_shares};
 use threshold::statement::ReleaseStatement;
 use threshold::wrap::WrappedKey;
+use tonic::Status;
 
 use crate::Client;
 use crate::committee::Committee;
-use crate::connection::{request, whole};
+use crate::connection::{Coordinator, request, whole};
 use crate::error::{Error, Fault, Party};
+use crate::in_turn::in_turn;
 
 #[cfg(test)]
 mod tests;
 
 /// The check that an answer fails which is for another committee.
 const MANIFEST: &str = "manifest";
+/// The check that a node fails which has signed for a share whose proof does not hold.
+const SHARE_PROOF: &str = "share_proof";
 
 /// A checked re-encryption.
 pub(crate) struct Released {
@@ -42,6 +46,10 @@ pub(crate) struct Released {
 /// has heard of it: a moment after it was published not everybody has.
 const EPOCH_ATTEMPTS: u32 = 20;
 const EPOCH_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a coordinator is waited for before the next is asked too: it has nodes of its own to wait for, and a second
+/// one costs them the same work again.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Client {
     /// Has a wrapped key re-encrypted by the committee of the present epoch. When that has gone on meanwhile, the same
@@ -85,22 +93,26 @@ impl Client {
             certificates: certificates.to_vec(),
             manifest_digest: committee.digest().as_bytes().to_vec(),
         };
+        let ask = |coordinator: &'_ Coordinator| {
+            let (mut rpc, message) = (coordinator.rpc(), request(message.clone()));
+            async move { whole(rpc.reencrypt(message)).await }
+        };
         let mut failures = Failures::default();
-        for coordinator in &self.0.coordinators {
-            let mut rpc = coordinator.rpc();
-            let answer = whole(rpc.reencrypt(request(message.clone()))).await;
+        let take = |coordinator: &Coordinator, answer: Result<_, Status>| {
             let released = answer
                 .map_err(|status| coordinator.failed(&status))
                 .and_then(|answer| check(&coordinator.party(), committee, approved, wrapped, &answer));
-            match released {
-                Ok(mut released) => {
-                    released.faults.extend(failures.faults());
-                    return Ok(released);
-                }
-                Err(error) => failures.add(coordinator.party(), error),
+            released
+                .map_err(|error| failures.add(coordinator.party(), error))
+                .ok()
+        };
+        match in_turn(self.0.coordinators.iter(), RELEASE_PATIENCE, ask, take).await {
+            Some(mut released) => {
+                released.faults.extend(failures.faults());
+                Ok(released)
             }
+            None => Err(failures.end()),
         }
-        Err(failures.end())
     }
 }
 
@@ -168,11 +180,11 @@ fn check(
             "answered for another committee than the one on the chain",
         ));
     }
-    let mut faults = reported(answer);
     let (shares, statements) = decode(answer).map_err(|what| lied("answer", &what))?;
     let manifest = &committee.signed().manifest;
     let context = Context::new(manifest, wrapped, approved.approve_id(), &approved.q())
         .map_err(|error| Error::Request(error.to_string()))?;
+    let mut faults = reported(answer, &context, committee, approved);
     let stated =
         stated(&shares, &statements, committee, approved).map_err(|what| lied("statement", &what))?;
     let (verified, culprits) = verify_shares(&context, &shares, &mut OsRng);
@@ -181,18 +193,10 @@ fn check(
         let Some(member) = committee.member(culprit.index) else {
             continue;
         };
-        let evidence = shares
-            .iter()
-            .find(|share| share.index() == culprit.index)
-            .map(Canonical::to_bytes);
-        let party = Party::CryptoNode(culprit.index.get(), member.name.clone());
-        let what = "signed for a share whose proof does not hold";
-        faults.push(Fault::new(
-            party,
-            "share_proof",
-            what,
-            &evidence.unwrap_or_default(),
-        ));
+        let given = shares.iter().zip(&statements);
+        for (share, statement) in given.filter(|(share, _)| share.index() == culprit.index) {
+            faults.push(signed_for_nothing(member, &evidence(share, statement)));
+        }
     }
     let needed = manifest.threshold();
     let Some(used) = verified.get(..usize::from(needed.t())) else {
@@ -257,13 +261,7 @@ fn stated(
         statement
             .verify(&member.identity)
             .map_err(|_| format!("gave a statement that {} has not signed", member.name))?;
-        let about_this = statement.index == share.index()
-            && statement.manifest_digest == committee.digest()
-            && statement.approve_id == approved.approve_id()
-            && statement.write_id == approved.write_id()
-            && statement.q == approved.q()
-            && statement.share_digest == share.digest();
-        if !about_this {
+        if !is_about(statement, share, committee, approved) {
             return Err(format!(
                 "gave a statement of {} about another release",
                 member.name
@@ -274,11 +272,68 @@ fn stated(
     Ok(nodes)
 }
 
-/// The faults that the coordinator reports are hearsay, unless it gives evidence; they are passed on as such.
-fn reported(answer: &ReencryptResponse) -> Vec<Fault> {
+/// Whether a node states that it released this share for this very read.
+fn is_about(
+    statement: &ReleaseStatement,
+    share: &ReencryptionShare,
+    committee: &Committee,
+    approved: &Approved,
+) -> bool {
+    statement.index == share.index()
+        && statement.manifest_digest == committee.digest()
+        && statement.approve_id == approved.approve_id()
+        && statement.write_id == approved.write_id()
+        && statement.q == approved.q()
+        && statement.share_digest == share.digest()
+}
+
+/// What shows to anybody that a node has signed for a share: `bytes share ‖ bytes statement`, as coordinators give it.
+fn evidence(share: &ReencryptionShare, statement: &ReleaseStatement) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.bytes(&share.to_bytes());
+    writer.bytes(&statement.to_bytes());
+    writer.finish()
+}
+
+fn signed_for_nothing(member: &Member, evidence: &[u8]) -> Fault {
+    let party = Party::CryptoNode(member.index.get(), member.name.clone());
+    let what = "signed for a share whose proof does not hold";
+    Fault::new(party, SHARE_PROOF, what, evidence)
+}
+
+/// Whose evidence a coordinator passes on, if it shows that a member of the committee has signed, for this read, for a share
+/// whose proof does not hold.
+fn convicted<'a>(
+    bytes: &[u8],
+    context: &Context<'_>,
+    committee: &'a Committee,
+    approved: &Approved,
+) -> Option<&'a Member> {
+    let mut reader = Reader::new(bytes);
+    let share = ReencryptionShare::from_bytes(reader.bytes(bytes.len()).ok()?).ok()?;
+    let statement = ReleaseStatement::from_bytes(reader.bytes(bytes.len()).ok()?).ok()?;
+    reader.finish().ok()?;
+    let member = committee.member(share.index())?;
+    statement.verify(&member.identity).ok()?;
+    let lied = is_about(&statement, &share, committee, approved) && verify_share(context, &share).is_err();
+    lied.then_some(member)
+}
+
+/// The faults that the coordinator reports: those that it proves are the nodes'; the others are hearsay, and passed on as such.
+fn reported(
+    answer: &ReencryptResponse,
+    context: &Context<'_>,
+    committee: &Committee,
+    approved: &Approved,
+) -> Vec<Fault> {
     let faults = answer.faults.iter().take(64);
     faults
         .filter_map(|fault| {
+            if fault.kind() == FaultKind::Invalid
+                && let Some(member) = convicted(&fault.evidence, context, committee, approved)
+            {
+                return Some(signed_for_nothing(member, &fault.evidence));
+            }
             let name: Name = fault.name.parse().ok()?;
             let index = u16::try_from(fault.index).ok()?;
             let check = match fault.kind() {

@@ -63,9 +63,9 @@ impl Client {
     /// Submits, and insists on the proof that the transaction was applied: the endorser's word is not enough.
     ///
     /// # Errors
-    /// As [`Client::submit`], and [`Error::Rejected`].
+    /// As [`Client::submit`], and [`Error::Rejected`]; [`Error::Request`] for what is longer than it can be.
     pub async fn apply(&self, body: Body) -> Result<Recorded, Error> {
-        let transaction = self.transaction(body);
+        let transaction = self.transaction(checked(body)?);
         let recorded = self.submit_with(&transaction, Belief::Proof).await?;
         match recorded.entry.outcome {
             Outcome::Rejected(reason) => Err(Error::Rejected {
@@ -130,6 +130,14 @@ impl Client {
                 confirmed(claimed, proven.map(|(line, _)| line))
             }
         }
+    }
+}
+
+/// A body that can be encoded; one that cannot, every endorser would refuse.
+pub(crate) fn checked(body: Body) -> Result<Body, Error> {
+    match body.check() {
+        Ok(()) => Ok(body),
+        Err(error) => Err(Error::Request(format!("this cannot be recorded: {error}"))),
     }
 }
 

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::Client;
 use crate::alike::Alike;
+use crate::committee::Committee;
 use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
 use crate::error::{Error, Fault};
 
@@ -94,10 +95,14 @@ impl Client {
             Err(Error::NotFound(_)) => 1,
             Err(error) => return Err(error),
         };
-        // Whoever may not see the dataset may not write either: the ledger says so, on the record.
         let configuration = match dataset {
             Ok((_, dataset, _)) => dataset.configuration,
-            Err(Error::NotFound(_) | Error::Forbidden(_)) => Configuration::default(),
+            // Whoever may not see the dataset may not write either: the ledger says so, on the record, and nothing of the
+            // content is to be there with it.
+            Err(Error::NotFound(_) | Error::Forbidden(_)) => Configuration {
+                storage: Storage::Outside,
+                ..Configuration::default()
+            },
             Err(error) => return Err(error),
         };
         if configuration.encryption != Encryption::Threshold {
@@ -108,6 +113,25 @@ impl Client {
         }
         let label = self.label(&asked.tenant, &asked.dataset, &asked.document, version);
         let sealed = self.seal(&label, content, configuration.storage)?;
+        let location = sealed.location.clone();
+        let written = self.record(asked, &committee, label, sealed).await;
+        // Nobody will ever look for it; after another error it may have been recorded all the same.
+        if let (Err(Error::Rejected { .. } | Error::Request(_)), Location::Local { id }) =
+            (&written, &location)
+        {
+            self.0.objects.remove(id);
+        }
+        written
+    }
+
+    /// The second layer, wrapped, and recorded with the first.
+    async fn record(
+        &self,
+        asked: &WriteRequest,
+        committee: &Committee,
+        label: Label,
+        sealed: Sealed,
+    ) -> Result<WriteReport, Error> {
         let metadata = Metadata::new(&asked.name, sealed.size, &asked.content_type).map_err(unfit)?;
         let material = Material {
             object_key: sealed.object_key,
@@ -125,7 +149,7 @@ impl Client {
             tenant: asked.tenant.clone(),
             dataset: asked.dataset.clone(),
             document: asked.document.clone(),
-            version,
+            version: label.version,
             wrapped_key: Some(wrapped),
             material: blob,
             checksum: sealed.checksum,

@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use golden_record::{Outcome, RejectionReason, SignedCheckpoint};
 use quorate_client::{EQUIVOCATION, Error, Party};
 use support::{Behaviour, Chain, ORGANISATIONS, World};
@@ -147,4 +149,16 @@ async fn e10_an_endorser_that_hands_over_to_whom_it_likes_is_named_and_stops_nob
         assert_eq!(client.epochs().newest(), 0);
         assert!(client.signed_checkpoint().await.unwrap().signatures >= 3);
     }
+}
+
+/// Waited for until its deadline, it would take 15 seconds.
+#[tokio::test]
+async fn p3_an_endorser_that_stalls_keeps_nobody_from_a_checkpoint_that_continues_another() {
+    let world = World::start(4).await;
+    let client = world.client().await;
+    client.signed_checkpoint().await.unwrap();
+    world.chain.lock().unwrap().append(9, Outcome::Applied);
+    world.behave(0, Behaviour::Stalls);
+    let in_time = tokio::time::timeout(Duration::from_secs(14), client.signed_checkpoint()).await;
+    assert_eq!(in_time.unwrap().unwrap().header.log_size, 5);
 }

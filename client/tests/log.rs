@@ -11,6 +11,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use golden_record::{Outcome, RejectionReason};
 use quorate_client::{Error, Party};
@@ -184,4 +185,14 @@ async fn p10_a_damaged_checkpoint_stops_the_audit() {
         matches!(&error, Error::Checkpoint { path: named } if *named == path),
         "{error}"
     );
+}
+
+/// Waited for until its deadline, it would take 15 seconds.
+#[tokio::test]
+async fn p3_an_endorser_that_stalls_keeps_nobody_from_the_log() {
+    let world = World::start(4).await;
+    let client = world.client().await;
+    world.behave(0, Behaviour::Stalls);
+    let in_time = tokio::time::timeout(Duration::from_secs(14), client.verified_log()).await;
+    assert_eq!(in_time.unwrap().unwrap().lines.len(), 4);
 }

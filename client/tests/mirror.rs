@@ -11,6 +11,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use golden_record::merkle::Hash;
 use golden_record::{Outcome, RejectionReason};
@@ -321,4 +322,16 @@ async fn a_second_run_at_once_is_refused() {
     assert_eq!(fs::read(lines(folder.path())).unwrap(), before);
     drop(held);
     assert_eq!(mirror.update(&world.client().await).await.unwrap().size, 7);
+}
+
+/// Waited for until its deadline, it would take 15 seconds.
+#[tokio::test]
+async fn p3_an_endorser_that_stalls_keeps_nobody_from_a_mirror() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(4).await;
+    let mirror = mirror(&world, folder.path());
+    let client = world.client().await;
+    world.behave(0, Behaviour::Stalls);
+    let in_time = tokio::time::timeout(Duration::from_secs(14), mirror.update(&client)).await;
+    assert_eq!(in_time.unwrap().unwrap().size, 4);
 }

@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use quorate_client::{Error, Party, ReadReport, ReadRequest};
 use support::{Answers, CONTENT, World};
 
@@ -66,6 +68,11 @@ async fn p9_what_one_coordinators_answer_shows_is_told_with_that_of_the_next() {
     // Who is not there has done nothing wrong.
     world.coordinators[0].answer(Answers::Not);
     assert_eq!(named(&read(&world).await.unwrap()), [reported(5)]);
+
+    // Who takes the question and never answers is listened to, and not waited for.
+    world.coordinators[0].answer(Answers::Stalls);
+    let in_time = tokio::time::timeout(Duration::from_secs(14), read(&world)).await;
+    assert_eq!(named(&in_time.unwrap().unwrap()), [reported(5)]);
 
     // When the last brings nothing either, what the first one showed is not lost.
     world.coordinators[0].answer(Answers::WithALiar);

@@ -27,8 +27,8 @@ use std::{
 
 use futures::future::BoxFuture;
 use quorate_consensus::{
-    AppError, Application, BlockBytes, BlockMeta, Config, Engine, Epoch, Evidence, Finalized, Limits, Timing,
-    VOTE_ANYWAY, Validator,
+    Address, AppError, Application, BlockBytes, BlockMeta, Config, Engine, Epoch, Evidence, Finalized,
+    Limits, Timing, VOTE_ANYWAY, Validator,
 };
 use tokio::sync::{Notify, oneshot};
 use zeroize::Zeroizing;
@@ -173,7 +173,7 @@ fn validators(addresses: &[SocketAddr]) -> Vec<Validator> {
         .enumerate()
         .map(|(index, address)| Validator {
             public_key: key(index),
-            address: *address,
+            address: (*address).into(),
         })
         .collect()
 }

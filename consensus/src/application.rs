@@ -1,10 +1,10 @@
 //! What the engine asks of the state machine above it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::evidence::Evidence;
+use crate::{config::Address, evidence::Evidence};
 
 /// The bytes of one block, shared instead of copied.
 pub type BlockBytes = Arc<[u8]>;
@@ -55,8 +55,8 @@ pub trait Application: Send + Sync + 'static {
     /// before the last block of the epoch before has to be: until it is, nobody can propose that one again.
     fn epoch(&self, number: u64) -> Option<Epoch>;
 
-    /// Where a validator listens, if the applied blocks say so. Asked when an epoch begins; may block.
-    fn address(&self, validator: &[u8; 32]) -> Option<SocketAddr> {
+    /// Where a validator listens, if the applied blocks say so. Asked when an epoch begins.
+    fn address(&self, validator: &[u8; 32]) -> Option<Address> {
         let _ = validator;
         None
     }

@@ -1,7 +1,14 @@
 //! What an engine needs to know before it starts.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
+use commonware_p2p::{Address as Reachable, Ingress};
+use commonware_utils::Hostname;
 use zeroize::Zeroizing;
 
 use crate::application::BlockMeta;
@@ -11,13 +18,57 @@ use crate::application::BlockMeta;
 /// It must bind every byte: two different byte strings never have the same digest.
 pub type Inspect = fn(&[u8]) -> Option<BlockMeta>;
 
+/// Where a validator listens: a host's name or IP address, and a port. A name is looked up whenever somebody dials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(Ingress);
+
+/// Not a host and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address is host:port, where the host is an IP address or a name after RFC 1123")]
+pub struct AddressError;
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.into())
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
+        }
+        let (host, port) = text.rsplit_once(':').ok_or(AddressError)?;
+        let host = Hostname::new(host).map_err(|_| AddressError)?;
+        let port = port.parse().map_err(|_| AddressError)?;
+        Ok(Self(Ingress::Dns { host, port }))
+    }
+}
+
+/// Where nobody listens.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+impl Address {
+    /// As the network takes it. From where somebody dials is not looked at: the key says who it is. So one without an address
+    /// can still connect.
+    pub(crate) fn reachable(address: Option<Self>) -> Reachable {
+        let ingress = address.map_or(Ingress::Socket(NOWHERE), |address| address.0);
+        Reachable::Asymmetric {
+            ingress,
+            egress: NOWHERE,
+        }
+    }
+}
+
 /// A validator and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator {
     /// Its Ed25519 key (RFC 8032), for votes and for the transport.
     pub public_key: [u8; 32],
     /// Where it listens for its fellow validators.
-    pub address: SocketAddr,
+    pub address: Address,
 }
 
 /// What bounds memory and bandwidth. Every validator of one installation has the same block limit.
@@ -89,8 +140,8 @@ pub struct Config {
     /// The keys of all validators of the first epoch, in any order; 4 tolerate one Byzantine. Later sets are the
     /// application's to say: [`Application::epoch`](crate::Application::epoch).
     pub validators: Vec<[u8; 32]>,
-    /// Where validators of any epoch listen, unless the application says otherwise. As long as this validator is in no
-    /// set, it connects to all of these.
+    /// Where validators of any epoch listen, unless the application says otherwise. Connected with in every epoch: who has
+    /// been away for long, or has lost its disk, needs those of today.
     pub peers: Vec<Validator>,
     /// The chain id. Everything that is signed, and the transport, is bound to it.
     pub namespace: Vec<u8>,

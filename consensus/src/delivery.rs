@@ -35,6 +35,7 @@ type Pending = (Digested<Block>, Exact);
 pub(crate) struct Inbox {
     sender: mpsc::UnboundedSender<Pending>,
     progress: Progress,
+    epoch: u64,
 }
 
 impl Reporter for Inbox {
@@ -44,7 +45,10 @@ impl Reporter for Inbox {
         match update {
             Update::Tip(round, height, digest) => {
                 debug!(%round, %height, %digest, "new final tip");
-                self.progress.note_final(round.view().get());
+                // At the start it is the newest block of all, and views are counted in each epoch.
+                if round.epoch().get() == self.epoch {
+                    self.progress.note_final(round.view().get());
+                }
                 Feedback::Ok
             }
             Update::Block(block, acknowledgement) => match self.sender.send((block, acknowledgement)) {
@@ -92,7 +96,11 @@ impl Delivery {
                 without_evidence: 0,
                 unacknowledged: Vec::new(),
             },
-            Inbox { sender, progress },
+            Inbox {
+                sender,
+                progress,
+                epoch: setup.epoch,
+            },
         )
     }
 

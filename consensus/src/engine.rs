@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,7 +18,7 @@ use commonware_cryptography::{
     Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
-use commonware_p2p::Address;
+use commonware_p2p::Address as Reachable;
 use commonware_runtime::{Metrics as _, Runner as _, Supervisor as _, tokio};
 use commonware_utils::{
     channel::{mpsc, oneshot, watch},
@@ -30,7 +30,7 @@ use crate::{
     VOTE_ANYWAY,
     application::Application,
     block::{Admission, Block},
-    config::Config,
+    config::{Address, Config},
     epochs::{self, Epochs},
     error::Error,
     evidence::vote_namespace,
@@ -194,7 +194,7 @@ pub(crate) struct Checked {
     pub(crate) local: PublicKey,
     pub(crate) epochs: Epochs,
     /// Where validators listen.
-    pub(crate) peers: BTreeMap<PublicKey, SocketAddr>,
+    pub(crate) peers: BTreeMap<PublicKey, Address>,
     genesis: Block,
     pub(crate) admission: Admission,
 }
@@ -206,7 +206,7 @@ impl Checked {
         for peer in &config.peers {
             let key = PublicKey::decode(peer.public_key.to_vec())
                 .map_err(|_| Error::Validators("a key is not an Ed25519 point"))?;
-            if peers.insert(key, peer.address).is_some() {
+            if peers.insert(key, peer.address.clone()).is_some() {
                 return Err(Error::Validators("one key is there twice"));
             }
         }
@@ -237,27 +237,25 @@ impl Checked {
     }
 
     /// Whom this validator connects with in an epoch: its validators, and those of the epoch before, who may need its last
-    /// blocks; whoever is in neither also with all whose address it has been told.
-    fn neighbours(&self, epoch: u64, application: &dyn Application) -> Map<PublicKey, Address> {
-        let sets = [epoch.checked_sub(1), Some(epoch)];
-        let sets = sets.into_iter().flatten();
+    /// blocks; and all whose address it has been told, since whoever has lost its disk begins in an epoch whose validators may
+    /// all have left, and learns from those of today that it is over. What each may say is another matter: see the standing.
+    fn neighbours(&self, epoch: u64, application: &dyn Application) -> Map<PublicKey, Reachable> {
+        let sets = [epoch.checked_sub(1), Some(epoch)].into_iter().flatten();
         let mut keys: BTreeSet<PublicKey> = sets
             .filter_map(|epoch| self.epochs.participants(epoch))
             .flatten()
             .collect();
-        if !keys.contains(&self.local) {
-            keys.extend(self.peers.keys().cloned());
-        }
-        let mut addresses = Vec::with_capacity(keys.len());
-        for key in keys {
+        keys.extend(self.peers.keys().cloned());
+        let reachable = |key: PublicKey| {
             // What the blocks say is newer than what an operator has written down.
-            let told = self.peers.get(&key).copied();
-            match application.address(&raw(&key)).or(told) {
-                Some(address) => addresses.push((key, Address::Symmetric(address))),
-                None => warn!(%key, "nobody has said where this validator listens"),
+            let told = || self.peers.get(&key).cloned();
+            let address = application.address(&raw(&key)).or_else(told);
+            if address.is_none() {
+                warn!(%key, "nobody has said where this validator listens: it has to connect itself");
             }
-        }
-        Map::from_iter_dedup(addresses)
+            (key, Address::reachable(address))
+        };
+        Map::from_iter_dedup(keys.into_iter().map(reachable))
     }
 }
 
@@ -366,7 +364,7 @@ fn serve(
 fn once(
     config: &Config,
     checked: &Checked,
-    neighbours: Map<PublicKey, Address>,
+    neighbours: Map<PublicKey, Reachable>,
     setup: Setup,
     stopping: &mut oneshot::Receiver<()>,
     shared: &Shared,

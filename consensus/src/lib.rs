@@ -58,7 +58,7 @@ mod tests;
 mod validator;
 
 pub use application::{AppError, Application, BlockBytes, BlockMeta, Epoch, Finalized};
-pub use config::{Config, Inspect, Limits, Timing, Validator};
+pub use config::{Address, AddressError, Config, Inspect, Limits, Timing, Validator};
 pub use engine::Engine;
 pub use error::Error;
 pub use evidence::Evidence;

@@ -1,5 +1,5 @@
-//! The real network: mutually authenticated, encrypted connections between the validators of this epoch and the one before,
-//! and nobody else.
+//! The real network: mutually authenticated, encrypted connections between the validators of this epoch and the one before and
+//! those whose address was configured, and nobody else.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -92,7 +92,8 @@ pub(crate) fn start(
             namespace: transport_namespace(&config.namespace),
             listen: config.listen,
             allow_private_ips: true,
-            allow_dns: false,
+            // A name is looked up whenever it is dialled.
+            allow_dns: true,
             // A key is what identifies a peer; addresses change behind containers and translators.
             bypass_ip_check: true,
             max_message_size: largest(&config.limits, &checked.admission, count),

@@ -10,24 +10,26 @@
 //! validator could vote a second time in views that it has voted in. An application that is behind the
 //! archives is only given its blocks again.
 //!
-//! Whoever catches up over the end of an epoch gets the votes for its last block before it has seen any of its views, and says
-//! so first; of that epoch, then, the views are not compared.
+//! Whoever catches up over the end of an epoch gets the votes for its last block before it has seen any of its views, and notes
+//! that height first; when the newest certificate is of exactly that block, then, the views are not compared. Whoever told the
+//! height may have lied: that excuses no other certificate.
 //!
 //! What this cannot notice: a copy in which all parts are of the same age, which looks like having been away; and
 //! votes cut off the record that were cast after its newest certificate.
 
-use commonware_consensus::types::{Height, Round};
+use commonware_consensus::types::Round;
 use commonware_storage::archive::{Archive as _, Identifier};
 
 use crate::{
     application::Application,
     error::Error,
+    standing::MARGIN,
     store::Archives,
-    validator::{Runtime, unusable},
+    validator::{Ended, Runtime, unusable},
 };
 
-/// Refuses a disk with an old part. The votes are those of an epoch, and views are counted in each. Without votes nothing can be voted twice: then only a chain that is another is
-/// refused.
+/// Refuses a disk with an old part. The votes are those of an epoch, and views are counted in each. Without votes nothing can be
+/// voted twice: then only a chain that is another is refused.
 pub(crate) async fn check<E: Runtime>(
     context: &E,
     votes: &str,
@@ -35,6 +37,7 @@ pub(crate) async fn check<E: Runtime>(
     application: &dyn Application,
     has_voted: bool,
     epoch: u64,
+    over: &Ended<E>,
 ) -> Result<(), Error> {
     let height = application.applied_height();
     if height > 0 {
@@ -54,7 +57,9 @@ pub(crate) async fn check<E: Runtime>(
         }
     }
     if has_voted
-        && let Some(certified) = certified(archives).await?
+        && let Some(newest) = archives.certificates.last_index()
+        && !over.is(epoch, newest)
+        && let Some(certified) = certified(archives, newest).await?
         && certified.epoch().get() == epoch
         && let certified = certified.view()
         && newest_view(context, votes).await? < certified.get()
@@ -76,12 +81,24 @@ pub(crate) async fn digest<E: Runtime>(
     Ok(block.map_err(unusable)?.map(|block| block.digest().0))
 }
 
-/// The epoch and the view of the newest certificate in the archives.
-async fn certified<E: Runtime>(archives: &Archives<E>) -> Result<Option<Round>, Error> {
-    let Some(newest) = archives.certificates.last_index().map(Height::new) else {
-        return Ok(None);
+/// Whether the record of votes of an epoch reaches its end: whether this validator was there for the votes for its last block, a
+/// few views more or less.
+pub(crate) async fn was_there<E: Runtime>(
+    context: &E,
+    votes: &str,
+    archives: &Archives<E>,
+    last: u64,
+) -> Result<bool, Error> {
+    let Some(certified) = certified(archives, last).await? else {
+        return Ok(false);
     };
-    let certificate = archives.certificates.get(Identifier::Index(newest.get())).await;
+    let newest = newest_view(context, votes).await?;
+    Ok(newest.saturating_add(MARGIN) >= certified.view().get())
+}
+
+/// The epoch and the view of the certificate that the archives hold for this height.
+async fn certified<E: Runtime>(archives: &Archives<E>, height: u64) -> Result<Option<Round>, Error> {
+    let certificate = archives.certificates.get(Identifier::Index(height)).await;
     Ok(certificate
         .map_err(unusable)?
         .map(|certificate| certificate.round()))

@@ -4,8 +4,9 @@
 //! to finalize two blocks at one height (attack E3). So a validator whose directory holds no record of a vote asks its peers
 //! how far they are before it votes:
 //!
-//! - When n - f validators, itself included, know of no view that ever ended, and its application has no block:
-//!   the chain begins now. It votes.
+//! - When n - f validators, itself included, know of no view that ever ended, its application has no block, and it has seen
+//!   no final one: the chain begins now. It votes. Those may have left long ago, and be as new as they say: whether it took
+//!   part in what followed shows at the end of the epoch, and if not, it has no record in the next.
 //! - When f + 1 others know of later views, at least one of them honest: it follows the chain without voting,
 //!   until 2f + 1 others have said how far they are, and a block is final [`MARGIN`] views above what all but f
 //!   of them said. Every view that it can have voted in is over by then, since nobody enters a view before the
@@ -15,7 +16,8 @@
 //! record, and cannot be told from a validator that was away; and more than f validators that lose their
 //! directories at once stop the chain, until operators decide (see [`VOTE_ANYWAY`](crate::VOTE_ANYWAY)).
 //!
-//! Views are counted in each epoch, so that only what others in the same epoch report says anything about votes. Whoever is in
+//! Views are counted in each epoch, so that only what others in the same epoch report says anything about votes, and of those only
+//! its validators: at most f of them lie. Whoever is in
 //! an earlier epoch is told with which block that one ended; it asks the teller for the votes for that block, which it can
 //! check, and so comes from epoch to epoch to the present one.
 //!
@@ -44,7 +46,7 @@ use commonware_cryptography::{ed25519::PublicKey, sha256::Digest};
 use commonware_macros::select;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::IoBufs;
-use commonware_utils::{Faults as _, N3f1, channel::oneshot};
+use commonware_utils::{Faults as _, N3f1, channel::oneshot, ordered::Set};
 use tracing::{info, warn};
 
 use crate::{
@@ -117,6 +119,7 @@ impl Progress {
         self.0.ended.load(Relaxed)
     }
 
+    /// The highest view whose block is final. 0 when none is known.
     fn last_final(&self) -> u64 {
         self.0.last_final.load(Relaxed)
     }
@@ -172,36 +175,63 @@ pub(crate) enum Verdict {
     CatchUp(u64),
 }
 
-/// Decides from what the others report, the newest report of each. `None` while they are too few.
-fn judge(validators: usize, applied_height: u64, reports: &BTreeMap<PublicKey, u64>) -> Option<Verdict> {
-    let faults = usize::try_from(N3f1::max_faults(validators)).ok()?;
-    let new = reports.values().filter(|view| **view == 0).count();
-    if applied_height == 0 && new + 1 >= validators - faults {
-        return Some(Verdict::Vote);
-    }
-    let mut later: Vec<u64> = reports.values().copied().filter(|view| *view > 0).collect();
-    later.sort_unstable_by(|a, b| b.cmp(a));
-    // At most f others lie, so that the highest f reports may be invented; the next is an honest one's, or below it.
-    later.get(faults).copied().map(Verdict::CatchUp)
+/// What the other validators of the epoch report, the newest of each.
+struct Reports {
+    members: Set<PublicKey>,
+    views: BTreeMap<PublicKey, u64>,
 }
 
-/// The view beyond which this validator cannot have voted, as far as others can tell; `None` while too few have
-/// told. Of 2f + 1 reports at most f are lies, so that the one that f others exceed is neither above nor below all
-/// honest ones. Of fewer, a single liar's could be the one, and let this validator vote at once.
-fn beyond(validators: usize, reports: &BTreeMap<PublicKey, u64>) -> Option<u64> {
-    let faults = usize::try_from(N3f1::max_faults(validators)).ok()?;
-    let mut views: Vec<u64> = reports.values().copied().collect();
-    views.sort_unstable_by(|a, b| b.cmp(a));
-    (views.len() > 2 * faults).then(|| views.get(faults).copied())?
+impl Reports {
+    fn new(members: Set<PublicKey>) -> Self {
+        Self {
+            members,
+            views: BTreeMap::new(),
+        }
+    }
+
+    /// Whoever else is connected says nothing about votes: of them any number may lie.
+    fn take(&mut self, peer: PublicKey, view: u64) {
+        if self.members.position(&peer).is_some() {
+            self.views.insert(peer, view);
+        }
+    }
+
+    fn faults(&self) -> Option<usize> {
+        usize::try_from(N3f1::max_faults(self.members.len())).ok()
+    }
+
+    /// Decides what a validator without a record does. `None` while they are too few. `begun` when it knows of a final block.
+    fn judge(&self, begun: bool) -> Option<Verdict> {
+        let faults = self.faults()?;
+        let new = self.views.values().filter(|view| **view == 0).count();
+        if !begun && new + 1 >= self.members.len() - faults {
+            return Some(Verdict::Vote);
+        }
+        let mut later: Vec<u64> = self.views.values().copied().filter(|view| *view > 0).collect();
+        later.sort_unstable_by(|a, b| b.cmp(a));
+        // At most f others lie, so that the highest f reports may be invented; the next is an honest one's, or below it.
+        later.get(faults).copied().map(Verdict::CatchUp)
+    }
+
+    /// The view beyond which this validator cannot have voted, as far as others can tell; `None` while too few have
+    /// told. Of 2f + 1 reports at most f are lies, so that the one that f others exceed is neither above nor below all
+    /// honest ones. Of fewer, a single liar's could be the one, and let this validator vote at once.
+    fn beyond(&self) -> Option<u64> {
+        let faults = self.faults()?;
+        let mut views: Vec<u64> = self.views.values().copied().collect();
+        views.sort_unstable_by(|a, b| b.cmp(a));
+        (views.len() > 2 * faults).then(|| views.get(faults).copied())?
+    }
 }
 
 /// Tells the others how far this validator is, and finds out whether it may vote.
 pub(crate) struct Standing<E: Runtime> {
-    pub(crate) validators: usize,
+    /// The validators of the epoch.
+    pub(crate) members: Set<PublicKey>,
     pub(crate) epoch: u64,
     pub(crate) epochs: Epochs,
     pub(crate) finals: Finals,
-    /// Notes when the epoch is over.
+    /// Notes with which block others say that the epoch is over.
     pub(crate) over: Ended<E>,
     pub(crate) progress: Progress,
     pub(crate) application: Arc<dyn Application>,
@@ -218,18 +248,19 @@ impl<E: Runtime> Standing<E> {
         mut sender: impl Sender<PublicKey = PublicKey>,
         mut receiver: impl Receiver<PublicKey = PublicKey>,
     ) -> End {
-        let mut reports = BTreeMap::new();
+        let mut reports = Reports::new(self.members.clone());
         let mut asked = BTreeSet::new();
         let (mut following, mut target) = (false, None);
         let mut next = context.current();
         loop {
+            let begun = self.application.applied_height() > 0 || self.progress.last_final() > 0;
             if self.verdict.is_some()
-                && let Some(verdict) = judge(self.validators, self.application.applied_height(), &reports)
+                && let Some(verdict) = reports.judge(begun)
             {
                 following = self.decide(verdict);
             }
             if following && target.is_none() {
-                target = beyond(self.validators, &reports).map(|view| view.saturating_add(MARGIN));
+                target = reports.beyond().map(|view| view.saturating_add(MARGIN));
             }
             if target.is_some_and(|target| self.progress.last_final() >= target) {
                 info!("this validator has followed the chain far enough to vote");
@@ -258,12 +289,12 @@ impl<E: Runtime> Standing<E> {
                             if report.asks {
                                 let _ = sender.send(Recipients::One(peer.clone()), self.report(false, 0), false);
                             }
-                            reports.insert(peer, report.view);
+                            reports.take(peer, report.view);
                         }
                         Ordering::Greater => {
                             // Once of each: who says something false is asked for nothing else.
                             if report.last > self.application.applied_height() && asked.insert(peer.clone()) {
-                                self.over = match self.over.note(self.epoch).await {
+                                self.over = match self.over.note(self.epoch, report.last).await {
                                     Ok(over) => over,
                                     Err(error) => return End::Failed(error),
                                 };
@@ -322,43 +353,49 @@ mod tests {
 
     use super::*;
 
-    fn judged(validators: usize, applied: u64, views: &[u64]) -> Option<Verdict> {
-        let key = |index: usize| PrivateKey::from_seed(index as u64).public_key();
-        let reports = views
-            .iter()
-            .enumerate()
-            .map(|(index, view)| (key(index), *view))
-            .collect();
-        judge(validators, applied, &reports)
+    fn key(index: usize) -> PublicKey {
+        PrivateKey::from_seed(index as u64).public_key()
+    }
+
+    /// What the first of so many validators say.
+    fn reported(validators: usize, views: &[u64]) -> Reports {
+        let mut reports = Reports::new(Set::from_iter_dedup((0..validators).map(key)));
+        for (index, view) in views.iter().enumerate() {
+            reports.take(key(index), *view);
+        }
+        reports
+    }
+
+    fn judged(validators: usize, begun: bool, views: &[u64]) -> Option<Verdict> {
+        reported(validators, views).judge(begun)
     }
 
     #[test]
     fn a_new_chain_begins_when_a_quorum_is_new() {
-        assert_eq!(judged(1, 0, &[]), Some(Verdict::Vote));
-        assert_eq!(judged(4, 0, &[0]), None);
-        assert_eq!(judged(4, 0, &[0, 0]), Some(Verdict::Vote));
-        assert_eq!(judged(4, 0, &[0, 0, 9]), Some(Verdict::Vote));
-        assert_eq!(judged(7, 0, &[0, 0, 0]), None);
-        assert_eq!(judged(7, 0, &[0, 0, 0, 0]), Some(Verdict::Vote));
+        assert_eq!(judged(1, false, &[]), Some(Verdict::Vote));
+        assert_eq!(judged(4, false, &[0]), None);
+        assert_eq!(judged(4, false, &[0, 0]), Some(Verdict::Vote));
+        assert_eq!(judged(4, false, &[0, 0, 9]), Some(Verdict::Vote));
+        assert_eq!(judged(7, false, &[0, 0, 0]), None);
+        assert_eq!(judged(7, false, &[0, 0, 0, 0]), Some(Verdict::Vote));
     }
 
     #[test]
     fn e3_a_validator_without_its_record_does_not_vote_before_the_others_are_past_it() {
-        assert_eq!(judged(4, 0, &[100]), None);
-        assert_eq!(judged(4, 0, &[100, 99]), Some(Verdict::CatchUp(99)));
+        assert_eq!(judged(4, false, &[100]), None);
+        assert_eq!(judged(4, false, &[100, 99]), Some(Verdict::CatchUp(99)));
         // One of four may lie: it can neither make this one wait for ever, nor let it vote at once.
-        assert_eq!(judged(4, 0, &[u64::MAX, 99, 100]), Some(Verdict::CatchUp(100)));
-        assert_eq!(judged(4, 0, &[0, 99, 100]), Some(Verdict::CatchUp(99)));
-        assert_eq!(judged(4, 0, &[0, 100]), None);
+        assert_eq!(
+            judged(4, false, &[u64::MAX, 99, 100]),
+            Some(Verdict::CatchUp(100))
+        );
+        assert_eq!(judged(4, false, &[0, 99, 100]), Some(Verdict::CatchUp(99)));
+        assert_eq!(judged(4, false, &[0, 100]), None);
     }
 
     #[test]
     fn e3_one_liar_does_not_make_a_validator_without_its_record_vote_early() {
-        let beyond = |validators, views: &[u64]| {
-            let key = |index: usize| PrivateKey::from_seed(index as u64).public_key();
-            let reports = views.iter().enumerate().map(|(index, view)| (key(index), *view));
-            beyond(validators, &reports.collect())
-        };
+        let beyond = |validators, views: &[u64]| reported(validators, views).beyond();
         // The liar and one honest validator: nobody can tell which is which.
         assert_eq!(beyond(4, &[1, 100]), None);
         assert_eq!(beyond(4, &[1, 100, 99]), Some(99));
@@ -370,9 +407,25 @@ mod tests {
     }
 
     #[test]
+    fn e3_only_the_validators_of_the_epoch_say_how_far_it_is() {
+        let mut reports = reported(4, &[100, 99]);
+        // Others are connected as well: those of the epoch before, and whoever is to join.
+        for (stranger, view) in [(4, 0), (5, 1), (6, u64::MAX), (7, u64::MAX)] {
+            reports.take(key(stranger), view);
+        }
+        assert_eq!(reports.beyond(), None);
+        assert_eq!(reports.judge(true), Some(Verdict::CatchUp(99)));
+        reports.take(key(2), 98);
+        assert_eq!(reports.beyond(), Some(99));
+        let mut reports = reported(4, &[0]);
+        reports.take(key(4), 0);
+        assert_eq!(reports.judge(false), None);
+    }
+
+    #[test]
     fn an_application_with_blocks_is_not_at_the_beginning() {
-        assert_eq!(judged(4, 1, &[0, 0, 0]), None);
-        assert_eq!(judged(1, 1, &[]), None);
+        assert_eq!(judged(4, true, &[0, 0, 0]), None);
+        assert_eq!(judged(1, true, &[]), None);
     }
 
     #[test]

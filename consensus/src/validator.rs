@@ -66,7 +66,7 @@ use crate::{
     standing::{Progress, Standing, Verdict, Witness},
     store::{self, Archives},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 /// What a validator needs of the machine: the real one, or a simulated one.
 pub(crate) trait Runtime: Clock + CryptoRng + Spawner + Storage + Metrics {}
@@ -221,13 +221,11 @@ where
         .participants(setup.epoch)
         .ok_or(Error::Epoch(setup.epoch, "its validators are not known"))?;
     let is_member = participants.position(&local).is_some();
-    let votes = match setup.epoch {
-        0 => format!("{}-votes", setup.partition),
-        epoch => format!("{}-votes-{epoch}", setup.partition),
-    };
-    let application = setup.application.as_ref();
-    let has_voted = is_member && record.is_kept() && !over.is(setup.epoch);
-    rollback::check(&context, &votes, &archives, application, has_voted, setup.epoch).await?;
+    let votes = setup.votes_of(setup.epoch);
+    record = record.judged(&context, &setup, &archives).await?;
+    let (application, epoch) = (setup.application.as_ref(), setup.epoch);
+    let has_voted = is_member && record.is_there();
+    rollback::check(&context, &votes, &archives, application, has_voted, epoch, &over).await?;
     let begin = beginning(&setup, &archives).await?;
 
     // Final blocks: dissemination, order, and the application that takes them.
@@ -277,7 +275,7 @@ where
     }
     let (verdict, needs_verdict) = record.verdict(setup.vote_anyway || !is_member);
     let standing = Standing {
-        validators: participants.len(),
+        members: participants.clone(),
         epoch: setup.epoch,
         epochs: setup.epochs.clone(),
         finals: finals.clone(),
@@ -326,7 +324,11 @@ where
     };
     let (scheme, record) = match verdict {
         Verdict::Vote => {
-            record.keep().await?;
+            if setup.vote_anyway {
+                record.keep().await?;
+            } else if !record.is_there() {
+                record.begin().await?;
+            }
             (setup.signer(participants)?, None)
         }
         Verdict::CatchUp(_) => (setup.member(participants)?, Some(record)),
@@ -453,6 +455,14 @@ fn marshal_config(setup: &Setup, cache: &CacheRef) -> MarshalConfig {
 }
 
 impl Setup {
+    /// Where the votes of an epoch are recorded.
+    fn votes_of(&self, epoch: u64) -> String {
+        match epoch {
+            0 => format!("{}-votes", self.partition),
+            epoch => format!("{}-votes-{epoch}", self.partition),
+        }
+    }
+
     /// Signs votes.
     fn signer(&self, participants: Set<PublicKey>) -> Result<Scheme, Error> {
         Scheme::signer(&self.vote_namespace, participants, self.key.clone())
@@ -469,8 +479,12 @@ impl Setup {
 /// Whether this directory has the record of all votes of this validator, from the first on.
 struct Record<E: Runtime>(Metadata<E, U64, u8>);
 
-/// The key and the value that say so.
-const KEPT: (u64, u8) = (0, 1);
+/// The key of what says so.
+const RECORD: U64 = U64::new(0);
+/// The key had never voted when the record began, by what an operator has said or the chain has shown.
+const KEPT: u8 = 1;
+/// The record began with the chain, by what the others of the first epoch said, and that epoch has not ended here.
+const BEGUN: u8 = 2;
 
 impl<E: Runtime> Record<E> {
     async fn open(context: &E, partition: &str) -> Result<Self, Error> {
@@ -484,8 +498,28 @@ impl<E: Runtime> Record<E> {
             .map_err(unusable)
     }
 
-    fn is_kept(&self) -> bool {
-        self.0.get(&U64::new(KEPT.0)) == Some(&KEPT.1)
+    fn is_there(&self) -> bool {
+        self.0
+            .get(&RECORD)
+            .is_some_and(|value| [KEPT, BEGUN].contains(value))
+    }
+
+    /// Once the first epoch has ended: a record that began with the chain is one if this validator was there at the end. If
+    /// not, those who said that the chain begins may have left it long before, and this validator have lost its record.
+    async fn judged(mut self, context: &E, setup: &Setup, archives: &Archives<E>) -> Result<Self, Error> {
+        let Some(last) = setup.epochs.last_height(0).filter(|_| setup.epoch > 0) else {
+            return Ok(self);
+        };
+        if self.0.get(&RECORD) != Some(&BEGUN) {
+            return Ok(self);
+        }
+        if rollback::was_there(context, &setup.votes_of(0), archives, last).await? {
+            return self.keep().await;
+        }
+        warn!("this validator was not there when the first epoch ended: its record of votes does not count");
+        self.0.remove(&RECORD);
+        self.0 = self.0.sync().await.map_err(unusable)?;
+        Ok(self)
     }
 
     /// The verdict, and where it is to be sent by whoever finds it, when it is not clear at once.
@@ -497,7 +531,7 @@ impl<E: Runtime> Record<E> {
         Option<oneshot::Sender<Verdict>>,
     ) {
         let (sender, receiver) = oneshot::channel();
-        let sender = (!vote_anyway && !self.is_kept()).then_some(sender);
+        let sender = (!vote_anyway && !self.is_there()).then_some(sender);
         let asked = sender.is_some();
         let verdict = async move {
             if asked {
@@ -510,17 +544,26 @@ impl<E: Runtime> Record<E> {
     }
 
     /// From now on there are votes here. Durable before the first of them.
-    async fn keep(mut self) -> Result<Self, Error> {
-        if !self.is_kept() {
-            self.0.put(U64::new(KEPT.0), KEPT.1);
+    async fn keep(self) -> Result<Self, Error> {
+        self.put(KEPT).await
+    }
+
+    /// The same, by the word of others.
+    async fn begin(self) -> Result<Self, Error> {
+        self.put(BEGUN).await
+    }
+
+    async fn put(mut self, value: u8) -> Result<Self, Error> {
+        if self.0.get(&RECORD) != Some(&value) {
+            self.0.put(RECORD, value);
             self.0 = self.0.sync().await.map_err(unusable)?;
         }
         Ok(self)
     }
 }
 
-/// The epoch of which others have said that it is over: its blocks come by the votes for its last one, ahead of this
-/// validator's own record of votes, which is no sign of an old copy then.
+/// The last blocks of the epoch, by what others have said, each at most once in a run: if it is true, the votes for that block
+/// come ahead of this validator's own record of votes, which is no sign of an old copy then. Heights, each with the epoch.
 pub(crate) struct Ended<E: Runtime>(Metadata<E, U64, u64>);
 
 impl<E: Runtime> Ended<E> {
@@ -535,14 +578,16 @@ impl<E: Runtime> Ended<E> {
             .map_err(unusable)
     }
 
-    fn is(&self, epoch: u64) -> bool {
-        self.0.get(&U64::new(0)) == Some(&epoch)
+    /// Whether somebody has said that the epoch ends with the block of this height.
+    pub(crate) fn is(&self, epoch: u64, last: u64) -> bool {
+        self.0.get(&U64::new(last)) == Some(&epoch)
     }
 
-    /// Durable before anything is asked for.
-    pub(crate) async fn note(mut self, epoch: u64) -> Result<Self, Error> {
-        if !self.is(epoch) {
-            self.0.put(U64::new(0), epoch);
+    /// Durable before the votes for that block are asked for.
+    pub(crate) async fn note(mut self, epoch: u64, last: u64) -> Result<Self, Error> {
+        if !self.is(epoch, last) {
+            self.0.retain(|_, of| *of == epoch);
+            self.0.put(U64::new(last), epoch);
             self.0 = self.0.sync().await.map_err(unusable)?;
         }
         Ok(self)

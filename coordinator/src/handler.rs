@@ -79,9 +79,11 @@ impl Handler {
         let turn = Arc::clone(&self.turns).acquire_owned();
         match tokio::time::timeout_at(deadline.into(), turn).await {
             Ok(Ok(turn)) => Ok((place, turn)),
-            Ok(Err(_)) => Err(Status::unavailable("the coordinator is stopping")),
+            Ok(Err(_)) => Err(Status::unavailable(
+                "the coordinator is stopping: ask another, or this one again in a moment",
+            )),
             Err(_) => Err(Status::resource_exhausted(
-                "the deadline came before this request's turn",
+                "the deadline came before this request's turn: ask another coordinator, or again later",
             )),
         }
     }
@@ -93,7 +95,9 @@ impl Handler {
         let admission = Arc::new(self.turn(place, deadline).await?);
         let approved = self.approved(&parsed)?;
         let committee = self.committees.of(parsed.wrapped.key_id()).await.ok_or_else(|| {
-            Status::failed_precondition("no committee is known for this custody key; is it published?")
+            Status::failed_precondition(
+                "no committee is known for this custody key: publish it with `quorate node publish`; when it is published, ask again",
+            )
         })?;
         // Whoever asks may know of an epoch that this coordinator has not heard of yet.
         let committee = match parsed.expected {
@@ -146,7 +150,11 @@ impl Handler {
         tokio::spawn(collect(read.clone(), shared, deadline, admission, sender));
         result
             .await
-            .map_err(|_| Status::internal("the collection ended without a result"))
+            .map_err(|_| {
+                Status::internal(
+                    "the collection ended without a result: ask again, and tell the coordinator's operator, whose log says why",
+                )
+            })
     }
 
     fn status(&self) -> GetCoordinatorStatusResponse {

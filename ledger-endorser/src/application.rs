@@ -3,12 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    future::Future,
-    net::{SocketAddr, ToSocketAddrs},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use consensus::{AppError, BlockBytes, BoxFuture, Evidence, Finalized};
 use golden_record::{Block, BlockError, ExecuteError, FinalityEvidence, TimeError, check_time};
@@ -275,14 +270,15 @@ impl consensus::Application for Replica {
         })
     }
 
-    fn address(&self, validator: &[u8; 32]) -> Option<SocketAddr> {
+    fn address(&self, validator: &[u8; 32]) -> Option<consensus::Address> {
         let address = self.ledger.address_of(validator).unwrap_or_else(|error| {
             tracing::error!(%error, "an epoch cannot be read");
             None
         })?;
-        let found = address.as_str().to_socket_addrs();
-        let found = found.inspect_err(|error| tracing::warn!(%address, %error, "an endorser's address"));
-        found.ok()?.next()
+        let found = address.as_str().parse();
+        found
+            .inspect_err(|error| tracing::warn!(%address, %error, "an endorser's address"))
+            .ok()
     }
 
     fn propose(&self, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, Option<Vec<u8>>> {

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    net::{SocketAddr, ToSocketAddrs},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -301,14 +300,15 @@ fn look_for_membership(organisation: &Name, keys: &Keys, store: &Store) -> anyho
 /// Where the endorsers are, as configured, and where this one is. Those of the newest epoch that is known here all have an
 /// address, from the configuration or from the chain.
 fn peers(config: &Config, keys: &Keys, store: &Store) -> anyhow::Result<Vec<Validator>> {
-    let mut peers = BTreeMap::new();
+    let mut peers: BTreeMap<[u8; 32], consensus::Address> = BTreeMap::new();
     for (key, address) in &config.peers {
         let bytes = hex::decode(key).ok().and_then(|bytes| bytes.try_into().ok());
         let bytes: [u8; 32] = bytes.with_context(|| format!("peers: {key} is not a key in hexadecimal"))?;
-        peers.insert(bytes, resolve(address)?);
+        let address = address.parse().with_context(|| format!("peers: {address}"))?;
+        peers.insert(bytes, address);
     }
     let own = ed25519_dalek::SigningKey::from_bytes(&keys.validator).verifying_key();
-    peers.insert(own.to_bytes(), config.consensus_listen);
+    peers.insert(own.to_bytes(), config.consensus_listen.into());
     let snapshot = store.snapshot()?;
     let newest = queries::epoch(&snapshot, queries::newest_epoch(&snapshot)?)?;
     for endorser in newest.map_or(Vec::new(), |epoch| epoch.endorsers) {
@@ -324,14 +324,6 @@ fn peers(config: &Config, keys: &Keys, store: &Store) -> anyhow::Result<Vec<Vali
     Ok(peers
         .map(|(public_key, address)| Validator { public_key, address })
         .collect())
-}
-
-fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let found = address
-        .to_socket_addrs()
-        .with_context(|| format!("peers: {address}"))?
-        .next();
-    found.with_context(|| format!("peers: {address} has no address"))
 }
 
 fn start_engine(

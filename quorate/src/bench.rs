@@ -5,6 +5,7 @@
 //! verified, the data key opened, the content decrypted and compared.
 
 pub(crate) mod ceremonies;
+mod disk;
 mod ledger;
 mod load;
 mod measure;
@@ -14,11 +15,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::ledger::run as ledger;
-use self::load::{Load, Reads};
+use self::load::{Faults, Load, Reads};
 use self::measure::{Latencies, cores};
 use crate::cli::BenchArgs;
 use crate::cluster::process::processor_time;
-use crate::cluster::{Cluster, Say, Seat};
+use crate::cluster::{Cluster, Layout, Say, Seat};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 
@@ -31,17 +32,18 @@ const SUBMITTERS: u64 = 256;
 
 /// Runs all phases on a cluster in a temporary directory and prints the figures.
 pub(crate) async fn run(output: Output, arguments: &BenchArgs) -> Outcome {
-    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+    let directory = disk::directory(&arguments.place)?;
     let progress = output.progress("starting");
     let say = |what: &str| progress.say(what);
-    let cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
+    let mut cluster = Cluster::start(&directory.path().join("cluster"), &say).await?;
     say("preparing a document");
     let load = Load::prepare(&cluster).await?;
-    let measured = Measured::phases(&cluster, &load, arguments, &say).await?;
+    let measured = Measured::phases(&mut cluster, &load, arguments, &say).await?;
     let figures = figures(
         &measured,
         load.wrapped_key_bytes(),
         load.log_size().await?,
+        &disk::file_system(directory.path())?,
         arguments,
     );
     drop(progress);
@@ -69,6 +71,7 @@ fn figures(
     measured: &Measured,
     wrapped_key_bytes: usize,
     log_size: u64,
+    file_system: &str,
     arguments: &BenchArgs,
 ) -> Vec<(&'static str, Value)> {
     let mut figures = measured.figures();
@@ -77,6 +80,7 @@ fn figures(
         ("readers", json!(arguments.readers)),
         ("seconds", json!(arguments.seconds)),
         ("log_size", json!(log_size)),
+        ("file_system", json!(file_system)),
         ("cores", json!(cores())),
         ("optimised", json!(!cfg!(debug_assertions))),
     ]);
@@ -90,26 +94,37 @@ struct Measured {
     single: Reads,
     many: Reads,
     filled: Latencies,
+    /// One at a time, with as many crypto nodes killed as a read can do without, and one endorser.
+    faulty: Reads,
     /// Processor time that the phase with many readers took.
     used: Processor,
     memory: Memory,
 }
 
 impl Measured {
-    async fn phases(cluster: &Cluster, load: &Load, arguments: &BenchArgs, say: Say<'_>) -> Outcome<Self> {
+    async fn phases(
+        cluster: &mut Cluster,
+        load: &Load,
+        arguments: &BenchArgs,
+        say: Say<'_>,
+    ) -> Outcome<Self> {
         say("warming up");
-        let warm_up = load.reads(arguments.readers, WARM_UP).await;
+        let warm_up = load.reads(arguments.readers, WARM_UP, Faults::None).await;
         say("bare transactions, one at a time");
         let commits = load.commits(SINGLE).await;
         say("reads, one at a time");
-        let single = load.reads(1, SINGLE).await;
+        let single = load.reads(1, SINGLE, Faults::None).await;
         say(&format!(
             "reads, {} at a time, for {} s",
             arguments.readers, arguments.seconds
         ));
         let before = Processor::of(cluster)?;
         let many = load
-            .reads(arguments.readers, Duration::from_secs(arguments.seconds))
+            .reads(
+                arguments.readers,
+                Duration::from_secs(arguments.seconds),
+                Faults::None,
+            )
             .await;
         let used = Processor::of(cluster)?.since(&before);
         let mut filled = Latencies::default();
@@ -119,25 +134,31 @@ impl Measured {
         }
         say("measuring memory");
         let memory = Memory::of(cluster)?;
+        say("reads, one at a time, with two crypto nodes and an endorser killed");
+        let killed = faults(cluster.layout());
+        killed.iter().try_for_each(|name| cluster.kill(name))?;
+        let faulty = load.reads(1, SINGLE, Faults::Expected).await;
         Ok(Self {
             warm_up,
             commits,
             single,
             many,
             filled,
+            faulty,
             used,
             memory,
         })
     }
 
     /// Of the warm-up only the errors count.
-    fn latencies(&self) -> [&Latencies; 5] {
+    fn latencies(&self) -> [&Latencies; 6] {
         [
             &self.warm_up.whole,
             &self.commits,
             &self.single.whole,
             &self.many.whole,
             &self.filled,
+            &self.faulty.whole,
         ]
     }
 
@@ -152,6 +173,7 @@ impl Measured {
             single,
             many,
             filled,
+            faulty,
             used,
             memory,
         } = self;
@@ -164,6 +186,9 @@ impl Measured {
             ("commit_p50_ms", json!(commits.percentile_ms(50.0))),
             ("commit_p99_ms", json!(commits.percentile_ms(99.0))),
             ("single_to_commit", json!(ratio(&single.whole, commits))),
+            ("faulty_p50_ms", json!(faulty.whole.percentile_ms(50.0))),
+            ("faulty_p99_ms", json!(faulty.whole.percentile_ms(99.0))),
+            ("faulty_reads", json!(faulty.whole.count())),
             ("reads_per_second", json!(many.whole.per_second())),
             ("p50_ms", json!(many.whole.percentile_ms(50.0))),
             ("p99_ms", json!(many.whole.percentile_ms(99.0))),
@@ -195,6 +220,14 @@ impl Measured {
             ),
         ]
     }
+}
+
+/// Who is killed before the last phase.
+fn faults(layout: &Layout) -> Vec<String> {
+    let spare = layout.nodes.len().saturating_sub(layout.threshold.into());
+    let nodes = layout.nodes.iter().take(spare);
+    let names = nodes.chain(layout.endorsers.iter().take(1));
+    names.map(|seat| seat.name.clone()).collect()
 }
 
 /// The most that any process of each kind has ever held since it started, in units of 10^6 bytes.
@@ -261,6 +294,7 @@ fn ratio(single: &Latencies, commits: &Latencies) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::BenchPlace;
 
     fn latencies(ms: u64) -> Latencies {
         Latencies::collect(Duration::from_secs(1), [Ok(Duration::from_millis(ms))])
@@ -282,6 +316,7 @@ mod tests {
             single: reads(30),
             many: reads(40),
             filled: Latencies::collect(Duration::from_secs(1), [Err("full".to_owned())]),
+            faulty: reads(50),
             used: Processor {
                 nodes: Duration::from_millis(5),
                 endorsers: Duration::from_millis(6),
@@ -298,8 +333,9 @@ mod tests {
             seconds: 20,
             readers: 96,
             transactions: 0,
+            place: BenchPlace::default(),
         };
-        let figures: Map<String, Value> = figures(&measured, 289, 1000, &arguments)
+        let figures: Map<String, Value> = figures(&measured, 289, 1000, "ext4", &arguments)
             .into_iter()
             .map(|(name, figure)| (name.to_owned(), figure))
             .collect();
@@ -308,6 +344,8 @@ mod tests {
             ("single_p99_ms", json!(30.0)),
             ("commit_p50_ms", json!(20.0)),
             ("single_to_commit", json!(1.5)),
+            ("faulty_p50_ms", json!(50.0)),
+            ("faulty_p99_ms", json!(50.0)),
             ("reads_per_second", json!(1.0)),
             ("p50_ms", json!(40.0)),
             ("p99_ms", json!(40.0)),
@@ -316,6 +354,7 @@ mod tests {
             ("errors", json!(1)),
             ("first_error", json!("full")),
             ("wrapped_key_bytes", json!(289)),
+            ("file_system", json!("ext4")),
             ("crypto_node_rss_mb", json!(50.0)),
             ("endorser_rss_mb", json!(160.0)),
             ("nodes_cpu_ms_per_read", json!(5.0)),

@@ -816,6 +816,8 @@ pub(crate) struct BenchLedgerArgs {
     /// How many reads are on the chain
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(20..=100_000_000))]
     pub(crate) reads: u64,
+    #[command(flatten)]
+    pub(crate) place: BenchPlace,
 }
 
 /// `quorate bench ceremonies`
@@ -827,6 +829,8 @@ pub(crate) struct CeremoniesArgs {
     /// How many resharings of each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) rounds: u16,
+    #[command(flatten)]
+    pub(crate) place: BenchPlace,
 }
 
 /// `quorate bench reads`
@@ -841,6 +845,17 @@ pub(crate) struct BenchArgs {
     /// Submit this many transactions before memory is measured
     #[arg(long, default_value_t = 0)]
     pub(crate) transactions: u64,
+    #[command(flatten)]
+    pub(crate) place: BenchPlace,
+}
+
+/// Where a benchmark puts what it writes, in a directory of its own that it removes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct BenchPlace {
+    /// A directory on the disk that is to be measured: /tmp may be memory, where nothing is ever synced
+    /// [default: $TMPDIR, or /tmp]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `quorate daemon`

@@ -84,7 +84,7 @@ impl Keyring {
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
         }
-        let passphrase = self.unseal()?;
+        let passphrase = self.seal()?;
         let identity = Identity::create(owner.short(), &passphrase, &path).map_err(anyhow::Error::from)?;
         Ok(Arc::new(identity))
     }
@@ -99,7 +99,7 @@ impl Keyring {
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
         }
-        let passphrase = self.unseal()?;
+        let passphrase = self.seal()?;
         let identity = Identity::create(owner.short(), &passphrase, &path).map_err(anyhow::Error::from)?;
         Ok(Arc::new(identity))
     }
@@ -185,9 +185,7 @@ impl Keyring {
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
         }
-        identity
-            .save(&self.unseal()?, &path)
-            .map_err(anyhow::Error::from)?;
+        identity.save(&self.seal()?, &path).map_err(anyhow::Error::from)?;
         Ok(())
     }
 
@@ -236,7 +234,17 @@ impl Keyring {
         users
     }
 
+    /// What keys are opened with.
     fn unseal(&self) -> Outcome<Passphrase> {
+        known_passphrase(&self.passphrase)
+    }
+
+    /// What a new key is sealed with: the passphrase of those that are here, or a new one when there is none. A lost
+    /// passphrase file is not made anew, or the old keys and the new ones would need two, and nobody would notice.
+    fn seal(&self) -> Outcome<Passphrase> {
+        if has_files(&self.keys)? {
+            return self.unseal();
+        }
         passphrase(&self.passphrase)
     }
 
@@ -263,18 +271,38 @@ impl Keyring {
     }
 }
 
-/// Reads a passphrase file, making it first when there is none.
+/// Whether there is any file below a directory, if there is one.
+fn has_files(directory: &Path) -> Outcome<bool> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() || has_files(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads the passphrase file of keys that there are already.
+pub(crate) fn known_passphrase(path: &Path) -> Outcome<Passphrase> {
+    if is_there(path)? {
+        return read(path);
+    }
+    Err(Failure::error(
+        format!(
+            "the passphrase file {} is gone, and keys are sealed with it",
+            path.display()
+        ),
+        "bring it back from a backup: without it nobody opens these keys",
+    ))
+}
+
+/// Reads a passphrase file, making it first when there is none: for keys that are about to be made.
 pub(crate) fn passphrase(path: &Path) -> Outcome<Passphrase> {
-    let is_there = files::is_there(path).map_err(|error| {
-        Failure::error(
-            format!(
-                "cannot tell whether there is a passphrase file {}: {error}",
-                path.display()
-            ),
-            "nothing was changed; see that you can enter the directories above it",
-        )
-    })?;
-    if !is_there {
+    if !is_there(path)? {
         if let Some(directory) = path.parent() {
             private_directory(directory)?;
         }
@@ -283,6 +311,22 @@ pub(crate) fn passphrase(path: &Path) -> Outcome<Passphrase> {
         let text = Zeroizing::new(hex::encode(random.as_ref()));
         files::write_atomically(path, text.as_bytes(), Secrecy::Secret).map_err(anyhow::Error::from)?;
     }
+    read(path)
+}
+
+fn is_there(path: &Path) -> Outcome<bool> {
+    files::is_there(path).map_err(|error| {
+        Failure::error(
+            format!(
+                "cannot tell whether there is a passphrase file {}: {error}",
+                path.display()
+            ),
+            "nothing was changed; see that you can enter the directories above it",
+        )
+    })
+}
+
+fn read(path: &Path) -> Outcome<Passphrase> {
     Passphrase::from_file(path).map_err(|error| {
         Failure::error(
             format!("the passphrase file {} cannot be used: {error}", path.display()),
@@ -308,6 +352,34 @@ fn advice(owner: &Owner) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_passphrase_file_is_not_made_anew_for_keys_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let keyring = Keyring::of(&home);
+        let (alice, bob) = (
+            Owner::User("acme".into(), "alice".into()),
+            Owner::User("acme".into(), "bob".into()),
+        );
+        let key = keyring.create(&alice).unwrap().public_key();
+        let kept = fs::read(home.passphrase()).unwrap();
+        fs::remove_file(home.passphrase()).unwrap();
+        let gone = [
+            keyring.open(&alice).map(drop),
+            keyring.create(&bob).map(drop),
+            keyring.next(&alice).map(drop),
+            keyring.holds(&alice, Some(&key)).map(drop),
+        ];
+        for ended in gone {
+            assert!(ended.unwrap_err().next.contains("backup"));
+        }
+        assert!(!home.passphrase().exists());
+        assert!(!keyring.has(&bob) && !keyring.has_next(&alice));
+        files::write_atomically(&home.passphrase(), &kept, Secrecy::Secret).unwrap();
+        assert_eq!(keyring.open(&alice).unwrap().public_key(), key);
+        keyring.next(&alice).unwrap();
+    }
 
     #[test]
     fn a_passphrase_on_a_medium_that_is_not_there_is_not_replaced() {

@@ -177,6 +177,40 @@ fn a_directory_that_is_not_a_clusters_is_left_alone() {
     assert_eq!(fs::read_to_string(data.join("thesis")).unwrap(), "three years");
 }
 
+/// As of somebody who keeps notes about crypto nodes.
+#[test]
+fn a_directory_with_names_like_a_clusters_and_no_cluster_is_left_alone() {
+    let person = Person::new();
+    let data = person.home.path().join("dev");
+    for name in ["crypto-1", "objects", "people"] {
+        fs::create_dir_all(data.join(name)).unwrap();
+        fs::write(data.join(name).join("thesis"), "three years").unwrap();
+    }
+    for line in ["dev --reset --yes", "dev"] {
+        let output = person.run_to_its_end(line);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no cluster.toml"));
+        for name in ["crypto-1", "objects", "people"] {
+            let kept = fs::read_to_string(data.join(name).join("thesis"));
+            assert_eq!(kept.unwrap(), "three years");
+        }
+    }
+}
+
+#[test]
+fn a_receipt_does_not_take_the_place_of_the_content() {
+    let person = Person::new();
+    fs::create_dir(person.home.path().join("inner")).unwrap();
+    let copy = person.home.path().join("copy").display().to_string();
+    let receipt = person.home.path().join("inner/../copy").display().to_string();
+    for force in ["", "--force"] {
+        let line = format!("read acme/reports/q3 --as alice -o {copy} --receipt {receipt} {force}");
+        let output = person.run(&line);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the receipt would replace it"));
+    }
+}
+
 #[test]
 fn dev_replaces_no_key_and_no_profile_of_another_cluster() {
     let person = Person::new();
@@ -239,6 +273,18 @@ fn a_whole_story_survives_kill_9() {
     person.ends(0, "revoke acme/reports reader eve --as alice");
     person.ends(2, "read acme/reports/q3 --as eve");
     person.ends(2, "tenant create acme");
+    // A name that is taken by somebody whose key is elsewhere: no key is left here that is nobody's.
+    let keys = Home::at(person.home.path()).keys();
+    for (key, line) in [
+        ("tenants/t-acme/users/eve.key", "user create acme eve"),
+        ("tenants/t-acme/admin.key", "tenant create acme"),
+    ] {
+        let (key, elsewhere) = (keys.join(key), person.home.path().join("elsewhere"));
+        fs::rename(&key, &elsewhere).unwrap();
+        person.ends(2, line);
+        assert!(!key.exists(), "{line}");
+        fs::rename(&elsewhere, &key).unwrap();
+    }
     drop(first);
     assert!(wait_until_unreachable(&person), "a daemon outlives its cluster");
 
@@ -246,7 +292,7 @@ fn a_whole_story_survives_kill_9() {
     assert_eq!(person.ends(0, "read acme/reports/q3 --as bob"), secret);
     assert_eq!(person.json(0, "inspect acme/reports/q3")["writer"], "alice");
     let log = person.json(0, "audit log --reads");
-    let outcomes: Vec<&str> = log
+    let outcomes: Vec<&str> = log["entries"]
         .as_array()
         .unwrap()
         .iter()
@@ -261,6 +307,30 @@ fn a_whole_story_survives_kill_9() {
 }
 
 /// The lines of an export, by their index.
+/// Every answer for programs has the verdict, and who lied on the way.
+fn says_what_was_verified(value: &serde_json::Value) {
+    assert_eq!(
+        (&value["verdict"], &value["faults"]),
+        (&"verified".into(), &serde_json::json!([]))
+    );
+}
+
+/// Sends a signal to the daemon whose directory this is.
+fn signal_daemon(signal: &str, directory: &Path) {
+    let config = directory.join("config.toml").display().to_string();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let found = processes.filter(|process| {
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        words
+            .split(|byte| *byte == 0)
+            .any(|word| word == config.as_bytes())
+    });
+    let pids: Vec<_> = found.map(|process| process.file_name()).collect();
+    assert_eq!(pids.len(), 1, "{config}");
+    let sent = Command::new("kill").arg(signal).args(&pids).status().unwrap();
+    assert!(sent.success());
+}
+
 fn indices(values: &serde_json::Value) -> Vec<u64> {
     let lines = values.as_array().unwrap();
     lines.iter().map(|line| line["index"].as_u64().unwrap()).collect()
@@ -294,6 +364,7 @@ fn an_auditor_searches_exports_watches_and_mirrors() {
     assert_eq!(denied.as_array().unwrap().len(), 1);
     let document = person.json(0, "audit search acme/reports/q3");
     assert_eq!(document["complete"], true);
+    says_what_was_verified(&document);
     let document = &document["entries"];
     assert_eq!(document.as_array().unwrap().len(), 3);
     assert_eq!(document[1]["purpose"], "=1+1");
@@ -350,6 +421,15 @@ fn an_auditor_searches_exports_watches_and_mirrors() {
 
     let checkpoint = person.json(0, "audit checkpoint");
     assert!(checkpoint["signatures"].as_u64().unwrap() >= 3);
+    says_what_was_verified(&checkpoint);
+    let log = person.json(0, "audit log --last 2");
+    assert_eq!(log["entries"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&log["root"], &log["log_size"]),
+        (&checkpoint["root"], &checkpoint["log_size"])
+    );
+    assert!(log["signatures"].as_u64().unwrap() >= 3 && log["compared"].as_u64().unwrap() >= 2);
+    says_what_was_verified(&log);
     let seen = person.json(0, "audit watch --once");
     assert!(seen["log_size"].as_u64() >= checkpoint["log_size"].as_u64());
     let note = person.home.path().join("watch/newest.note");
@@ -358,10 +438,27 @@ fn an_auditor_searches_exports_watches_and_mirrors() {
     let mirror = person.home.path().join("mirror");
     let mirrored = person.json(0, &format!("audit mirror {}", mirror.display()));
     assert_eq!(mirrored["before"], 0);
+    says_what_was_verified(&mirrored);
     person.ends(2, "read acme/reports/q3 --as bob");
     let again = person.json(0, &format!("audit mirror {}", mirror.display()));
     assert_eq!(again["before"], mirrored["size"]);
     assert!(again["size"].as_u64() > again["before"].as_u64());
+    // With one endorser that answers, which may be a liar, one cannot tell whether something is left out.
+    let hung = ["north", "east", "south"].map(|name| person.home.path().join(format!("dev/endorser-{name}")));
+    for directory in &hung {
+        signal_daemon("-STOP", directory);
+    }
+    for line in ["audit log", "audit search acme"] {
+        let alone = person.json(1, line);
+        assert_eq!(
+            (&alone["compared"], &alone["verdict"]),
+            (&1.into(), &"too_few_compared".into())
+        );
+    }
+    for directory in &hung {
+        signal_daemon("-CONT", directory);
+    }
+
     let roots = person.home.path().join("pinned.json");
     person.ends(0, &format!("audit roots -o {}", roots.display()));
     let check = format!(

@@ -1,7 +1,7 @@
-//! Threads for work that may wait: whatever answers a reader goes first.
+//! Threads for work that may wait: whatever answers a reader has threads of its own.
 //!
-//! A runtime of its own with one worker, whose threads, those for blocking work with it, have the lowest priority. Work that it has
-//! begun is carried out although whoever asked for it has gone.
+//! A runtime with one worker, so that this work never has more than one core. A lower priority helped nobody: measured, the work
+//! took longer and reads met more of it. Work that it has begun is carried out although whoever asked for it has gone.
 
 use std::io;
 use std::time::Duration;
@@ -10,9 +10,6 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Threads for blocking work: enough for a disk and a key derivation at once.
 const BLOCKING: usize = 2;
-/// The lowest priority that there is.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 19;
 
 /// The runtime; dropping it lets go of what it does.
 #[derive(Debug)]
@@ -28,7 +25,6 @@ impl Background {
             .worker_threads(1)
             .max_blocking_threads(BLOCKING)
             .thread_name(name)
-            .on_thread_start(step_back)
             .enable_all()
             .build()?;
         Ok(Self(Some(runtime)))
@@ -58,30 +54,5 @@ impl Drop for Background {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// On Linux a priority is a thread's own; elsewhere it would be the whole process's, which is of no use.
-fn step_back() {
-    // Nobody is refused a lower priority; were it so, the work is done all the same.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICE);
-}
-
-#[cfg(test)]
-mod tests {
-    #[tokio::test]
-    async fn work_in_the_background_has_the_lowest_priority_and_leaves_everybody_elses_alone() {
-        let background = super::Background::start("waits").unwrap();
-        let priority = || rustix::process::getpriority_process(None).unwrap();
-        let own = priority();
-        let handle = background.handle();
-        let (task, blocking) = (
-            handle.spawn(async move { priority() }),
-            handle.spawn_blocking(priority),
-        );
-        let lowest = if cfg!(target_os = "linux") { 19 } else { own };
-        assert_eq!((task.await.unwrap(), blocking.await.unwrap()), (lowest, lowest));
-        assert_eq!(priority(), own);
     }
 }

@@ -271,7 +271,7 @@ def check_key_generation():
     for i, message in enumerate(v["equality_messages"]):
         sender, recipient, kind, payload, _ = read_message(h(message), ceremony_id, identities)
         assert (sender, recipient, kind) == (i + 1, 0, 2)
-        assert payload == b"\x01\x01" + n.to_bytes(4, "big") + attestations
+        assert payload == b"\x02\x01" + n.to_bytes(4, "big") + attestations
     totals, dealt = [0] * n, set()
     for message in v["round2_messages"]:
         sender, recipient, kind, payload, _ = read_message(h(message), ceremony_id, identities)

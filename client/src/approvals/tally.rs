@@ -5,7 +5,7 @@ use golden_record::{Body, DenialReason, DocumentVersion, Outcome, Transaction};
 use proto::field;
 use proto::ledger::{Approval, RequestReadResponse};
 use threshold::encoding::Canonical;
-use threshold::ids::{BlockHash, KeyId};
+use threshold::ids::KeyId;
 use threshold::label::Label;
 use threshold::name::Name;
 
@@ -16,13 +16,18 @@ use crate::submit::{Recorded, recorded};
 #[cfg(test)]
 mod tests;
 
-/// The block that certificates name: known once they have been looked at one by one.
-type Block = Option<(u64, BlockHash)>;
+/// The check that a certificate fails, or the document that came with it.
+const CERTIFICATE: &str = "certificate";
+/// The check that a certificate fails which is of another version of the policy than the profile.
+const POLICY_VERSION: &str = "policy_version";
 
-/// Approvals that agree on the document and, once they have been looked at one by one, on the block.
+/// All that certificates say: known once they have been looked at one by one.
+type Certified = Option<ApprovalFields>;
+
+/// Approvals that agree on the document and, once they have been looked at one by one, on all that they certify.
 struct Group {
     document: Vec<u8>,
-    block: Block,
+    certified: Certified,
     approvals: Vec<(Name, Vec<u8>)>,
     recorded: Recorded,
 }
@@ -112,10 +117,12 @@ impl<'a> Tally<'a> {
 
     /// The end of it, if there is one already.
     pub(super) fn verdict(&mut self, now_ms: u64) -> Option<Result<ApprovedRead, Error>> {
-        // One endorser beyond those that may lie: at least one honest one says no.
-        if self.denials.len() > self.tolerated
-            && let Some((_, reason)) = self.denials.first()
-        {
+        // One endorser beyond those that may lie: at least one honest one says no, and for this reason.
+        let alike = |(_, reason): &&(Name, DenialReason)| {
+            let denials = self.denials.iter();
+            denials.filter(|(_, said)| said == reason).count() > self.tolerated
+        };
+        if let Some((_, reason)) = self.denials.iter().find(alike) {
             return Some(Err(Error::Denied {
                 reason: *reason,
                 tx_id: self.transaction.tx_id(),
@@ -129,13 +136,24 @@ impl<'a> Tally<'a> {
         self.satisfied(now_ms).map(Ok)
     }
 
-    /// The error when nobody is left to answer: that the author may not ask, when more say so than can lie; else who said
-    /// what.
+    /// Where among those that gave no answer one is whose refusal more give alike than can lie.
+    fn refused_alike(&self) -> Option<usize> {
+        let said = |(_, error): &(Party, Error)| match error {
+            Error::Forbidden(_) => Some(error.code().to_owned()),
+            Error::Refused { code, .. } => Some(code.clone()),
+            _ => None,
+        };
+        let mut refused = self.unavailable.iter().map(said);
+        refused.position(|one| {
+            let alike = self.unavailable.iter().map(said).filter(|other| *other == one);
+            one.is_some() && alike.count() > self.tolerated
+        })
+    }
+
+    /// The error when nobody is left to answer: that the author may not ask, or the request is not taken, when more say so
+    /// than can lie; else who said what.
     pub(super) fn too_few(mut self) -> Error {
-        let forbids = |(_, error): &&(Party, Error)| matches!(error, Error::Forbidden(_));
-        if self.unavailable.iter().filter(forbids).count() > self.tolerated
-            && let Some(place) = self.unavailable.iter().position(|one| forbids(&one))
-        {
+        if let Some(place) = self.refused_alike() {
             return self.unavailable.swap_remove(place).1;
         }
         for (name, reason) in &self.denials {
@@ -220,7 +238,7 @@ impl<'a> Tally<'a> {
     /// Looks at those that have come since.
     fn split_all(&mut self, now_ms: u64) {
         let groups = std::mem::take(&mut self.groups);
-        let (unseen, seen): (Vec<Group>, _) = groups.into_iter().partition(|group| group.block.is_none());
+        let (unseen, seen): (Vec<Group>, _) = groups.into_iter().partition(|group| group.certified.is_none());
         self.groups = seen;
         for group in unseen {
             self.split(group, now_ms, "the document is not the certified one");
@@ -228,42 +246,67 @@ impl<'a> Tally<'a> {
     }
 
     /// Approvals that do not hold together: each certificate by itself shows whose fault that is, and those that
-    /// hold are sorted by the block that they name.
+    /// hold are sorted by what they certify. Those that certify the same and do not hold together, although each
+    /// holds by itself, are all at fault.
     fn split(&mut self, group: Group, now_ms: u64, why: &str) {
         self.suspicious = true;
         let document: Option<DocumentVersion> = field::parse("document", &group.document).ok();
         let write_id = document
             .and_then(|found| found.wrapped_key)
             .map(|wrapped| wrapped.write_id());
+        let mut hold = Vec::new();
+        let count = group.approvals.len();
         for (name, certificate) in group.approvals {
             match self.check_alone(&name, &certificate, &group.recorded, now_ms) {
-                // Looked at one by one before, or with a document that is not the certified one.
-                Ok(fields) if group.block.is_some() || write_id != Some(fields.write_id) => {
-                    self.blame(name, why, &certificate);
-                }
-                Ok(fields) => {
-                    let block = Some((fields.height, fields.block_hash));
-                    self.add(name, certificate, &group.document, block, &group.recorded);
-                }
-                Err(why) => self.blame(name, &why, &certificate),
+                // Given with a document that is not the certified one.
+                Ok(fields) if write_id != Some(fields.write_id) => self.blame(name, why, &certificate),
+                Ok(fields) => hold.push((name, certificate, fields)),
+                Err((check, why)) => self.blame_for(check, name, &why, &certificate),
+            }
+        }
+        let all_hold = hold.len() == count;
+        for (name, certificate, fields) in hold {
+            if group.certified.is_some() && all_hold {
+                self.blame(name, why, &certificate);
+            } else {
+                self.add(name, certificate, &group.document, Some(fields), &group.recorded);
             }
         }
     }
 
+    /// What can be seen of one certificate by itself, pins included; else the check that it fails, and why.
     fn check_alone(
         &self,
         name: &Name,
         certificate: &[u8],
         recorded: &Recorded,
         now_ms: u64,
-    ) -> Result<ApprovalFields, String> {
+    ) -> Result<ApprovalFields, (&'static str, String)> {
         let (issuer, fields) =
             approval::check_certificate(certificate, self.bundle, now_ms, &Limits::default())
-                .map_err(|fault| fault.to_string())?;
+                .map_err(|fault| (CERTIFICATE, fault.to_string()))?;
         if issuer != *name {
-            return Err(format!("the certificate is {issuer}'s"));
+            return Err((CERTIFICATE, format!("the certificate is {issuer}'s")));
         }
-        self.check_fields(&fields, recorded)?;
+        self.check_fields(&fields, recorded)
+            .map_err(|why| (CERTIFICATE, why))?;
+        if fields.chain_id != self.bundle.chain_id() {
+            return Err((CERTIFICATE, "the certificate is of another chain".into()));
+        }
+        let Outcome::Approved { key_id, .. } = recorded.entry.outcome else {
+            return Err((CERTIFICATE, "the request is not approved".into()));
+        };
+        if fields.key_id != key_id {
+            let why = "the certificate is for another custody key than the recorded one";
+            return Err((CERTIFICATE, why.into()));
+        }
+        // Organisations do not change the policy all at once, nor when this client does: no lie.
+        if fields.policy_version != self.bundle.version() {
+            let (certified, pinned) = (fields.policy_version, self.bundle.version());
+            let why =
+                format!("it is of version {certified} of the policy, and the profile has version {pinned}");
+            return Err((POLICY_VERSION, why));
+        }
         Ok(fields)
     }
 
@@ -290,16 +333,22 @@ impl<'a> Tally<'a> {
     }
 
     /// Puts an approval with those that agree with it.
-    fn add(&mut self, name: Name, certificate: Vec<u8>, document: &[u8], block: Block, recorded: &Recorded) {
-        let same = self
-            .groups
-            .iter_mut()
-            .find(|group| group.document == document && group.block == block && group.is_at(recorded));
+    fn add(
+        &mut self,
+        name: Name,
+        certificate: Vec<u8>,
+        document: &[u8],
+        certified: Certified,
+        recorded: &Recorded,
+    ) {
+        let same = self.groups.iter_mut().find(|group| {
+            group.document == document && group.certified == certified && group.is_at(recorded)
+        });
         match same {
             Some(group) => group.approvals.push((name, certificate)),
             None => self.groups.push(Group {
                 document: document.to_vec(),
-                block,
+                certified,
                 approvals: vec![(name, certificate)],
                 recorded: recorded.clone(),
             }),
@@ -307,13 +356,13 @@ impl<'a> Tally<'a> {
     }
 
     fn blame(&mut self, name: Name, why: &str, certificate: &[u8]) {
-        let what = format!("gave an approval that does not hold: {why}");
-        self.faults.push(Fault::new(
-            Party::Endorser(name),
-            "certificate",
-            what,
-            certificate,
-        ));
+        self.blame_for(CERTIFICATE, name, why, certificate);
+    }
+
+    fn blame_for(&mut self, check: &'static str, name: Name, why: &str, certificate: &[u8]) {
+        let what = format!("gave an approval that does not hold here: {why}");
+        self.faults
+            .push(Fault::new(Party::Endorser(name), check, what, certificate));
     }
 }
 

@@ -12,14 +12,18 @@ use tonic::Code;
 use super::{Line, PROOF_ATTEMPTS, PROOF_PAUSE, ProvenHeader, VerifiedLog, line};
 use crate::Client;
 use crate::checkpoint::Checkpoint;
-use crate::connection::{CATCH_UP_ATTEMPTS, CATCH_UP_PAUSE, Endorser, request, whole};
+use crate::connection::{Endorser, request, whole};
+use crate::cosigned::caught_up;
 use crate::error::{Error, Fault};
+use crate::in_turn::in_turn;
 
 #[cfg(test)]
 mod tests;
 
 /// The longest page that an endorser gives.
 const PAGE: u32 = 1_000;
+/// How long a whole log is waited for before the next endorser is asked for it too: that costs as much again.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// How often, and after what pause, the log is read again for a receipt.
 const RECEIPT_ATTEMPTS: u32 = 50;
 const RECEIPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,35 +51,27 @@ impl Client {
         let chain_id = self.0.trust.chain_id;
         let mut faults = Vec::new();
         let demand = self.demand(&mut faults).await?;
-        let mut asked: Vec<&Endorser> = self.0.endorsers.iter().collect();
         let mut last = None;
-        for _ in 0..CATCH_UP_ATTEMPTS {
-            let mut behind = Vec::new();
-            for endorser in asked {
-                match self.verified_log_of(endorser, &demand).await {
-                    Ok(log) => {
-                        self.0.checkpoints.keep(&chain_id, log.checkpoint())?;
-                        return Ok(VerifiedLog { faults, ..log });
-                    }
-                    // That too many validators have signed two histories is no matter of one endorser's.
-                    Err(error @ Error::Forked { .. }) => return Err(error),
-                    Err(Error::Lied(fault)) => faults.push(*fault),
-                    Err(error) => {
-                        if matches!(error, Error::Behind { .. }) {
-                            behind.push(endorser);
-                        }
-                        last = Some((endorser, error));
-                    }
-                }
+        // One that is behind is asked again: an honest one catches up.
+        let demand = &demand;
+        let ask = |endorser| caught_up(async move || self.verified_log_of(endorser, demand).await);
+        let take = |endorser, answer| match answer {
+            Ok(log) => Some(Ok(log)),
+            // That too many validators have signed two histories is no matter of one endorser's.
+            Err(error @ Error::Forked { .. }) => Some(Err(error)),
+            Err(Error::Lied(fault)) => {
+                faults.push(*fault);
+                None
             }
-            if behind.is_empty() {
-                break;
+            Err(error) => {
+                last = Some((endorser, error));
+                None
             }
-            // An honest one catches up.
-            asked = behind;
-            tokio::time::sleep(CATCH_UP_PAUSE).await;
-        }
-        Err(failed(last, faults))
+        };
+        let end = in_turn(self.0.endorsers.iter(), LOG_PATIENCE, ask, take).await;
+        let log: VerifiedLog = end.unwrap_or_else(|| Err(failed(last, std::mem::take(&mut faults))))?;
+        self.0.checkpoints.keep(&chain_id, log.checkpoint())?;
+        Ok(VerifiedLog { faults, ..log })
     }
 
     /// The verified log, as soon as it has the receipt of this read: coordinators record what nodes released a little

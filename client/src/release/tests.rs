@@ -120,6 +120,33 @@ impl Scene {
         }
     }
 
+    /// A share of a node's for another read: well formed, and its proof does not hold in this one.
+    fn for_another_reader(&self, index: ParticipantIndex) -> ReencryptionShare {
+        let other = ReaderKey::generate(&mut TestRng::new("other reader"));
+        let (manifest, wrapped) = (self.nodes.manifest(), &self.wrapped);
+        let context = Context::new(manifest, wrapped, APPROVE_ID, &other.public()).unwrap();
+        let mut rng = TestRng::new("bad");
+        reencrypt(self.nodes.share(index).unwrap(), &context, &mut rng).unwrap()
+    }
+
+    /// The evidence alone, to somebody who knows the committee and the read: a member has signed that it gave this share for
+    /// this read, and the share's proof does not hold.
+    fn convinces_a_third_party(&self, evidence: &[u8], bad: &ReencryptionShare) {
+        let mut reader = Reader::new(evidence);
+        let share = ReencryptionShare::from_bytes(reader.bytes(512).unwrap()).unwrap();
+        let statement = ReleaseStatement::from_bytes(reader.bytes(512).unwrap()).unwrap();
+        reader.finish().unwrap();
+        assert_eq!(share, *bad);
+        let member = self.nodes.manifest().member(share.index()).unwrap();
+        statement.verify(&member.identity).unwrap();
+        assert_eq!(statement.share_digest, share.digest());
+        assert_eq!(
+            (statement.approve_id, statement.q),
+            (APPROVE_ID, self.reader.public())
+        );
+        verify_share(&self.context(), &share).unwrap_err();
+    }
+
     fn share(&self, place: usize) -> ReencryptionShare {
         ReencryptionShare::from_bytes(&self.answer.shares[place]).unwrap()
     }
@@ -243,22 +270,8 @@ fn a_statement_about_another_release_is_refused() {
 fn c8_p9_a_node_that_signs_for_a_bad_share_is_named_with_evidence() {
     let mut scene = Scene::new();
     scene.answer = scene.honest(&[1, 2, 3, 4]);
-    // A share for another read: well formed, and its proof does not hold in this one.
-    let other = ReaderKey::generate(&mut TestRng::new("other reader"));
-    let context = Context::new(
-        scene.nodes.manifest(),
-        &scene.wrapped,
-        APPROVE_ID,
-        &other.public(),
-    )
-    .unwrap();
     let index = ParticipantIndex::new(2).unwrap();
-    let bad = reencrypt(
-        scene.nodes.share(index).unwrap(),
-        &context,
-        &mut TestRng::new("bad"),
-    )
-    .unwrap();
+    let bad = scene.for_another_reader(index);
     scene.answer.shares[1] = bad.to_bytes();
     scene.answer.statements[1] = scene.state(&bad, index).to_bytes();
 
@@ -268,7 +281,8 @@ fn c8_p9_a_node_that_signs_for_a_bad_share_is_named_with_evidence() {
         panic!("one fault: {:?}", released.faults)
     };
     assert_eq!(fault.party, Party::CryptoNode(2, "node-2".parse().unwrap()));
-    assert_eq!((fault.check, &fault.evidence), ("share_proof", &bad.to_bytes()));
+    assert_eq!(fault.check, "share_proof");
+    scene.convinces_a_third_party(&fault.evidence, &bad);
     assert!(released.released_by.iter().all(|(seat, _)| *seat != 2));
 }
 
@@ -372,4 +386,65 @@ fn p9_what_the_coordinator_says_of_nodes_is_passed_on_as_hearsay_and_bounded() {
     }
     scene.answer.faults = vec![reported(2, FaultKind::Invalid); 65];
     assert_eq!(scene.check().unwrap().faults.len(), 64);
+}
+
+/// What it says with evidence that convicts a node is no hearsay; evidence that convicts nobody is.
+#[test]
+fn p9_a_lie_that_the_coordinator_proves_is_its_nodes() {
+    let mut scene = Scene::new();
+    let index = ParticipantIndex::new(2).unwrap();
+    let bad = scene.for_another_reader(index);
+    let stated = scene.state(&bad, index);
+    let reported = |evidence: Vec<u8>| proto::coordinator::Fault {
+        index: 5,
+        name: "node-5".into(),
+        kind: FaultKind::Invalid.into(),
+        detail: "because".into(),
+        evidence,
+    };
+    // Who has signed, and not who the coordinator says it was.
+    scene.answer.faults = vec![reported(evidence(&bad, &stated))];
+    let released = scene.check().unwrap();
+    let [fault] = released.faults.as_slice() else {
+        panic!("one fault: {:?}", released.faults)
+    };
+    let node = Party::CryptoNode(2, "node-2".parse().unwrap());
+    assert_eq!((&fault.party, fault.check), (&node, "share_proof"));
+    scene.convinces_a_third_party(&fault.evidence, &bad);
+
+    let signed = |statement: ReleaseStatement| statement.sign(&scene.nodes.identities[index.position()]);
+    let good = scene.share(0);
+    let forged = scene.state(&bad, ParticipantIndex::new(1).unwrap());
+    let of_another_read = signed(ReleaseStatement {
+        approve_id: ApproveId([8; 32]),
+        ..stated
+    });
+    let for_another_reader = signed(ReleaseStatement {
+        q: ReaderKey::generate(&mut TestRng::new("other reader")).public(),
+        ..stated
+    });
+    let of_another_share = signed(ReleaseStatement {
+        share_digest: [8; 32],
+        ..stated
+    });
+    let nothing = [
+        Vec::new(),
+        bad.to_bytes(),
+        [evidence(&bad, &stated), vec![0]].concat(),
+        evidence(&good, &scene.state(&good, good.index())),
+        evidence(&bad, &forged),
+        evidence(&bad, &of_another_read),
+        evidence(&bad, &for_another_reader),
+        evidence(&bad, &of_another_share),
+    ];
+    for evidence in nothing {
+        scene.answer.faults = vec![reported(evidence.clone())];
+        let released = scene.check().unwrap();
+        let [fault] = released.faults.as_slice() else {
+            panic!("one fault: {:?}", released.faults)
+        };
+        let node = Party::CryptoNode(5, "node-5".parse().unwrap());
+        assert_eq!((&fault.party, fault.check), (&node, "reported_invalid"));
+        assert_eq!(fault.evidence, evidence);
+    }
 }

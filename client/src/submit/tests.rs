@@ -136,7 +136,7 @@ async fn p3_one_endorsers_refusal_stops_no_write() {
 async fn more_refusals_alike_than_can_lie_end_it() {
     let expired = |name| refusal(name, Code::FailedPrecondition, "expired");
     let (asked, end) = all(vec![expired("north"), expired("south"), expired("east")]);
-    assert_eq!((asked, end.unwrap_err().code()), (2, "unavailable"));
+    assert_eq!((asked, end.unwrap_err().code()), (2, "refused"));
     // Refusals for different reasons are not alike, whatever their status.
     let other = refusal("south", Code::FailedPrecondition, "wrong_chain");
     let (asked, end) = all(vec![expired("north"), other, expired("east")]);

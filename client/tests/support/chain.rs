@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::{Signer, SigningKey};
 use golden_record::merkle::{Frontier, Hash, NodeReader, consistency_proof, inclusion_proof};
 use golden_record::{
-    Body, Checkpoint, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits,
+    Body, Checkpoint, Dataset, DocumentVersion, Entry, EntryProof, FinalityEvidence, Genesis, Header, Limits,
     Organisation, Outcome, SignedCheckpoint, StateError, Transaction, TxId, finalize_message,
 };
 use threshold::committee::SignedManifest;
@@ -22,6 +22,8 @@ pub struct Chain {
     pub entries: Vec<Entry>,
     pub documents: Vec<DocumentVersion>,
     pub committee: Option<SignedManifest>,
+    /// What every dataset is like.
+    pub dataset: Option<Dataset>,
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -58,6 +60,7 @@ impl Chain {
             entries: Vec::new(),
             documents: Vec::new(),
             committee: None,
+            dataset: None,
         };
         for number in 0..entries {
             chain.append(number, Outcome::Applied);
@@ -82,6 +85,7 @@ impl Chain {
             entries: self.entries[..size].to_vec(),
             documents: self.documents.clone(),
             committee: self.committee.clone(),
+            dataset: self.dataset,
         }
     }
 

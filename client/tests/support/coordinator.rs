@@ -35,6 +35,8 @@ pub enum Answers {
     Nonsense,
     /// Nothing.
     Not,
+    /// Nothing, ever.
+    Stalls,
 }
 
 struct State {
@@ -136,6 +138,7 @@ impl CoordinatorService for Service {
         let liar = (answers == Answers::WithALiar).then_some(3);
         match answers {
             Answers::Not => Err(Status::unavailable("down")),
+            Answers::Stalls => std::future::pending().await,
             Answers::Nonsense => {
                 let mut answer = self.0.reencrypt(request.get_ref(), liar);
                 answer.shares[0].push(0);

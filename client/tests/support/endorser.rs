@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use approval::ApprovalFields;
-use golden_record::{Body, Entry, Header, Outcome, RejectionReason, Transaction};
+use golden_record::{Body, Dataset, Entry, Header, Outcome, RejectionReason, Transaction};
 use proto::ledger::ledger_service_server::{LedgerService, LedgerServiceServer};
 use proto::ledger::*;
 use service::Identity;
@@ -42,8 +42,12 @@ pub enum Behaviour {
     Mistakes,
     /// Gives these bytes for every document.
     Gives(Vec<u8>),
-    /// Refuses every question about a document so.
+    /// Refuses every question about a document or a dataset so.
     Keeps(Code),
+    /// Gives this for every dataset.
+    Configures(Dataset),
+    /// Is a block behind in the first so many questions about a dataset at a height.
+    Lags(Arc<AtomicUsize>),
     /// Signs checkpoints with the key of the organisation in that place, as if it were its own.
     SignsWith(usize),
     /// Gives the checkpoint that the organisation in that place has signed.
@@ -213,6 +217,7 @@ impl LedgerService for Service {
         &self,
         request: Request<ListTransactionsRequest>,
     ) -> Result<Response<ListTransactionsResponse>, Status> {
+        self.stall().await;
         let mut chain = self.shown()?;
         if let Behaviour::Rewrites(place) = self.behaviour() {
             chain.entries[place].outcome = REJECTED;
@@ -263,6 +268,7 @@ impl LedgerService for Service {
         &self,
         _: Request<GetHandoversRequest>,
     ) -> Result<Response<GetHandoversResponse>, Status> {
+        self.stall().await;
         // Nobody has joined or left this chain.
         let handovers = match self.behaviour() {
             Behaviour::HandsOver(handovers) => handovers,
@@ -275,6 +281,7 @@ impl LedgerService for Service {
         &self,
         request: Request<GetCheckpointRequest>,
     ) -> Result<Response<GetCheckpointResponse>, Status> {
+        self.stall().await;
         let chain = match self.behaviour() {
             Behaviour::Signs(other) => other,
             _ => self.shown()?,
@@ -304,6 +311,7 @@ impl LedgerService for Service {
         &self,
         request: Request<GetConsistencyProofRequest>,
     ) -> Result<Response<GetConsistencyProofResponse>, Status> {
+        self.stall().await;
         let chain = self.shown()?;
         let GetConsistencyProofRequest { old_size, new_size } = *request.get_ref();
         if new_size > chain.size() {
@@ -322,6 +330,7 @@ impl LedgerService for Service {
         &self,
         request: Request<SearchTransactionsRequest>,
     ) -> Result<Response<SearchTransactionsResponse>, Status> {
+        self.stall().await;
         let chain = self.shown()?;
         let request = request.get_ref();
         let (mut header, mut limit) = (chain.header(), usize::try_from(request.limit).unwrap());
@@ -383,6 +392,7 @@ impl LedgerService for Service {
         &self,
         request: Request<RequestReadRequest>,
     ) -> Result<Response<RequestReadResponse>, Status> {
+        self.stall().await;
         let transaction = Transaction::from_bytes(&request.get_ref().transaction).unwrap();
         let Body::RequestRead { document, q, .. } = transaction.body.clone() else {
             panic!("not a read request")
@@ -427,15 +437,42 @@ impl LedgerService for Service {
 
     async fn get_permissions(
         &self,
-        _: Request<GetPermissionsRequest>,
+        request: Request<GetPermissionsRequest>,
     ) -> Result<Response<GetPermissionsResponse>, Status> {
-        Err(Status::unimplemented("no test asks"))
+        self.stall().await;
+        let chain = self.shown()?;
+        let mut newest = chain.size();
+        let mut dataset = chain.dataset;
+        match self.behaviour() {
+            Behaviour::Keeps(code) => return Err(refused(code, "kept")),
+            Behaviour::Configures(other) => dataset = Some(other),
+            Behaviour::Claims(height) => newest = height,
+            Behaviour::Lags(more) => {
+                let behind = |left: usize| left.checked_sub(1);
+                let behind = more.fetch_update(Ordering::Relaxed, Ordering::Relaxed, behind);
+                newest -= u64::from(behind.is_ok());
+            }
+            _ => {}
+        }
+        let height = match request.get_ref().height {
+            0 => newest,
+            height if height > newest => return Err(Status::not_found("no block at this height yet")),
+            height => height,
+        };
+        let dataset = dataset.ok_or_else(|| Status::not_found("no such dataset"))?;
+        Ok(Response::new(GetPermissionsResponse {
+            height,
+            dataset: dataset.to_bytes(),
+            users: vec!["alice".into()],
+            next: String::new(),
+        }))
     }
 
     async fn get_document(
         &self,
         request: Request<GetDocumentRequest>,
     ) -> Result<Response<GetDocumentResponse>, Status> {
+        self.stall().await;
         let asked = request.get_ref();
         let document = match self.behaviour() {
             Behaviour::Gives(document) => document,
@@ -463,6 +500,7 @@ impl LedgerService for Service {
         &self,
         _: Request<GetCommitteeRequest>,
     ) -> Result<Response<GetCommitteeResponse>, Status> {
+        self.stall().await;
         let committee = self.shown()?.committee;
         let committee = committee.ok_or_else(|| Status::not_found("no such committee"))?;
         Ok(Response::new(GetCommitteeResponse {

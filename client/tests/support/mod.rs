@@ -19,6 +19,7 @@ use quorate_client::{
 use rand_core::OsRng;
 use service::tls::{ClientPolicy, Listener};
 use service::{Identity, server};
+use tempfile::TempDir;
 use threshold::name::Name;
 use threshold::secret::DataKey;
 use threshold::testing::{TestCommittee, label};
@@ -42,6 +43,8 @@ pub struct World {
     pub chain: Arc<Mutex<Chain>>,
     pub endorsers: Vec<FakeEndorser>,
     pub coordinators: Vec<FakeCoordinator>,
+    /// Where writers keep what is not on the chain.
+    pub objects: TempDir,
     profile: Profile,
     identity: Arc<Identity>,
 }
@@ -54,11 +57,14 @@ impl World {
         for name in ORGANISATIONS {
             endorsers.push(FakeEndorser::start(name, &chain).await);
         }
-        let profile = profile(&chain.lock().unwrap(), &endorsers);
+        let objects = tempfile::tempdir().unwrap();
+        let mut profile = profile(&chain.lock().unwrap(), &endorsers);
+        profile.objects = objects.path().into();
         Self {
             chain,
             endorsers,
             coordinators: Vec::new(),
+            objects,
             profile,
             identity: Arc::new(Identity::ephemeral("auditor").unwrap()),
         }

@@ -16,7 +16,9 @@ use super::{
     evidence::{check, check_changes},
     toy::{self, Toy},
 };
-use crate::{Application as _, Config, Engine, Error, Limits, Timing, VOTE_ANYWAY, Validator};
+use crate::{
+    Address, AddressError, Application as _, Config, Engine, Error, Limits, Timing, VOTE_ANYWAY, Validator,
+};
 
 pub(super) const HOLD: Option<Duration> = Some(Duration::from_millis(100));
 
@@ -32,6 +34,8 @@ pub(super) fn public(index: usize) -> [u8; 32] {
 pub(super) struct Network {
     chain: [u8; 32],
     addresses: Vec<SocketAddr>,
+    /// Where each is told that the others are.
+    peers: Vec<Address>,
     directories: Vec<TempDir>,
     pub(super) toys: Vec<Arc<Toy>>,
     engines: Vec<Option<Engine>>,
@@ -39,12 +43,19 @@ pub(super) struct Network {
 
 impl Network {
     fn new(chain: u8) -> Self {
+        Self::of(chain, 4)
+    }
+
+    /// With so many validators, the first four of which begin.
+    fn of(chain: u8, count: usize) -> Self {
+        let addresses = service::ports::free(count).unwrap();
         Self {
             chain: [chain; 32],
-            addresses: service::ports::free(4).unwrap(),
-            directories: (0..4).map(|_| TempDir::new().unwrap()).collect(),
-            toys: (0..4).map(|_| Arc::new(Toy::new(HOLD))).collect(),
-            engines: (0..4).map(|_| None).collect(),
+            peers: addresses.iter().map(|address| (*address).into()).collect(),
+            addresses,
+            directories: (0..count).map(|_| TempDir::new().unwrap()).collect(),
+            toys: (0..count).map(|_| Arc::new(Toy::new(HOLD))).collect(),
+            engines: (0..count).map(|_| None).collect(),
         }
     }
 
@@ -72,10 +83,13 @@ impl Network {
             listen: self.addresses[index],
             secret_seed: Zeroizing::new(seed(index)),
             validators: (0..4).map(public).collect(),
-            peers: (0..4)
-                .map(|index| Validator {
+            peers: self
+                .peers
+                .iter()
+                .enumerate()
+                .map(|(index, address)| Validator {
                     public_key: public(index),
-                    address: self.addresses[index],
+                    address: address.clone(),
                 })
                 .collect(),
             namespace: self.chain.to_vec(),
@@ -298,6 +312,71 @@ fn all_stop_and_all_start_again() {
     (0..4).for_each(|index| network.stop(index));
     (0..4).for_each(|index| network.start(index));
     network.commit(1, b"after");
+    network.assert_one_chain();
+}
+
+#[test]
+fn names_are_looked_up_and_whoever_has_none_connects_itself() {
+    let mut network = Network::new(22);
+    for index in 0..4 {
+        let by_name = format!("localhost:{}", network.addresses[index].port());
+        network.peers[index] = by_name.parse().unwrap();
+    }
+    // Nobody finds the last one.
+    network.peers[3] = "nowhere.invalid:1".parse().unwrap();
+    (0..4).for_each(|index| network.start_new(index));
+    network.commit(0, b"by name");
+    network.toys[0].wait("all are connected", |_| network.engine(0).peers().len() == 3);
+}
+
+#[test]
+fn an_address_is_a_host_and_a_port() {
+    for good in [
+        "10.0.0.1:1",
+        "[2001:db8::1]:65535",
+        "endorser.north.example:7001",
+        "localhost:1",
+    ] {
+        assert!(good.parse::<Address>().is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "host",
+        ":1",
+        "host:",
+        "host:65536",
+        "a b:1",
+        "a..b:1",
+        "-a:1",
+        "[::1:7",
+    ] {
+        assert_eq!(bad.parse::<Address>(), Err(AddressError), "{bad:?}");
+    }
+}
+
+/// Four validators get other keys, one after the other; then the first of the new ones loses its disk. In the first two
+/// epochs nobody is left whom it could ask, but for those whom it was told.
+#[test]
+fn e10_a_lost_disk_is_filled_again_after_everybody_has_another_key() {
+    let mut network = Network::of(23, 8);
+    (0..4).for_each(|index| network.start_new(index));
+    network.commit(0, b"before");
+    for new in 4..8 {
+        let set = toy::set(&(new - 3..=new).map(public).collect::<Vec<_>>());
+        network.start_new(new);
+        network.commit(new - 1, &set);
+        let epoch = u64::try_from(new - 3).unwrap();
+        for index in new - 3..=new {
+            network.toys[index].wait("it votes in the next epoch", |_| {
+                network.engine(index).epoch() == epoch && network.engine(index).is_voting()
+            });
+        }
+        network.stop(new - 4);
+    }
+    network.lose_everything(4);
+    network.start(4);
+    network.commit(7, b"after");
+    network.toys[4].wait("it votes", |_| network.engine(4).is_voting());
     network.assert_one_chain();
 }
 

@@ -40,7 +40,7 @@ fn child() {
     let addresses: Vec<SocketAddr> = role.map(|address| address.parse().unwrap()).collect();
     let validator = |index: usize| Validator {
         public_key: public(index),
-        address: addresses[index],
+        address: addresses[index].into(),
     };
     let toy = Arc::new(Toy::new(Some(HOLD)));
     let config = Config {

@@ -13,17 +13,17 @@ use commonware_cryptography::{
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_p2p::{
-    Recipients,
+    Recipients, Sender as _,
     simulated::{self, Link, Network, Oracle, SplitOrigin, SplitTarget},
 };
 use commonware_runtime::{
-    Clock as _, Handle, IoBuf, Quota, Runner as _, Spawner as _, Supervisor as _, deterministic,
+    Clock as _, Handle, IoBuf, Quota, Runner as _, Spawner as _, Storage as _, Supervisor as _, deterministic,
 };
 use commonware_utils::{NZU32, NZUsize, Probability, ordered::Set, probability};
 
 use super::toy::{self, Toy};
 use crate::{
-    Application as _, Limits, Timing,
+    Application as _, Error, Limits, Timing,
     block::Admission,
     epochs::Epochs,
     evidence::vote_namespace,
@@ -55,6 +55,8 @@ struct Simulation {
     toys: Vec<Arc<Toy>>,
     partitions: Vec<String>,
     tasks: Vec<Option<Handle<()>>>,
+    /// Whether each votes.
+    voting: Vec<Arc<AtomicBool>>,
     twins: Vec<Handle<()>>,
     lives: usize,
 }
@@ -78,6 +80,7 @@ impl Simulation {
             toys: (0..COUNT).map(|_| Arc::new(Toy::new(None))).collect(),
             partitions: (0..MOST).map(|index| format!("validator-{index}")).collect(),
             tasks: (0..MOST).map(|_| None).collect(),
+            voting: (0..MOST).map(|_| Arc::default()).collect(),
             twins: Vec::new(),
             lives: 0,
         };
@@ -103,7 +106,11 @@ impl Simulation {
 
     /// Cuts the network between the validators below `at` and the others.
     async fn split(&mut self, at: usize) {
-        for (from, to) in pairs().filter(|(from, to)| (*from < at) != (*to < at)) {
+        self.cut(|from, to| (from < at) != (to < at)).await;
+    }
+
+    async fn cut(&mut self, which: impl Fn(usize, usize) -> bool) {
+        for (from, to) in pairs().filter(|(from, to)| which(*from, *to)) {
             let (from, to) = (self.keys[from].public_key(), self.keys[to].public_key());
             self.oracle.remove_link(from, to).await.unwrap();
         }
@@ -112,12 +119,15 @@ impl Simulation {
     fn start(&mut self, index: usize) {
         let (oracle, keys) = (self.oracle.clone(), self.keys.clone());
         let (toy, partition) = (self.toys[index].clone(), self.partitions[index].clone());
+        let voting = self.voting[index].clone();
         self.lives += 1;
         let context = self.context.child("life").with_attribute("number", self.lives);
         self.tasks[index] = Some(context.spawn(move |context| async move {
             for run in 0.. {
                 let context = context.child("run").with_attribute("run", run);
-                let setup = setup(&keys, index, toy.clone(), partition.clone());
+                let mut setup = setup(&keys, index, toy.clone(), partition.clone());
+                setup.voting = voting.clone();
+                voting.store(false, Ordering::Relaxed);
                 let control = oracle.control(keys[index].public_key());
                 let channels = channels(&control).await;
                 match validator::run(context, setup, channels, oracle.manager(), control).await {
@@ -133,6 +143,7 @@ impl Simulation {
         let task = self.tasks[index].take().unwrap();
         task.abort();
         let _ = task.await;
+        self.voting[index].store(false, Ordering::Relaxed);
     }
 
     /// Crashes it, and takes away its disk and its application's.
@@ -162,6 +173,51 @@ impl Simulation {
         }
         let heights: Vec<_> = self.toys.iter().map(|toy| toy.applied_height()).collect();
         panic!("no progress: goal {goal}, heights {heights:?}");
+    }
+
+    fn is_voting(&self, index: usize) -> bool {
+        self.voting[index].load(Ordering::Relaxed)
+    }
+
+    /// Lets time pass until the condition holds, at most some simulated minutes.
+    async fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        for _ in 0..6_000 {
+            if condition(self) {
+                return;
+            }
+            self.context.sleep(Duration::from_millis(50)).await;
+        }
+        panic!("waited in vain until {what}");
+    }
+
+    /// Makes these the next validators, and waits until their epoch has begun; says with which block. Those who run only.
+    async fn hand_over(&mut self, members: &[usize]) -> u64 {
+        let set = next_set(self, members);
+        self.toys.iter().for_each(|toy| toy.submit(&set));
+        let first = |toy: &Toy| toy::epochs(toy.chain().iter().map(|(block, _)| block.as_ref())).pop();
+        let begun = |toy: &Arc<Toy>| first(toy).is_some_and(|epoch| toy.applied_height() >= epoch.first);
+        self.wait("the epoch begins", |all| all.toys.iter().any(begun))
+            .await;
+        self.toys
+            .iter()
+            .filter_map(|toy| first(toy))
+            .map(|epoch| epoch.first)
+            .max()
+            .unwrap()
+    }
+
+    /// Says this of itself to one validator, in the name of another that does not run, until the condition holds.
+    async fn pretend(&self, liar: usize, to: usize, report: &[u8], condition: impl Fn(&Self) -> bool) {
+        let control = self.oracle.control(self.keys[liar].public_key());
+        let (sender, _receiver) = ends(&control, 6).await;
+        let to = self.keys[to].public_key();
+        self.wait("the lie is believed", |all| {
+            let _ = sender
+                .clone()
+                .send(Recipients::One(to.clone()), IoBuf::from(report.to_vec()), true);
+            condition(all)
+        })
+        .await;
     }
 
     async fn pass(&self, time: Duration) {
@@ -427,6 +483,136 @@ fn a_validator_joins_and_one_leaves_and_no_crash_on_the_way_stops_the_chain() {
     for seed in 0..16 {
         simulate(seed, |context| members_change(context, seed));
     }
+}
+
+/// A long first epoch, a short while of the second with a fifth validator, and the first without anything left. The fourth is
+/// away, so that nothing becomes final before the first votes.
+async fn first_has_lost_its_disk(context: Context, restart: bool) -> (Simulation, u64) {
+    let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+    simulation.start_all();
+    simulation.advance(120).await;
+    simulation.toys.push(Arc::new(Toy::new(None)));
+    simulation.start(4);
+    let first = simulation.hand_over(&[0, 1, 2, 3, 4]).await;
+    simulation.advance(5).await;
+    if restart {
+        for index in [1, 2, 4] {
+            simulation.crash(index).await;
+            simulation.start(index);
+        }
+        simulation.advance(2).await;
+        simulation.crash(3).await;
+    }
+    simulation.wipe(0).await;
+    simulation.start(0);
+    (simulation, first)
+}
+
+#[test]
+fn e3_views_of_the_epoch_before_do_not_make_one_that_lost_its_record_vote() {
+    simulate(11, |context| async {
+        let (mut simulation, first) = first_has_lost_its_disk(context, true).await;
+        simulation
+            .wait("it is in the second epoch", |all| {
+                all.toys[0].applied_height() + 1 >= first
+            })
+            .await;
+        // Four of five are needed: it may have voted in the newest view that there is.
+        simulation.pass(Duration::from_secs(20)).await;
+        assert!(!simulation.is_voting(0));
+        simulation.start(3);
+        simulation.wait("it votes", |all| all.is_voting(0)).await;
+        simulation.crash(3).await;
+        simulation.toys.remove(3);
+        simulation.advance(5).await;
+        simulation.assert_one_chain();
+    });
+}
+
+#[test]
+fn one_that_lost_its_record_does_not_wait_for_as_many_views_as_the_epoch_before_had() {
+    simulate(12, |context| async {
+        let (simulation, first) = first_has_lost_its_disk(context, false).await;
+        simulation.wait("it votes", |all| all.is_voting(0)).await;
+        let blocks = simulation.highest() + 1 - first;
+        assert!(blocks < first, "{blocks} blocks, and {first} in the first epoch");
+    });
+}
+
+/// What a validator says of itself.
+fn report(epoch: u64, view: u64, last: u64) -> Vec<u8> {
+    let numbers = [epoch, view, last].map(u64::to_be_bytes);
+    [[2, 0].as_slice(), numbers.as_flattened()].concat()
+}
+
+#[test]
+fn e3_the_word_of_those_who_have_left_is_no_record() {
+    simulate(13, |context| async {
+        let mut simulation = Simulation::new(context, link(10, probability!(1.0))).await;
+        simulation.start_all();
+        simulation.advance(40).await;
+        simulation.toys.push(Arc::new(Toy::new(None)));
+        simulation.start(4);
+        let first = simulation.hand_over(&[0, 1, 4]).await;
+        for left in [3, 2] {
+            simulation.crash(left).await;
+            simulation.toys.remove(left);
+        }
+        simulation.wipe(0).await;
+        let toy = simulation.toys.pop().unwrap();
+        // Two of the first four are as new as they say, and those of today are out of reach.
+        simulation
+            .cut(|from, to| [from, to].contains(&0) && [1, 4].iter().any(|index| [from, to].contains(index)))
+            .await;
+        simulation.start(0);
+        let new = report(0, 0, 0);
+        let liars = [2, 3].map(|liar| simulation.pretend(liar, 0, &new, |all| all.is_voting(0)));
+        futures::future::join_all(liars).await;
+        simulation.link_all(&link(10, probability!(1.0))).await;
+        let height = toy.applied_height();
+        simulation
+            .wait("it is in the second epoch", |all| {
+                all.toys[0].applied_height() + 1 >= first
+            })
+            .await;
+        simulation.pass(Duration::from_secs(20)).await;
+        assert!(!simulation.is_voting(0));
+        // All three are needed, and what was proposed before the loss may still become final.
+        assert!(toy.applied_height() <= height + 2);
+    });
+}
+
+#[test]
+fn e9_a_false_word_about_the_end_of_the_epoch_does_not_excuse_an_old_record() {
+    simulate(14, |context| async move {
+        let mut simulation = Simulation::new(context.child("network"), link(10, probability!(1.0))).await;
+        simulation.start_all();
+        simulation.advance(5).await;
+        simulation.crash(2).await;
+        let far = simulation.toys[3].applied_height() + 1_000;
+        let started = simulation.toys[3].applied_height();
+        simulation
+            .pretend(2, 3, &report(1, 0, far), |all| {
+                all.toys[3].applied_height() >= started + 5
+            })
+            .await;
+        simulation.crash(3).await;
+        context.remove("validator-3-votes", None).await.unwrap();
+        let life = context.child("again");
+        let setup = setup(
+            &simulation.keys,
+            3,
+            simulation.toys[3].clone(),
+            "validator-3".into(),
+        );
+        let control = simulation.oracle.control(simulation.keys[3].public_key());
+        let channels = channels(&control).await;
+        let end = validator::run(life, setup, channels, simulation.oracle.manager(), control).await;
+        let End::Failed(Error::RolledBack(what)) = end else {
+            panic!("it votes with an old record");
+        };
+        assert!(what.contains("its record of votes ends before"), "{what}");
+    });
 }
 
 /// One key at two machines, which know nothing of each other and vote for different blocks: an equivocator.

@@ -9,7 +9,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    net::SocketAddr,
     sync::{Condvar, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -18,7 +17,7 @@ use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use crate::{AppError, Application, BlockBytes, BlockMeta, Epoch, Evidence, Finalized};
+use crate::{Address, AppError, Application, BlockBytes, BlockMeta, Epoch, Evidence, Finalized};
 
 const HEADER: usize = 40;
 
@@ -114,7 +113,7 @@ pub struct Toy {
     /// Cannot write from this height on.
     pub full_at: Option<u64>,
     /// Where validators of later epochs listen.
-    pub addresses: Mutex<HashMap<[u8; 32], SocketAddr>>,
+    pub addresses: Mutex<HashMap<[u8; 32], Address>>,
 }
 
 impl Toy {
@@ -282,8 +281,8 @@ impl Application for Toy {
         epochs.get(usize::try_from(number).ok()?.checked_sub(1)?).cloned()
     }
 
-    fn address(&self, validator: &[u8; 32]) -> Option<SocketAddr> {
-        self.addresses.lock().unwrap().get(validator).copied()
+    fn address(&self, validator: &[u8; 32]) -> Option<Address> {
+        self.addresses.lock().unwrap().get(validator).cloned()
     }
 
     fn propose(&self, ancestry: Vec<BlockBytes>, epoch: u64) -> BoxFuture<'_, Option<Vec<u8>>> {

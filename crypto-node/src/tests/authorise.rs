@@ -1,4 +1,5 @@
 use super::world::{COORDINATOR, NOW_MS, World, certificates, committee, wrapped};
+use crate::ceremony::tests::simulation::resharing;
 use crate::journal::tests::FakeDisk;
 use crate::journal::{Entry, Event, Journal};
 use crate::refusal::Refusal;
@@ -241,6 +242,40 @@ async fn d11_p4_p5_an_approval_is_good_for_one_use_across_a_restart() {
             assert_eq!(refusal.code(), "approval_used");
         }
     }
+}
+
+#[tokio::test]
+async fn p5_d13_an_approval_used_under_one_epoch_is_good_for_the_same_read_alone_under_the_next() {
+    let mut committee = committee();
+    let old = committee.guard(1);
+    let id = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.run_on(id);
+    let new = committee.guard(1);
+    assert_eq!((old.manifest().epoch(), new.manifest().epoch()), (1, 2));
+
+    let world = World::new(FakeDisk::default(), Some(old), NOW_MS);
+    let key = *committee.common_key().manifest.custody_key();
+    let (first, second, reader, other_reader) = (wrapped(&key, "a"), wrapped(&key, "b"), reader(), reader());
+    let same = world.request(&first, certificates(&first, &reader, 1, NOW_MS));
+    let before = world.authority.reencrypt(COORDINATOR, &same).await.unwrap();
+
+    world.authority.hand_over(Some(Arc::new(new)), true);
+    let next = world.request(&first, certificates(&first, &reader, 1, NOW_MS));
+    assert_ne!(next.manifest_digest, same.manifest_digest);
+    for other in [
+        world.request(&first, certificates(&first, &other_reader, 1, NOW_MS)),
+        world.request(&second, certificates(&second, &reader, 1, NOW_MS)),
+    ] {
+        let refusal = world.authority.reencrypt(COORDINATOR, &other).await.unwrap_err();
+        assert_eq!(refusal.code(), "approval_used");
+    }
+    let after = world.authority.reencrypt(COORDINATOR, &next).await.unwrap();
+    assert!(after.statement.repeat);
+    assert_ne!(after.statement.manifest_digest, before.statement.manifest_digest);
+    // Once the old epoch has ended, it is refused by its manifest.
+    world.authority.retire();
+    let refusal = world.authority.reencrypt(COORDINATOR, &same).await.unwrap_err();
+    assert_eq!(refusal.code(), "stale_manifest");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

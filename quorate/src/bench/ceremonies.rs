@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use proto::custody::{CeremonyKind, ProposeCeremonyRequest};
 use serde_json::{Value, json};
 
-use super::load::Load;
+use super::load::{Faults, Load};
 use super::measure::{Latencies, cores, rounded};
-use crate::cli::CeremoniesArgs;
+use crate::cli::{BenchPlace, CeremoniesArgs};
 use crate::cluster::{Cluster, Say, Size};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -27,7 +27,7 @@ pub(crate) async fn run(output: Output, arguments: &CeremoniesArgs) -> Outcome {
             nodes: *nodes,
             threshold: nodes / 2 + 1,
         };
-        figures.push(one(size, arguments.rounds, &say).await?);
+        figures.push(one(size, arguments.rounds, &arguments.place, &say).await?);
     }
     drop(progress);
     let text: Vec<String> = figures.iter().map(Value::to_string).collect();
@@ -35,19 +35,20 @@ pub(crate) async fn run(output: Output, arguments: &CeremoniesArgs) -> Outcome {
 }
 
 /// One reader reads all the time while the key is handed over again and again, and each epoch put on the chain.
-async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
-    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+async fn one(size: Size, rounds: u16, place: &BenchPlace, say: Say<'_>) -> Outcome<Value> {
+    let directory = super::disk::directory(place)?;
     let mut cluster = Cluster::prepare(&directory.path().join("cluster"), size, say)?;
     cluster.start_all(say).await?;
     say(&format!("generating a key with {} nodes", size.nodes));
+    let mut operators = cluster.operators()?;
     let begun = Instant::now();
-    cluster.generate().await?;
+    cluster.generate(&mut operators).await?;
     let generation = begun.elapsed();
     cluster.ensure_key(say).await?;
     let load = Load::prepare(&cluster).await?;
-    load.reads(1, WARM_UP).await;
+    load.reads(1, WARM_UP, Faults::None).await;
     say("reads, with no ceremony");
-    let quiet = load.reads(1, QUIET).await;
+    let quiet = load.reads(1, QUIET, Faults::None).await;
     say(&format!("{rounds} resharings among {} nodes", size.nodes));
     let first = cluster.layout().nodes.first().map(|seat| seat.name.clone());
     let first = first.unwrap_or_default();
@@ -59,9 +60,10 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
                 ..ProposeCeremonyRequest::default()
             };
             let begun = Instant::now();
-            cluster.run_ceremony(&first, proposal).await?;
+            cluster.run_ceremony_by(&mut operators, &first, proposal).await?;
             took.push(begun.elapsed());
             cluster.publish_key().await?;
+            cluster.until_read().await?;
         }
         took.sort_unstable();
         let median = took.get(took.len() / 2).copied();
@@ -70,7 +72,12 @@ async fn one(size: Size, rounds: u16, say: Say<'_>) -> Outcome<Value> {
     let (resharing, busy) = load.reads_during(resharings).await;
     let resharing = resharing?;
     cluster.shutdown().await?;
-    Ok(figures(size, generation, resharing, &quiet.whole, &busy.whole))
+    let mut figures = figures(size, generation, resharing, &quiet.whole, &busy.whole);
+    if let Some(figures) = figures.as_object_mut() {
+        let file_system = super::disk::file_system(directory.path())?;
+        figures.insert("file_system".into(), json!(file_system));
+    }
+    Ok(figures)
 }
 
 /// What is printed of one committee: `quiet` and `busy` are the reads without and during ceremonies.

@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Generates the chain, measures on it and prints the figures.
 pub(crate) async fn run(output: Output, arguments: &BenchLedgerArgs) -> Outcome {
-    let directory = tempfile::Builder::new().prefix("quorate-bench-").tempdir()?;
+    let directory = super::disk::directory(&arguments.place)?;
     let progress = output.progress("generating the chain");
     let reads = usize::try_from(arguments.reads).map_err(anyhow::Error::from)?;
     let place = Place::new(directory.path())?;
@@ -68,9 +68,11 @@ pub(crate) async fn run(output: Output, arguments: &BenchLedgerArgs) -> Outcome 
         parties,
         generated,
     };
-    let figures = bench
+    let mut figures = bench
         .measure(reads, generated_in, &|what| progress.say(what))
         .await?;
+    let file_system = super::disk::file_system(directory.path())?;
+    figures.push(("file_system", json!(file_system)));
     drop(progress);
     let text: Vec<String> = figures
         .iter()

@@ -17,7 +17,7 @@ use super::{Cluster, Say, provision};
 use crate::failure::{Failure, Outcome};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Cluster {
     /// Generates the custody key unless there is one, and publishes its committee unless it is on the chain.
@@ -27,7 +27,7 @@ impl Cluster {
             Some(manifest) => manifest,
             None => {
                 say("generating the custody key");
-                self.generate().await?
+                self.generate(&mut operators).await?
             }
         };
         self.profile.key_id = Some(manifest.manifest.key_id().to_string());
@@ -39,18 +39,19 @@ impl Cluster {
     }
 
     /// Generates the custody key.
-    pub(crate) async fn generate(&self) -> Outcome<SignedManifest> {
+    pub(crate) async fn generate(&self, operators: &mut [Operator]) -> Outcome<SignedManifest> {
         let proposal = ProposeCeremonyRequest {
             kind: CeremonyKind::KeyGeneration.into(),
             threshold: self.layout.threshold.into(),
             ..ProposeCeremonyRequest::default()
         };
         let first = self.layout.nodes.first().map(|seat| seat.name.as_str());
-        self.run_ceremony(first.unwrap_or_default(), proposal).await
+        let first = first.unwrap_or_default();
+        self.run_ceremony_by(operators, first, proposal).await
     }
 
-    /// Every crypto node, each as its own operator.
-    fn operators(&self) -> Outcome<Vec<Operator>> {
+    /// Every crypto node, each as its own operator. Opening their keys takes a while: they are sealed.
+    pub(crate) fn operators(&self) -> Outcome<Vec<Operator>> {
         let nodes = self.profile.nodes.iter();
         nodes
             .map(|node| {
@@ -72,12 +73,22 @@ impl Cluster {
         proposal: ProposeCeremonyRequest,
     ) -> Outcome<SignedManifest> {
         let mut operators = self.operators()?;
+        self.run_ceremony_by(&mut operators, proposer, proposal).await
+    }
+
+    /// [`Cluster::run_ceremony`] by operators that are there.
+    pub(crate) async fn run_ceremony_by(
+        &self,
+        operators: &mut [Operator],
+        proposer: &str,
+        proposal: ProposeCeremonyRequest,
+    ) -> Outcome<SignedManifest> {
         let key_id = self.profile.key_id.as_deref().map(hex::decode);
         let key_id = key_id
             .transpose()
             .map_err(anyhow::Error::from)?
             .unwrap_or_default();
-        run(&mut operators, proposer, proposal, &key_id).await
+        run(operators, proposer, proposal, &key_id).await
     }
 
     /// Puts the newest epoch of the key on the chain, unless it is there.
@@ -90,6 +101,20 @@ impl Cluster {
                 "run a key generation first",
             )),
         }
+    }
+
+    /// Waits until the epoch before has ended everywhere, as it does when the new one is read with: the next resharing needs it.
+    pub(crate) async fn until_read(&self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        for mut operator in self.operators()? {
+            while operator.status().await?.serves_epoch > 0 {
+                if Instant::now() > deadline {
+                    return Err(late(&operator, "still serves the epoch before"));
+                }
+                sleep(PAUSE).await;
+            }
+        }
+        Ok(())
     }
 
     async fn publish(&self, manifest: SignedManifest) -> Outcome {

@@ -156,6 +156,12 @@ impl Paths {
         self.0.join("cluster.toml")
     }
 
+    /// Says that a cluster is being made here; written first, and gone when the layout is there.
+    #[must_use]
+    pub fn begun(&self) -> PathBuf {
+        self.0.join("cluster.begun")
+    }
+
     /// The genesis of the ledger.
     #[must_use]
     pub fn genesis(&self) -> PathBuf {

@@ -270,7 +270,7 @@ impl Cluster {
     }
 
     fn person(&self, sealed: &Path) -> Outcome<Arc<Identity>> {
-        let passphrase = keyring::passphrase(&self.paths.people().join("passphrase"))?;
+        let passphrase = keyring::known_passphrase(&self.paths.people().join("passphrase"))?;
         Ok(Arc::new(
             Identity::load(sealed, &passphrase).map_err(anyhow::Error::from)?,
         ))

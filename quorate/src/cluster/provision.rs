@@ -35,9 +35,11 @@ struct Keys {
     coordinator: [u8; 32],
 }
 
-/// Makes everything; the layout is written last, so that an attempt that was cut short is begun anew.
+/// Makes everything; the layout is written last, so that an attempt that was cut short is begun anew: that it was one, the
+/// file says that is written first.
 pub(super) fn provision(paths: &Paths, size: Size) -> Outcome {
     clear(paths)?;
+    write_atomically(&paths.begun(), b"", Secrecy::Public)?;
     let layout = Layout::new(now_ms(), size)?;
     let keys = make_keys(paths, &layout)?;
     let genesis = genesis(paths, &layout, &keys)?;
@@ -58,7 +60,8 @@ pub(super) fn provision(paths: &Paths, size: Size) -> Outcome {
         &paths.config(COORDINATOR),
         &coordinator(paths, &layout, &keys, genesis.chain_id()),
     )?;
-    write_toml(&paths.layout(), &layout)
+    write_toml(&paths.layout(), &layout)?;
+    Ok(fs::remove_file(paths.begun())?)
 }
 
 /// The profile of a provisioned cluster, with the key id if there is one yet.
@@ -336,9 +339,11 @@ fn coordinator(paths: &Paths, layout: &Layout, keys: &Keys, chain_id: ChainId) -
     }
 }
 
-/// Removes what is in the directory of a cluster; removes nothing when there is anything else.
+/// Removes what is in the directory of a cluster; removes nothing when there is anything else, or when nothing says that it is
+/// a cluster's: others have directories of these names too.
 pub(super) fn clear(paths: &Paths) -> Outcome {
     let mut entries = Vec::new();
+    let marks = [paths.layout(), paths.begun()];
     for entry in fs::read_dir(paths.root())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -350,6 +355,7 @@ pub(super) fn clear(paths: &Paths) -> Outcome {
             "objects",
             "genesis",
             "cluster.toml",
+            "cluster.begun",
             "key-id",
             COORDINATOR,
         ]
@@ -365,13 +371,33 @@ pub(super) fn clear(paths: &Paths) -> Outcome {
                 "choose an empty or new directory with --dir",
             ));
         }
-        entries.push(entry);
+        if !marks.contains(&entry.path()) {
+            entries.push(entry);
+        }
+    }
+    if let Some(entry) = entries.first()
+        && !marks.iter().any(|mark| mark.is_file())
+    {
+        return Err(Failure::error(
+            format!(
+                "{} is not the directory of a cluster: it has {} and no cluster.toml",
+                paths.root().display(),
+                entry.file_name().to_string_lossy()
+            ),
+            "nothing was deleted; choose an empty or new directory with --dir",
+        ));
     }
     for entry in entries {
         if entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         } else {
             fs::remove_file(entry.path())?;
+        }
+    }
+    // Last, so that what was cut short can be gone on with.
+    for mark in marks {
+        if mark.is_file() {
+            fs::remove_file(mark)?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use client::{Client, Recorded};
+use client::{Client, Error, Recorded};
 use golden_record::{Configuration, Role, Storage};
 use serde_json::json;
 use service::identity::Identity;
@@ -17,15 +17,16 @@ use crate::cli::{
     TenantCommand, UserCommand,
 };
 use crate::failure::{Failure, Outcome};
-use crate::keyring::Owner;
+use crate::keyring::{Keyring, Owner};
 
 pub(super) async fn tenant(context: &Context, command: TenantCommand) -> Outcome {
     match command {
         TenantCommand::Create { tenant } => {
             let name: Name = parse("tenant", &tenant)?;
             let client = context.client_as(&Owner::Admin).await?;
-            let key = new_key(context, &Owner::TenantAdmin(tenant.clone()))?;
-            let recorded = client.create_tenant(name, public(&key)).await?;
+            let key = NewKey::of(context, Owner::TenantAdmin(tenant.clone()))?;
+            let created = client.create_tenant(name, key.public()).await;
+            let recorded = key.unless_rejected(created)?;
             let text = format!("tenant {tenant} created; its administrator's key is in the keyring");
             done(context, &recorded, &text)
         }
@@ -48,8 +49,9 @@ pub(super) async fn user(context: &Context, command: UserCommand) -> Outcome {
         UserCommand::Create { tenant, user } => {
             let (tenant_name, user_name) = (parse("tenant", &tenant)?, parse("user", &user)?);
             let client = context.client_as(&Owner::TenantAdmin(tenant.clone())).await?;
-            let key = new_key(context, &Owner::User(tenant.clone(), user.clone()))?;
-            let recorded = client.create_user(tenant_name, user_name, public(&key)).await?;
+            let key = NewKey::of(context, Owner::User(tenant.clone(), user.clone()))?;
+            let created = client.create_user(tenant_name, user_name, key.public()).await;
+            let recorded = key.unless_rejected(created)?;
             let text = format!("user {user} of tenant {tenant} created; the key is in the keyring");
             done(context, &recorded, &text)
         }
@@ -300,13 +302,43 @@ fn owner_or_admin(tenant: &Name, signer: Option<&str>) -> Owner {
     }
 }
 
-/// The key made for this name earlier, when an earlier attempt got no further, or a new one.
-fn new_key(context: &Context, owner: &Owner) -> Outcome<Arc<Identity>> {
-    let keyring = context.keyring();
-    if keyring.has(owner) {
-        keyring.open(owner)
-    } else {
-        keyring.create(owner)
+/// The key of somebody who is about to be created.
+struct NewKey {
+    keyring: Keyring,
+    owner: Owner,
+    identity: Arc<Identity>,
+    /// Made now, and not by an earlier attempt, of which nobody knows what became.
+    is_fresh: bool,
+}
+
+impl NewKey {
+    /// The key made for this name earlier, when an earlier attempt got no further, or a new one.
+    fn of(context: &Context, owner: Owner) -> Outcome<Self> {
+        let keyring = context.keyring();
+        let is_fresh = !keyring.has(&owner);
+        let identity = if is_fresh {
+            keyring.create(&owner)?
+        } else {
+            keyring.open(&owner)?
+        };
+        Ok(Self {
+            keyring,
+            owner,
+            identity,
+            is_fresh,
+        })
+    }
+
+    fn public(&self) -> PublicKey {
+        public(&self.identity)
+    }
+
+    /// A key that the chain has rejected is nobody's: commands would find it, and sign with it in vain.
+    fn unless_rejected(self, created: Result<Recorded, Error>) -> Outcome<Recorded> {
+        if self.is_fresh && matches!(created, Err(Error::Rejected { .. })) {
+            self.keyring.remove(&self.owner, &self.identity.public_key())?;
+        }
+        Ok(created?)
     }
 }
 

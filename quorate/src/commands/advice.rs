@@ -47,8 +47,13 @@ fn next(error: &Error) -> String {
         Error::Checkpoint { .. } => {
             "restore the file from a backup; to begin afresh, and trust what the endorsers say now, delete it".into()
         }
+        Error::TooFew { faults, .. } if faults.iter().any(|fault| fault.check == "policy_version") => {
+            "put the policy of those that are named, with its version, into the profile, once the organisations have agreed on it; then try again"
+                .into()
+        }
         Error::TooFew { .. } => format!("bring back those that are named, then try again; {GENERAL_ADVICE}"),
         Error::Unavailable { .. } => format!("check that the cluster runs; {GENERAL_ADVICE}"),
+        Error::Refused { code, .. } => refused(code).into(),
         Error::Request(_) => "correct the command; add --help to see what it takes".into(),
         Error::Profile { .. } => {
             "correct the profile; for a local cluster `quorate dev` writes a new one".into()
@@ -68,6 +73,19 @@ fn lied(fault: &Fault) -> String {
         format!(" with this evidence: {}", hex::encode(&fault.evidence))
     };
     format!("do not trust {}; tell its operator{evidence}", fault.party)
+}
+
+/// What a daemon does not take, by its name for the reason.
+fn refused(code: &str) -> &'static str {
+    match code {
+        "expired" | "lifetime_too_long" => {
+            "check this machine's clock: by theirs, the request is of another time; then run the command again"
+        }
+        "malformed" | "too_large" | "not_a_read" => "correct the command; add --help to see what it takes",
+        "wrong_chain" => "correct the profile: it names the endorsers of another chain",
+        "author_may_not_write" => "sign as somebody who may change something (--as): an auditor only looks",
+        _ => "see the reason; when it is none of your doing, tell the operator of whoever refuses",
+    }
 }
 
 fn denied(reason: DenialReason) -> &'static str {
@@ -112,5 +130,36 @@ fn rejected(reason: RejectionReason) -> &'static str {
             "create the dataset first: `quorate dataset create TENANT/DATASET --owner USER`"
         }
         _ => "see the reason; `quorate audit log` shows the record",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_mistake_it_was_decides_what_to_do_next() {
+        let party = client::Party::Endorser("north".parse().unwrap());
+        let refused = |code: &str| Error::Refused {
+            party: party.clone(),
+            code: code.into(),
+            reason: "because".into(),
+        };
+        assert!(next(&refused("expired")).contains("clock"));
+        assert!(next(&refused("lifetime_too_long")).contains("clock"));
+        assert!(next(&refused("malformed")).contains("--help"));
+        assert!(next(&Error::Request("too long".into())).contains("--help"));
+        let fault = |check| Fault {
+            party: party.clone(),
+            what: String::new(),
+            check,
+            evidence: Vec::new(),
+        };
+        let too_few = |check| Error::TooFew {
+            needed: String::new(),
+            faults: vec![fault(check)],
+        };
+        assert!(next(&too_few("policy_version")).contains("profile"));
+        assert!(next(&too_few("no_answer")).contains("bring back"));
     }
 }

@@ -13,7 +13,7 @@ use client::{Checkpoints, Client, VerifiedLog};
 use golden_record::TxId;
 use serde_json::{Value, json};
 
-use super::documents::warn;
+use super::documents::{faults, warn};
 use super::{Context, log_line, parse, receipts};
 use crate::cli::{AuditCommand, AuditLogArgs};
 use crate::failure::{Failure, Outcome};
@@ -40,13 +40,31 @@ async fn log(context: &Context, arguments: &AuditLogArgs) -> Outcome {
     let progress = context.output.progress("fetching and verifying the log");
     let log = client.verified_log().await?;
     drop(progress);
-    print(context.output, &log, arguments.reads, arguments.last)?;
-    context.output.message(&verdict(&log));
-    if let Some(warning) = warning(&log) {
-        context.output.message(&warning);
+    if context.output.is_json() {
+        let value = log_value(&log, arguments.reads, arguments.last);
+        context.output.result(&value, "")?;
+    } else {
+        print(context.output, &log, arguments.reads, arguments.last)?;
     }
+    context.output.message(&verdict(&log));
     warn(context, &log.faults);
-    Ok(())
+    require_compared(log.validators, log.compared)
+}
+
+/// The log with all that was verified of it, for programs.
+fn log_value(log: &VerifiedLog, reads: bool, last: Option<usize>) -> Value {
+    let lines = lines(log, reads, last);
+    json!({
+        "entries": lines.iter().map(log_line::LogLine::value).collect::<Vec<_>>(),
+        "log_size": log.header.log_size,
+        "root": hex::encode(log.header.log_root),
+        "height": log.header.height,
+        "signatures": log.signatures,
+        "validators": log.validators,
+        "compared": log.compared,
+        "faults": faults(&log.faults),
+        "verdict": verdict_name(log.validators, log.compared),
+    })
 }
 
 async fn get(context: &Context, tx_id: &str) -> Outcome {
@@ -70,6 +88,9 @@ async fn checkpoint(context: &Context) -> Outcome {
         "log_size": checkpoint.header.log_size,
         "root": hex::encode(checkpoint.header.log_root),
         "signatures": checkpoint.signatures,
+        "endorsers": checkpoint.endorsers,
+        "faults": faults(&checkpoint.faults),
+        "verdict": VERIFIED,
     });
     context.output.result(&value, text.trim_end())?;
     context.output.message(&format!(
@@ -95,6 +116,17 @@ fn too_few_compared(endorsers: usize, compared: usize) -> Option<String> {
     })
 }
 
+/// The verdict on what was verified.
+const VERIFIED: &str = "verified";
+
+/// The verdict on what was verified, and compared with so many of the endorsers.
+fn verdict_name(endorsers: usize, compared: usize) -> &'static str {
+    match too_few_compared(endorsers, compared) {
+        None => VERIFIED,
+        Some(_) => "too_few_compared",
+    }
+}
+
 /// One cannot tell whether something is left out: exit status 1.
 fn require_compared(endorsers: usize, compared: usize) -> Outcome {
     match too_few_compared(endorsers, compared) {
@@ -111,8 +143,8 @@ fn now_ms() -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The log as a table.
-pub(crate) fn print(output: Output, log: &VerifiedLog, reads: bool, last: Option<usize>) -> Outcome {
+/// Those lines of the log that are wanted.
+fn lines(log: &VerifiedLog, reads: bool, last: Option<usize>) -> Vec<log_line::LogLine> {
     let mut lines: Vec<log_line::LogLine> = log.lines.iter().map(log_line::LogLine::new).collect();
     if reads {
         lines.retain(|line| line.is_about_reads);
@@ -120,6 +152,12 @@ pub(crate) fn print(output: Output, log: &VerifiedLog, reads: bool, last: Option
     if let Some(last) = last {
         lines.drain(..lines.len().saturating_sub(last));
     }
+    lines
+}
+
+/// The log as a table.
+pub(crate) fn print(output: Output, log: &VerifiedLog, reads: bool, last: Option<usize>) -> Outcome {
+    let lines = lines(log, reads, last);
     let rows: Vec<Vec<String>> = lines.iter().map(log_line::LogLine::row).collect();
     let values: Vec<Value> = lines.iter().map(log_line::LogLine::value).collect();
     output.table(
@@ -142,18 +180,6 @@ pub(crate) fn verdict(log: &VerifiedLog) -> String {
     )
 }
 
-/// What to know of a log that too few endorsers have been compared with: of 3f+1 validators, f may lie.
-fn warning(log: &VerifiedLog) -> Option<String> {
-    let tolerated = log.validators.saturating_sub(1) / 3;
-    (log.compared <= tolerated).then(|| {
-        format!(
-            "warning: only {} of {} endorsers said how long the log is, so that newer entries may be withheld; run it again \
-             when more of them can be reached",
-            log.compared, log.validators
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,9 +188,11 @@ mod tests {
     fn with_no_more_endorsers_compared_than_may_lie_one_cannot_tell() {
         for (endorsers, compared) in [(4, 0), (4, 1), (7, 2), (1, 0)] {
             assert_eq!(require_compared(endorsers, compared).unwrap_err().exit_code(), 1);
+            assert_eq!(verdict_name(endorsers, compared), "too_few_compared");
         }
         for (endorsers, compared) in [(4, 2), (7, 3), (1, 1)] {
             require_compared(endorsers, compared).unwrap();
+            assert_eq!(verdict_name(endorsers, compared), "verified");
         }
     }
 }

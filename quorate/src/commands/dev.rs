@@ -198,6 +198,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_short_is_begun_anew_and_what_nobody_began_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("dev");
+        let prepare = || Cluster::prepare(&directory, Size::default(), &|_| {}).map(drop);
+        let genesis = || contents(&directory.join("genesis"));
+        prepare().unwrap();
+        let first = genesis();
+        prepare().unwrap();
+        assert_eq!(genesis(), first, "what is whole is kept");
+        // As it is when nothing says that it is a cluster: not even an attempt deletes it.
+        fs::remove_file(directory.join("cluster.toml")).unwrap();
+        assert!(prepare().unwrap_err().message.contains("no cluster.toml"));
+        assert!(cluster::remove(&directory).is_err());
+        assert_eq!(genesis(), first);
+        // As an attempt leaves it that ended before the layout was written.
+        fs::write(directory.join("cluster.begun"), b"").unwrap();
+        prepare().unwrap();
+        assert_ne!(genesis(), first);
+        assert!(!directory.join("cluster.begun").exists());
+        cluster::remove(&directory).unwrap();
+        let left: Vec<_> = fs::read_dir(&directory).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "the lock");
+    }
+
+    #[test]
     fn a_reset_deletes_the_clusters_own_keys_and_profile_and_moves_tenants_aside() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path());

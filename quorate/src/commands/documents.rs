@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use client::{Client, Document, Error, Fault, ReadReport, ReadRequest, WriteRequest};
@@ -69,6 +70,19 @@ pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
     }
     if let Some(path) = &arguments.receipt {
         receipts::check_free(path, arguments.force)?;
+        if arguments
+            .output
+            .as_deref()
+            .is_some_and(|output| is_one_file(output, path))
+        {
+            return Err(Failure::error(
+                format!(
+                    "{} is where the content goes: the receipt would replace it",
+                    path.display()
+                ),
+                "choose another file with --receipt",
+            ));
+        }
     }
     if context.output.is_json() && arguments.output.is_none() {
         return Err(Failure::error(
@@ -100,7 +114,11 @@ pub(super) async fn read(context: &Context, arguments: &ReadArgs) -> Outcome {
         Some(path) => reading.to_file(path).await?,
     };
     if let Some(path) = &arguments.receipt {
-        receipts::of_read(context, &client, &report, path, arguments.force).await?;
+        let written = receipts::of_read(context, &client, &report, path, arguments.force).await;
+        written.map_err(|failure| {
+            let content = arguments.output.as_deref();
+            without_receipt(failure, content, &report.approve_id.to_string(), report.index)
+        })?;
     }
     warn(context, &report.faults);
     context.output.message(&format!(
@@ -229,6 +247,35 @@ impl Reading<'_> {
     }
 }
 
+/// Whether both paths lead to one place, by whatever names: what is written to one is then gone from the other.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some((folder, path.file_name()?.to_owned()))
+    };
+    let file = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let same_place = place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one));
+    same_place || file(one).is_some_and(|file_of_one| file(other) == Some(file_of_one))
+}
+
+/// The read is on the record and the content is there: only its receipt is not.
+fn without_receipt(failure: Failure, content: Option<&Path>, request: &str, index: u64) -> Failure {
+    let content = content.map_or_else(
+        || "the content was written to standard output".to_owned(),
+        |path| format!("the content is in {}", path.display()),
+    );
+    Failure {
+        next: format!(
+            "`quorate audit receipt {request} --output FILE` collects what the endorsers have of it; {}",
+            failure.next
+        ),
+        ..failure.while_doing(&format!(
+            "the read succeeded (log entry {index}), and {content}; its receipt is wanting"
+        ))
+    }
+}
+
 fn source(path: &Path) -> Outcome<(Box<dyn Read + Send>, String)> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), "stdin".to_owned()));
@@ -254,6 +301,17 @@ pub(super) fn warn(context: &Context, faults: &[Fault]) {
     }
 }
 
+/// The same for programs.
+pub(super) fn faults<'a>(faults: impl IntoIterator<Item = &'a Fault>) -> Vec<Value> {
+    let value = |fault: &Fault| {
+        json!({
+            "party": fault.party.to_string(), "check": fault.check, "what": fault.what,
+            "evidence": hex::encode(&fault.evidence),
+        })
+    };
+    faults.into_iter().map(value).collect()
+}
+
 fn names<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     names
         .into_iter()
@@ -268,16 +326,6 @@ fn report_value(report: &ReadReport) -> Value {
         .iter()
         .map(|(index, name)| json!({ "index": index, "name": name.as_str() }))
         .collect();
-    let faults: Vec<Value> = report
-        .faults
-        .iter()
-        .map(|fault| {
-            json!({
-                "party": fault.party.to_string(), "check": fault.check, "what": fault.what,
-                "evidence": hex::encode(&fault.evidence),
-            })
-        })
-        .collect();
     let organisations: Vec<&str> = report.approved_by.iter().map(|name| name.as_str()).collect();
     json!({
         "label": report.label.to_string(),
@@ -287,6 +335,44 @@ fn report_value(report: &ReadReport) -> Value {
         "height": report.height,
         "approved_by": organisations,
         "released_by": nodes,
-        "faults": faults,
+        "faults": faults(&report.faults),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_is_known_by_all_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("inner")).unwrap();
+        std::os::unix::fs::symlink(path("inner"), path("link-to-inner")).unwrap();
+        // Nothing is there yet.
+        assert!(is_one_file(&path("x"), &path("inner/../x")));
+        assert!(is_one_file(&path("inner/x"), &path("link-to-inner/x")));
+        assert!(!is_one_file(&path("x"), &path("y")));
+        assert!(!is_one_file(&path("x"), &path("inner/x")));
+        std::fs::write(path("x"), b"").unwrap();
+        std::fs::write(path("y"), b"").unwrap();
+        std::os::unix::fs::symlink(path("x"), path("link")).unwrap();
+        assert!(is_one_file(&path("x"), &path("link")));
+        assert!(!is_one_file(&path("x"), &path("y")));
+    }
+
+    #[test]
+    fn whoever_gets_no_receipt_hears_where_the_content_is() {
+        let failure = || Failure::error("nobody proves it", "ask again");
+        let failure_at = |content| without_receipt(failure(), content, "0a", 7);
+        let message = failure_at(Some(Path::new("copy.pdf"))).message;
+        assert!(message.contains("the content is in copy.pdf"), "{message}");
+        assert!(message.contains("nobody proves it"), "{message}");
+        assert!(failure_at(None).message.contains("standard output"));
+        assert!(
+            failure_at(None)
+                .next
+                .contains("quorate audit receipt 0a --output")
+        );
+    }
 }

@@ -204,7 +204,7 @@ fn operator_of(context: &Context, node: &NodeArgs) -> Outcome<(NodeProfile, Iden
         )
     })?;
     // An operator's key lies beside the passphrase file that it is sealed with.
-    let passphrase = keyring::passphrase(&key.with_file_name("passphrase"))?;
+    let passphrase = keyring::known_passphrase(&key.with_file_name("passphrase"))?;
     let identity = Identity::load(key, &passphrase).map_err(anyhow::Error::from)?;
     Ok((found.clone(), identity))
 }

@@ -52,7 +52,7 @@ impl Stream {
                             count.fetch_add(1, Ordering::Relaxed);
                         }
                         // Nobody there at the moment.
-                        Err(Error::Unavailable { .. } | Error::TooFew { .. }) => {
+                        Err(Error::Unavailable { .. } | Error::Refused { .. } | Error::TooFew { .. }) => {
                             tokio::time::sleep(PAUSE).await
                         }
                         Err(error) => panic!("{error}"),

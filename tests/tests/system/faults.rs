@@ -1,6 +1,8 @@
 //! What each of the two quorums can lose, it can lose at any moment.
 
-use crate::world::{read, world};
+use std::fs;
+
+use crate::world::{World, read, refusal, world};
 
 #[tokio::test]
 async fn p3_any_two_hung_crypto_nodes_do_not_stop_reads() {
@@ -48,6 +50,37 @@ async fn p3_any_two_killed_crypto_nodes_do_not_stop_reads_and_three_do() {
         world.heal().await;
     }
     read(&bob, "bob", "p3/killed").await.unwrap();
+}
+
+/// They answer, and have nothing: other than dead ones, they are asked at once and refuse.
+#[tokio::test]
+async fn p3_two_crypto_nodes_that_have_lost_their_disks_do_not_stop_reads_and_three_do() {
+    let mut world = World::new("wiped").await;
+    world.write("p3/wiped", b"three of five").await;
+    let bob = world.client(&world.bob).await;
+    let approved = world.approved("p3/wiped").await;
+    let request = world.request(&approved.certificates, &approved.wrapped).await;
+    for (lost, node) in ["crypto-4", "crypto-1", "crypto-3"].into_iter().enumerate() {
+        world.cluster.kill(node).unwrap();
+        fs::remove_dir_all(world.cluster.paths().data(node)).unwrap();
+        world.cluster.start_one(node).await.unwrap();
+        let refused = world.share(node, &request).await.unwrap_err();
+        assert_eq!(refusal(&refused), "no_key");
+        // The coordinator asks others first after a while: it is to meet each of them.
+        for _ in 0..5 {
+            let answer = read(&bob, "bob", "p3/wiped").await;
+            if lost < 2 {
+                let (content, report) = answer.unwrap_or_else(|error| panic!("without {node}: {error}"));
+                assert_eq!(content, b"three of five");
+                assert!(report.released_by.iter().all(|(_, name)| name.as_str() != node));
+            } else {
+                // One more than can be lost: an error in bounded time.
+                answer.unwrap_err();
+                break;
+            }
+        }
+    }
+    world.cluster.shutdown().await.unwrap();
 }
 
 #[tokio::test]

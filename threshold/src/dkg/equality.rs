@@ -80,14 +80,14 @@ impl Round1 {
 
 /// What a member says it received in round 1.
 ///
-/// Encoded as version 1, suite, attestation count (4), attestations (96 each) in seat order.
+/// Encoded as version 2, suite, attestation count (4), attestations (96 each) in seat order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EqualityReport {
     /// Each dealer's payload digest and signature.
     pub attestations: Vec<Attestation>,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Canonical for EqualityReport {
     fn encode(&self, writer: &mut Writer) {

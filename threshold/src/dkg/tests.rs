@@ -11,6 +11,7 @@ use crate::testing::{TestCommittee, TestRng, ceremony, copy};
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::SigningKey;
+use sha2::{Digest as _, Sha512};
 use zeroize::Zeroizing;
 
 mod complaint;

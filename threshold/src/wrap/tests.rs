@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{TestRng, label};
+use curve25519_dalek::constants::EIGHT_TORSION;
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 /// A field, and how it is changed.
@@ -245,6 +246,28 @@ fn every_flipped_byte_of_a_wrapped_key_is_refused() {
             flipped[position] ^= bit;
             let accepted = WrappedKey::from_bytes(&flipped).is_ok_and(|wrapped| wrapped.verify().is_ok());
             assert!(!accepted, "byte {position} bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn c2_u_and_u2_outside_the_prime_order_group_are_refused() {
+    // A forger could find a challenge that is a multiple of eight, with which the proof holds of a U with torsion.
+    let (_, _, wrapped) = wrapped();
+    let bytes = wrapped.to_bytes();
+    let u = 4 + 32 + wrapped.label.to_bytes().len();
+    for at in [u, u + 32] {
+        let honest: [u8; 32] = bytes[at..at + 32].try_into().unwrap();
+        let honest = *Point::from_bytes(&honest).unwrap().as_edwards();
+        for torsion in &EIGHT_TORSION[1..] {
+            for point in [*torsion, honest + torsion] {
+                let mut changed = bytes.clone();
+                changed[at..at + 32].copy_from_slice(&point.compress().to_bytes());
+                assert_eq!(
+                    WrappedKey::from_bytes(&changed),
+                    Err(DecodeError::Invalid("point"))
+                );
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use approval::{Authority, TrustedOrganisation};
 use ed25519_dalek::SigningKey;
 use golden_record::Entry;
 use proto::ledger::LogEntry;
-use threshold::ids::{ApproveId, ChainId, WriteId};
+use threshold::ids::{ApproveId, BlockHash, ChainId, WriteId};
 use threshold::reencrypt::ReaderKey;
 use threshold::secret::DataKey;
 use threshold::testing::{TestCommittee, TestRng, label};
@@ -104,10 +104,11 @@ impl Scene {
 
     /// An answer with a certificate of these fields by this organisation's CA.
     fn answer(&self, organisation: usize, fields: &ApprovalFields) -> RequestReadResponse {
-        let certificate = self.authorities[organisation]
-            .1
-            .issue(fields, NOW_MS, 60)
-            .unwrap();
+        self.answer_at(organisation, fields, NOW_MS)
+    }
+
+    fn answer_at(&self, organisation: usize, fields: &ApprovalFields, at_ms: u64) -> RequestReadResponse {
+        let certificate = self.authorities[organisation].1.issue(fields, at_ms, 60).unwrap();
         let approval = Approval {
             certificate,
             document: self.document.to_bytes(),
@@ -220,14 +221,22 @@ fn a_certificate_for_another_request_reader_or_document_is_its_endorsers_fault()
     }
 }
 
+/// Another statement than the others'.
+type Lie = fn(&mut ApprovalFields);
+
+/// A liar's certificate, or that of an organisation that has the next policy already: the others approve without it, and
+/// only it is named, if anybody is.
 #[test]
 fn d14_a_certificate_of_another_block_spoils_nothing() {
     let scene = Scene::new();
-    let lies: [fn(&mut ApprovalFields); 2] = [
-        |fields| fields.height += 1,
-        |fields| fields.block_hash = BlockHash([3; 32]),
+    let certificate_of_another: [(Lie, Option<&str>); 5] = [
+        (|fields| fields.height += 1, None),
+        (|fields| fields.block_hash = BlockHash([3; 32]), None),
+        (|fields| fields.policy_version += 1, Some("policy_version")),
+        (|fields| fields.chain_id = ChainId([3; 32]), Some("certificate")),
+        (|fields| fields.key_id = KeyId([3; 32]), Some("certificate")),
     ];
-    for lie in lies {
+    for (lie, check) in certificate_of_another {
         let mut fields = scene.fields();
         lie(&mut fields);
         let mut tally = scene.tally();
@@ -240,10 +249,68 @@ fn d14_a_certificate_of_another_block_spoils_nothing() {
             );
         }
         let read = tally.verdict(NOW_MS).unwrap().unwrap();
-        assert_eq!(read.approved.height(), HEIGHT);
-        assert_eq!(read.approved.fields().block_hash, scene.fields().block_hash);
+        assert_eq!(*read.approved.fields(), scene.fields());
         assert_eq!(read.certificates.len(), 3);
+        let named = Party::Endorser(scene.name(0).clone());
+        let expected: Vec<_> = check.map(|check| (&named, check)).into_iter().collect();
+        let faults = read.faults.iter();
+        let found: Vec<_> = faults.map(|fault| (&fault.party, fault.check)).collect();
+        assert_eq!(found, expected);
     }
+}
+
+/// Two organisations that change the policy at the same moment, before this client does: too few are left, and nobody is
+/// called a liar.
+#[test]
+fn organisations_that_have_the_next_policy_are_named_with_it() {
+    let scene = Scene::new();
+    let mut ahead = scene.fields();
+    ahead.policy_version += 1;
+    let mut tally = scene.tally();
+    for organisation in 0..4 {
+        let fields = if organisation < 2 { &ahead } else { &scene.fields() };
+        tally.take(scene.name(organisation), scene.answer(organisation, fields));
+        assert!(tally.verdict(NOW_MS).is_none());
+    }
+    let Error::TooFew { faults, .. } = tally.too_few() else {
+        panic!("too few")
+    };
+    let checks: Vec<_> = faults.iter().map(|fault| fault.check).collect();
+    assert_eq!(
+        checks,
+        ["policy_version", "policy_version", "approval", "approval"]
+    );
+}
+
+/// A certificate that held when it was looked at, and holds no more when there are enough.
+#[test]
+fn d14_for_a_certificate_that_has_expired_meanwhile_only_its_endorser_is_named() {
+    let scene = Scene::new();
+    let mut other = scene.fields();
+    other.height += 1;
+    let mut tally = scene.tally();
+    // All are looked at one by one, because one is of another block.
+    tally.take(scene.name(3), scene.answer(3, &other));
+    tally.take(scene.name(0), scene.answer(0, &scene.fields()));
+    tally.take(
+        scene.name(1),
+        scene.answer_at(1, &scene.fields(), NOW_MS + 30_000),
+    );
+    assert!(tally.verdict(NOW_MS + 50_000).is_none());
+    tally.take(
+        scene.name(2),
+        scene.answer_at(2, &scene.fields(), NOW_MS + 60_000),
+    );
+    assert!(tally.verdict(NOW_MS + 80_000).is_none());
+    let Error::TooFew { faults, .. } = tally.too_few() else {
+        panic!("too few")
+    };
+    let blamed: Vec<_> = faults
+        .iter()
+        .filter(|fault| fault.check == "certificate")
+        .map(|fault| fault.party.clone())
+        .collect();
+    assert_eq!(blamed, [Party::Endorser(scene.name(0).clone())]);
 }
 
 #[test]
@@ -373,6 +440,28 @@ fn one_denial_may_be_a_lie_and_two_are_not() {
             reason: DenialReason::NotAReader,
             ..
         })
+    ));
+}
+
+/// The reason as well: one liar does not choose it.
+#[test]
+fn p3_the_reason_of_a_denial_is_one_that_more_give_than_can_lie() {
+    let scene = Scene::new();
+    let denied = |reason| RequestReadResponse {
+        entry: Some(scene.entry(Outcome::Denied(reason))),
+        approval: None,
+    };
+    let mut tally = scene.tally();
+    tally.take(scene.name(0), denied(DenialReason::Erased));
+    tally.take(scene.name(1), denied(DenialReason::NotAReader));
+    assert!(tally.verdict(NOW_MS).is_none(), "one of the two may lie");
+    tally.take(scene.name(2), denied(DenialReason::NotAReader));
+    assert!(matches!(
+        tally.verdict(NOW_MS),
+        Some(Err(Error::Denied {
+            reason: DenialReason::NotAReader,
+            ..
+        }))
     ));
 }
 
@@ -571,5 +660,34 @@ fn a_read_is_forbidden_when_more_say_so_than_can_lie() {
             tally.unavailable(party, error);
         }
         assert_eq!(tally.too_few().code(), expected);
+    }
+}
+
+/// As when the clock of whoever asks is wrong: nobody has to be brought back.
+#[test]
+fn a_refusal_that_more_give_than_can_lie_is_the_answer() {
+    let scene = Scene::new();
+    let refused = |code: &str| Error::Refused {
+        party: Party::Endorser(scene.name(0).clone()),
+        code: code.into(),
+        reason: "because".into(),
+    };
+    for (codes, expected) in [
+        (["expired", "expired", "expired", "expired"], Some("expired")),
+        (["malformed", "expired", "other", "expired"], Some("expired")),
+        (["malformed", "expired", "other", "another"], None),
+    ] {
+        let mut tally = scene.tally();
+        for (number, code) in codes.into_iter().enumerate() {
+            tally.unavailable(Party::Endorser(scene.name(number).clone()), refused(code));
+        }
+        match (tally.too_few(), expected) {
+            (Error::Refused { code, .. }, Some(expected)) => assert_eq!(code, expected),
+            (Error::TooFew { faults, .. }, None) => {
+                assert_eq!(faults.len(), 4);
+                assert!(faults.iter().all(|fault| fault.check == "refused"));
+            }
+            (other, _) => panic!("{other}"),
+        }
     }
 }

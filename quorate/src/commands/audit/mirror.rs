@@ -5,8 +5,9 @@ use golden_record::Genesis;
 use receipt::PinnedRoots;
 use serde_json::json;
 
-use super::super::documents::warn;
+use super::super::documents::{faults, warn};
 use super::super::{Context, receipts};
+use super::VERIFIED;
 use crate::cli::AuditMirrorArgs;
 use crate::failure::{Failure, Outcome};
 
@@ -27,6 +28,9 @@ pub(super) async fn run(context: &Context, arguments: &AuditMirrorArgs) -> Outco
         "size": mirrored.size,
         "root": hex::encode(mirrored.checkpoint.signed.checkpoint().root),
         "signatures": mirrored.checkpoint.signatures,
+        "endorsers": mirrored.checkpoint.endorsers,
+        "faults": faults(mirrored.faults.iter().chain(&mirrored.checkpoint.faults)),
+        "verdict": VERIFIED,
     });
     let text = format!(
         "{} lines in {}: {} were read again and hold, {} are new; {} of {} endorsers have signed the root {}",
@@ -59,7 +63,9 @@ fn check(context: &Context, arguments: &AuditMirrorArgs) -> Outcome {
         ));
     };
     let root = hex::encode(checkpoint.checkpoint().root);
-    let value = json!({ "size": contents.size(), "root": root, "signatures": checkpoint.signature_count() });
+    let value = json!({
+        "size": contents.size(), "root": root, "signatures": checkpoint.signature_count(), "verdict": VERIFIED,
+    });
     let text = format!(
         "all {} lines hold: they hash to the root {root}, which {} endorsers have signed",
         contents.size(),

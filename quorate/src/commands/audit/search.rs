@@ -7,10 +7,10 @@ use golden_record::{Filter, Within};
 use serde_json::{Value, json};
 use threshold::name::{DocumentName, Name};
 
-use super::super::documents::warn;
+use super::super::documents::{faults, warn};
 use super::super::log_line::LogLine;
 use super::super::{Context, parse};
-use super::{require_compared, time, too_few_compared};
+use super::{require_compared, time, verdict_name};
 use crate::cli::{AuditExportArgs, AuditSearchArgs, ExportFormat, FilterArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{printable, render, timestamp};
@@ -35,6 +35,8 @@ pub(super) async fn search(context: &Context, arguments: &AuditSearchArgs) -> Ou
         "searched_to": found.searched_to,
         "compared": found.compared,
         "endorsers": endorsers(&client),
+        "faults": faults(&found.faults),
+        "verdict": verdict_name(endorsers(&client), found.compared),
     });
     let table = render(&["entry", "time", "what", "outcome", "transaction"], &rows);
     context.output.result(&value, &table)?;
@@ -45,11 +47,8 @@ pub(super) async fn search(context: &Context, arguments: &AuditSearchArgs) -> Ou
             found.searched_to
         ));
     }
-    if let Some(why) = too_few_compared(endorsers(&client), found.compared) {
-        context.output.message(&format!("warning: {why}"));
-    }
     warn(context, &found.faults);
-    Ok(())
+    require_compared(endorsers(&client), found.compared)
 }
 
 pub(super) async fn export(context: &Context, arguments: &AuditExportArgs) -> Outcome {

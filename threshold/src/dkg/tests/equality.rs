@@ -129,7 +129,7 @@ fn a_malformed_report_blames_its_signer() {
         .iter()
         .map(|id| round1.report(&run.ceremony, id).unwrap())
         .collect();
-    reports[1] = run.say(2, None, Kind::Equality, vec![1, 1, 2]);
+    reports[1] = run.say(2, None, Kind::Equality, vec![2, 1, 2]);
     let error = Agreement::reach(&run.ceremony, round1, reports).unwrap_err();
     assert_eq!(
         error,

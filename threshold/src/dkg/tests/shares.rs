@@ -185,3 +185,50 @@ fn p15_ceremony_secrets_do_not_print() {
         "{printed}"
     );
 }
+
+/// How a key generation of two ends for seat 1 if seat 2 knows the polynomial of seat 1 and answers it with one of its own.
+fn answered(answer: fn(constant: Scalar, slope: Scalar) -> (Scalar, Scalar)) -> DkgError {
+    let mut run = Run::start(2, 2);
+    // The library draws the constant term first, then the slope.
+    let mut drawn = TestRng::new("seat 1");
+    let (constant, slope) = (Scalar::random(&mut drawn), Scalar::random(&mut drawn));
+    let (secret, message) = part1(&run.ceremony, &run.identities[0], &mut TestRng::new("seat 1")).unwrap();
+    run.commitments[0] = message;
+    let point = |scalar: Scalar| (ED25519_BASEPOINT_POINT * scalar).compress().to_bytes();
+    assert_eq!(run.package(1).commitments, [point(constant), point(slope)]);
+
+    let (constant, slope) = answer(constant, slope);
+    let nonce = Scalar::from(11_u8);
+    let mut identifier = [0; 32];
+    identifier[0] = 2;
+    let challenge = Sha512::new()
+        .chain_update(b"FROST-ED25519-SHA512-v1dkg")
+        .chain_update(identifier)
+        .chain_update(point(constant))
+        .chain_update(point(nonce));
+    let package = round1::Package {
+        commitments: vec![point(constant), point(slope)],
+        proof_r: point(nonce),
+        proof_z: (nonce + Scalar::from_bytes_mod_order_wide(&challenge.finalize().into()) * constant)
+            .to_bytes(),
+    };
+    let agreement = run.agree(run.with_package(2, &package)).unwrap();
+    let (secret, _) = part2(secret, &agreement, &run.identities[0]).unwrap();
+    let share = round2::Package {
+        share: SecretScalar::new(constant + slope),
+    };
+    let share = run.say(2, Some(1), Kind::Round2, share.to_bytes());
+    part3(secret, &agreement, vec![share]).unwrap_err()
+}
+
+#[test]
+fn a7_a_key_that_is_the_identity_is_refused() {
+    let error = answered(|constant, slope| (-constant, slope));
+    assert_eq!(error, DkgError::Degenerate);
+}
+
+#[test]
+fn a7_a_share_that_adds_up_to_zero_is_refused() {
+    let error = answered(|constant, slope| (Scalar::ONE, -constant - slope - Scalar::ONE));
+    assert_eq!(error, DkgError::Degenerate);
+}
