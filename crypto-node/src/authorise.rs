@@ -4,7 +4,7 @@
 //! before the entry is durable and the approval was found still valid afterwards. So a read that this node
 //! answered is in its journal whatever happens to the node.
 
-use crate::journal::{Event, Journal, Release};
+use crate::journal::{Event, Journal, JournalError, Release};
 use crate::memory::{Known, Memory, Use};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -88,10 +88,17 @@ impl Authority {
         self.keys().newest.clone()
     }
 
-    /// The share of the epoch before, if it serves.
-    #[must_use]
-    pub fn key_before(&self) -> Option<Arc<Guard>> {
-        self.keys().before.clone()
+    /// The share in use, as the other nodes may count on it: not when nothing can be released any more, because nothing can be
+    /// recorded.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`].
+    pub fn serving(&self) -> Result<Option<Arc<Guard>>, JournalError> {
+        if self.journal.is_healthy() {
+            Ok(self.key())
+        } else {
+            Err(JournalError::Stopped)
+        }
     }
 
     /// Puts a share in use, if the node has one in the new epoch. The one that was in use serves on if it `serves`.

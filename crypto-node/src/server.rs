@@ -141,13 +141,8 @@ impl CeremonyService for Node {
         let (peer, _) = self.member(&request)?;
         let counted = self.deliveries.count(&peer, Instant::now());
         counted.map_err(|refusal| self.refuse(peer, refusal))?;
-        if !self.authority.journal.is_healthy() {
-            // It releases nothing: whoever counts on it is to know.
-            return Err(Status::unavailable(
-                "this node's journal has failed: it releases nothing",
-            ));
-        }
-        let key = self.authority.key();
+        let key = self.authority.serving();
+        let key = key.map_err(|error| Status::unavailable(error.to_string()))?;
         let manifest = key.as_ref().map(|key| key.manifest());
         Ok(Response::new(ProbeResponse {
             time_ms: (self.authority.clock)(),

@@ -131,22 +131,6 @@ impl Operations {
     }
 }
 
-/// [`Operations::bind`] and [`Operations::serve`] in one.
-///
-/// # Errors
-/// As both.
-pub async fn serve(
-    address: SocketAddr,
-    registry: Registry,
-    readiness: Readiness,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    Operations::bind(address)
-        .await?
-        .serve(registry, readiness, stop)
-        .await
-}
-
 async fn readyz(State(served): State<Arc<Served>>) -> Response {
     let status = if served.readiness.is_ready() {
         StatusCode::OK

@@ -250,7 +250,7 @@ pub fn reshare(
     Ok(Reshared {
         shares: agreements
             .into_iter()
-            .filter_map(reshare::Agreement::into_share)
+            .filter_map(|mut agreement| agreement.take_share())
             .collect(),
         signed,
     })

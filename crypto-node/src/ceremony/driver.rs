@@ -338,7 +338,6 @@ impl Driver {
         out: Outcome,
     ) -> Result<Option<Message>, DriverError> {
         if let Some((ceremony, by)) = out.refused {
-            self.crash_point().await;
             let store = Arc::clone(&self.store);
             tokio::task::spawn_blocking(move || store.refuse(ceremony, &by)).await??;
             self.crash_point().await;
@@ -359,9 +358,6 @@ impl Driver {
         if !state.machine.tries_key_of(id) {
             // Given up: whatever still asks for canary shares ends.
             state.stop_trying();
-        }
-        if out.persist || !out.journal.is_empty() {
-            self.crash_point().await;
         }
         if let Some((share, manifest)) = out.share {
             let files = self.shares.clone();

@@ -339,13 +339,13 @@ impl Machine {
         let known = known
             .chain(self.waiting.values())
             .any(|record| record.plan.id() == id);
-        let bound = self.is_bound() && self.has_confirmed();
-        if !leaves || own.is_none() || own != start || known || bound {
+        if !leaves || own.is_none() || own != start || known {
             return Ok(());
         }
         let mut record = Record::new(plan, from, self.now_ms);
         record.take_proof(proof)?;
         if self.is_bound() {
+            // What it has confirmed it does not give up.
             self.give_up(&format!("ceremony {id} is done"), None, out);
         }
         self.adopt_ended(record, proof, out)

@@ -192,6 +192,7 @@ async fn e4_a_node_that_cannot_record_releases_nothing() {
         reader(),
     );
     let request = world.request(&wrapped, certificates(&wrapped, &reader, 1, NOW_MS));
+    assert!(world.authority.serving().unwrap().is_some());
     disk.platter.lock().unwrap().broken = true;
     let refusal = world
         .authority
@@ -199,6 +200,8 @@ async fn e4_a_node_that_cannot_record_releases_nothing() {
         .await
         .unwrap_err();
     assert_eq!(refusal.code(), "journal");
+    // Nor do the other nodes count it among those that serve.
+    assert!(world.authority.serving().is_err());
     disk.platter.lock().unwrap().broken = false;
     let refusal = world
         .authority

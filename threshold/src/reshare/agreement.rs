@@ -124,12 +124,6 @@ impl Agreement {
         self.share.as_ref()
     }
 
-    /// The same, by value.
-    #[must_use]
-    pub fn into_share(self) -> Option<KeyShare> {
-        self.share
-    }
-
     /// The same, while the agreement waits for the confirmations; there is none afterwards.
     #[must_use]
     pub fn take_share(&mut self) -> Option<KeyShare> {

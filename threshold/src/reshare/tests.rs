@@ -293,7 +293,7 @@ fn p6_an_observer_comes_to_the_same_manifest_without_a_share() {
     assert!(agreement.share().is_none());
     let signed = agreement.conclude(run.confirmations(&agreements)).unwrap();
     assert_eq!(signed.verify(), Ok(()));
-    assert!(agreement.into_share().is_none());
+    assert!(agreement.share().is_none());
     // It needs the commitments of every dealer that counts.
     let lacking = observed(&run.commitments[1..]).unwrap_err();
     assert_eq!(lacking, MessageError::Missing(vec![index(1)]).into());

@@ -1,4 +1,4 @@
-//! Where a test stops a node for good: before and after each of a ceremony's durable writes.
+//! Where a test stops a node for good: after each of a ceremony's durable writes.
 //!
 //! At the k-th of these places from when it is armed the driver stands still, with its state locked, until the test drops the
 //! node: nothing that comes after happens, as after `kill -9`. Only tests have it.
@@ -23,6 +23,14 @@ impl Crash {
         self.0.store(k, Ordering::SeqCst);
     }
 
+    /// Nothing happens any more, unless it has; says whether it has.
+    pub(crate) fn disarm(&self) -> bool {
+        let unless_stopped = |left| (left != 0).then_some(UNARMED);
+        self.0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, unless_stopped)
+            .is_err()
+    }
+
     /// Whether it came so far.
     pub(crate) fn has_stopped(&self) -> bool {
         self.0.load(Ordering::SeqCst) == 0
@@ -30,11 +38,8 @@ impl Crash {
 
     /// One of the places.
     pub(super) async fn point(&self) {
-        let left = self.0.load(Ordering::SeqCst);
-        if left != UNARMED {
-            // One input at a time is carried out, so that nobody else counts.
-            self.0.store(left.saturating_sub(1), Ordering::SeqCst);
-        }
+        let count = |left| (left != UNARMED).then(|| u32::saturating_sub(left, 1));
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
         if self.has_stopped() {
             std::future::pending().await
         }

@@ -2,7 +2,7 @@
 
 use super::proofs::Eviction;
 use super::resharing::{key, with_key};
-use super::simulation::{Simulation, WINDOW_MS, generation, resharing, who};
+use super::simulation::{Crash, Simulation, WINDOW_MS, generation, resharing, who};
 use crate::ceremony::commands::CommandError;
 use crate::ceremony::machine::{MAX_PROPOSALS, MAX_REFUSALS, NotTaken, PROPOSALS_WINDOW_MS};
 use crate::ceremony::message::{Body, Message, Proof};
@@ -36,7 +36,8 @@ fn proposal(committee: &Simulation, from: usize, number: u16, deadline_ms: u64) 
     let threshold = signed.manifest.threshold();
     let mut nonce = [0; 32];
     nonce[..2].copy_from_slice(&number.to_be_bytes());
-    let plan = Resharing::new(nonce, signed, threshold, committee.seats.clone()).unwrap();
+    let seats = committee.seats[..usize::from(threshold.n())].to_vec();
+    let plan = Resharing::new(nonce, signed, threshold, seats).unwrap();
     let plan = Box::new(Plan::Resharing(Box::new(plan)));
     Message::new(plan.id(), Body::Propose { plan, deadline_ms }, &key(from))
 }
@@ -137,6 +138,47 @@ fn b8_p8_the_end_of_a_former_epoch_takes_nothing_from_a_member_that_has_come_bac
     committee.tick(0);
     assert_eq!(committee.machine(1).record().unwrap().plan.id(), back);
     assert!(committee.members[0].key.is_some() && committee.epoch(1) == 3);
+}
+
+/// Journal and store are of one time whenever it starts; see `Simulation::restart`.
+#[test]
+fn p7_a16_a_leaver_that_stops_while_it_learns_of_the_end_starts_again() {
+    for how in [Crash::BeforeStoring, Crash::AfterJournal, Crash::AfterStoring] {
+        for at in 1.. {
+            let eviction = Eviction::new();
+            let (ended, mut committee) = (eviction.ended(&[2, 3]), eviction.committee);
+            committee.crash = Some((committee.carried_out + at, 1, how));
+            deliver(&mut committee, 1, 3, ended.clone()).unwrap();
+            committee.tick(0);
+            if committee.crash.take().is_some() {
+                assert!(at > 1, "{how:?}");
+                break;
+            }
+            committee.restart(1);
+            deliver(&mut committee, 1, 3, ended).unwrap();
+            committee.tick(0);
+            committee.restart(1);
+            assert!(
+                committee.epoch(1) == 2 && committee.members[0].key.is_none(),
+                "{how:?} at {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn p6_an_end_that_was_shown_gives_way_to_no_proposal() {
+    let eviction = Eviction::new();
+    let (ended, mut committee) = (eviction.ended(&[2, 3]), eviction.committee);
+    let other = proposal(&committee, 2, 7, committee.now_ms + WINDOW_MS);
+    let id = ended.ceremony;
+    assert_eq!(deliver(&mut committee, 1, 3, ended), Ok(None));
+    let answer = deliver(&mut committee, 1, 2, other).unwrap();
+    assert!(matches!(answer, Some(Body::Abort { .. })), "{answer:?}");
+    // Neither does it get lost with a restart, although its time is over.
+    committee.restart(1);
+    assert_eq!(committee.machine(1).record().unwrap().plan.id(), id);
+    assert!(committee.epoch(1) == 2 && committee.members[0].key.is_none());
 }
 
 /// Its disk was put back, so that it has no share in what it has helped to bring about.

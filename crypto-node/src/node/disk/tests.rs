@@ -114,3 +114,27 @@ fn a_key_whose_members_are_not_all_in_the_configuration_is_not_used() {
     let words = format!("members: {} holds a share of the key in use", gone.name);
     assert!(refused.starts_with(&words), "{refused}");
 }
+
+/// The node stopped between the store's word and the end of the old share, or while it destroyed it.
+#[test]
+fn b8_a_share_that_is_of_no_use_any_more_does_not_outlive_a_start() {
+    let directory = Directory::in_use();
+    let old = directory
+        .path("shares")
+        .join(format!("{}.share", CeremonyId([9; 32])));
+    std::fs::write(&old, b"an old share").unwrap();
+    assert!(start(&directory).unwrap().remembered.key.is_some());
+    assert!(!old.exists());
+    // What may yet come into use stays, and everything when the store is lost.
+    let newest = refresh(1, Phase::Canary);
+    let fresh = directory
+        .path("shares")
+        .join(format!("{}.share", newest.plan.id()));
+    store(&directory, &newest, &[], None);
+    std::fs::write(&fresh, b"a new share").unwrap();
+    start(&directory).unwrap();
+    assert!(fresh.exists());
+    std::fs::remove_file(directory.path("ceremonies.redb")).unwrap();
+    start(&directory).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path("shares")).unwrap().count(), 2);
+}

@@ -53,7 +53,7 @@ impl Cluster {
             () = tokio::time::timeout(LIMIT, stopped).map(drop) => {}
             () = ran => {}
         }
-        if !crash.has_stopped() {
+        if !crash.disarm() {
             return false;
         }
         let running = self.running[victim - 1].take().unwrap();

@@ -12,7 +12,10 @@ fn handed_over() -> (Run, SignedManifest, Vec<KeyShare>) {
     let run = Run::start((3, 5), (3, 4), 0);
     let agreements = run.agree(|_, _| {});
     let signed = run.conclude(&agreements);
-    let shares = agreements.into_iter().filter_map(Agreement::into_share).collect();
+    let shares = agreements
+        .into_iter()
+        .filter_map(|mut agreement| agreement.take_share())
+        .collect();
     (run, signed, shares)
 }
 
