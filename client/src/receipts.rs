@@ -77,10 +77,11 @@ impl Client {
         Ok(receipt)
     }
 
-    /// What a receipt of this installation is checked against, as this client's profile pins it.
+    /// What a receipt of this installation is checked against, as this client's profile pins it, with the handovers of the
+    /// endorsers up to now.
     ///
     /// # Errors
-    /// As [`Client::committee`].
+    /// As [`Client::committee`]; no endorser that answers.
     pub async fn pinned_roots(&self) -> Result<PinnedRoots, Error> {
         let committee = self.committee().await?;
         let pinned = PinnedApproval {
@@ -88,10 +89,17 @@ impl Client {
             limits: Limits::default(),
         };
         let committees = BTreeSet::from([committee.digest()]);
-        PinnedRoots::new(self.genesis(), vec![pinned], committees).map_err(|error| Error::Profile {
-            field: "approval",
-            reason: error.to_string(),
-        })
+        // By what the endorsers prove of today, their handovers are known.
+        self.newest_proven(&mut Vec::new()).await?;
+        let epochs = self.epochs();
+        let handovers = epochs.handovers_to(epochs.newest()).to_vec();
+        let roots = PinnedRoots::new(self.genesis(), vec![pinned], committees);
+        roots
+            .and_then(|roots| roots.with_handovers(handovers))
+            .map_err(|error| Error::Profile {
+                field: "approval",
+                reason: error.to_string(),
+            })
     }
 
     /// The entry and its proof.
@@ -111,7 +119,8 @@ impl Client {
         let epochs = self.epochs();
         Ok(Receipt {
             entry: line.entry,
-            handovers: epochs.handovers_to(proof.evidence.epoch).to_vec(),
+            // Also those after the proof's epoch: the endorsers of today have signed the checkpoint.
+            handovers: epochs.handovers_to(epochs.newest()).to_vec(),
             proof,
             checkpoint,
             wrapped_key: None,

@@ -15,7 +15,8 @@
 //! zero, a checkpoint with `qu`.
 //!
 //! An endorser signs the checkpoint of a final block in its own store and no other. One dishonest endorser can sign
-//! what it likes: a checkpoint counts when a quorum of the endorsers of one epoch has signed it.
+//! what it likes: a checkpoint counts when a quorum of the endorsers of one epoch has signed it, the newest that is known; of
+//! those of an earlier one, only when the log has no entries after the one with which they handed over.
 
 use std::collections::BTreeSet;
 
@@ -200,11 +201,14 @@ impl SignedCheckpoint {
     /// # Errors
     /// Another origin than the chain's; a signature of one of its endorsers that does not hold, or a second one.
     pub fn signers(&self, endorsers: &dyn Endorsers) -> Result<CheckpointSigners, CheckpointError> {
-        let keys = self.keys_that_signed(endorsers)?;
-        Ok(CheckpointSigners {
+        Ok(self.signers_of(self.keys_that_signed(endorsers)?))
+    }
+
+    fn signers_of(&self, keys: BTreeSet<(Name, PublicKey)>) -> CheckpointSigners {
+        CheckpointSigners {
             unknown: self.signature_count() - keys.len(),
             organisations: keys.into_iter().map(|(name, _)| name).collect(),
-        })
+        }
     }
 
     fn keys_that_signed(
@@ -224,22 +228,45 @@ impl SignedCheckpoint {
         Ok(signed.collect())
     }
 
-    /// Checks that a quorum of the endorsers of one epoch that is known, each counted once, has signed: a checkpoint does not
-    /// say when it was signed, and an endorser signs one of any final block.
+    /// Checks that a quorum of the endorsers of the newest epoch that is known, each counted once, has signed: a checkpoint
+    /// does not say when it was signed, and an endorser signs one of any final block. Those of an earlier epoch count up to the
+    /// entry with which they handed over: who has handed over has no say about what came later.
     ///
     /// # Errors
     /// As [`SignedCheckpoint::signers`], and [`CheckpointError::TooFew`], with the numbers of the newest epoch.
     pub fn verify(&self, endorsers: &dyn Endorsers) -> Result<CheckpointSigners, CheckpointError> {
+        self.check(endorsers, |next| {
+            next.decided()
+                .is_some_and(|index| self.checkpoint.size <= index.saturating_add(1))
+        })
+    }
+
+    /// As [`SignedCheckpoint::verify`], for what was verified when it was taken, and kept since: the endorsers of any epoch that is
+    /// known count.
+    ///
+    /// # Errors
+    /// As [`SignedCheckpoint::verify`].
+    pub fn verify_kept(&self, endorsers: &dyn Endorsers) -> Result<CheckpointSigners, CheckpointError> {
+        self.check(endorsers, |_| true)
+    }
+
+    /// `before` says whether the endorsers count whom these have followed.
+    fn check(
+        &self,
+        endorsers: &dyn Endorsers,
+        before: impl Fn(&EndorserSet) -> bool,
+    ) -> Result<CheckpointSigners, CheckpointError> {
         let signed = self.keys_that_signed(endorsers)?;
+        let known = endorsers.known();
         let mut refused = CheckpointError::TooFew {
             given: 0,
             needed: usize::MAX,
         };
-        for set in endorsers.known() {
+        for (place, set) in known.iter().enumerate() {
             let given = set.members().iter().filter(|one| signed.contains(*one)).count();
             let needed = set.needed();
-            if given >= needed {
-                return self.signers(endorsers);
+            if given >= needed && known.get(place + 1).is_none_or(&before) {
+                return Ok(self.signers_of(signed));
             }
             refused = CheckpointError::TooFew { given, needed };
         }

@@ -22,26 +22,34 @@ use crate::records::Epoch;
 use crate::rules::first_height;
 use crate::state::StateReader;
 
-/// The most handovers that are taken at once.
-pub const MAX_HANDOVERS: usize = 64;
-
 /// The endorsers of one epoch, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndorserSet {
     first: u64,
+    /// The place in the log of the entry that decided on it; none for those of the genesis.
+    decided: Option<u64>,
     /// Ascending by the bytes of the keys.
     members: Vec<(Name, PublicKey)>,
 }
 
 impl EndorserSet {
-    fn new(first: u64, mut members: Vec<(Name, PublicKey)>) -> Self {
+    fn new(first: u64, decided: Option<u64>, mut members: Vec<(Name, PublicKey)>) -> Self {
         members.sort_unstable_by_key(|(_, key)| *key.as_bytes());
-        Self { first, members }
+        Self {
+            first,
+            decided,
+            members,
+        }
     }
 
     /// The height of its first block.
     pub fn first(&self) -> u64 {
         self.first
+    }
+
+    /// The place in the log, from 0, of the entry that decided on it; none for the endorsers of the genesis.
+    pub fn decided(&self) -> Option<u64> {
+        self.decided
     }
 
     /// The organisations and the keys that they vote with, ascending by the bytes of the keys: a signature's index in
@@ -60,7 +68,7 @@ impl EndorserSet {
         self.quorum().map_or(usize::MAX, |quorum| quorum.needed())
     }
 
-    fn after(&self, first: u64, change: &Change) -> Option<Self> {
+    fn after(&self, first: u64, decided: u64, change: &Change) -> Option<Self> {
         let mut members = self.members.clone();
         let is = |name: &Name| members.iter().position(|(one, _)| one == name);
         match change {
@@ -83,7 +91,7 @@ impl EndorserSet {
             }
             _ => return None,
         }
-        Some(Self::new(first, members))
+        Some(Self::new(first, Some(decided), members))
     }
 }
 
@@ -116,8 +124,13 @@ impl Endorsers for Genesis {
 
     fn of_epoch(&self, epoch: u64) -> Option<EndorserSet> {
         let members = self.organisations().iter();
-        (epoch == 0)
-            .then(|| EndorserSet::new(0, members.map(|one| (one.name.clone(), one.validator)).collect()))
+        (epoch == 0).then(|| {
+            EndorserSet::new(
+                0,
+                None,
+                members.map(|one| (one.name.clone(), one.validator)).collect(),
+            )
+        })
     }
 }
 
@@ -125,7 +138,7 @@ impl From<&Epoch> for EndorserSet {
     fn from(epoch: &Epoch) -> Self {
         let endorsers = epoch.endorsers.iter();
         let members = endorsers.map(|one| (one.organisation.clone(), one.validator));
-        Self::new(epoch.first, members.collect())
+        Self::new(epoch.first, Some(epoch.log_index), members.collect())
     }
 }
 
@@ -220,7 +233,7 @@ impl Epochs {
 
     /// The endorsers of the newest epoch that is known.
     pub fn endorsers(&self) -> EndorserSet {
-        let first = || EndorserSet::new(0, Vec::new());
+        let first = || EndorserSet::new(0, None, Vec::new());
         self.of_epoch(self.newest()).unwrap_or_else(first)
     }
 
@@ -259,7 +272,8 @@ impl Epochs {
         if last >= first {
             return Err(HandoverError::WrongEpoch(number));
         }
-        let next = endorsers.after(first, change).ok_or(HandoverError::Misfit)?;
+        let next = endorsers.after(first, handover.proof.index, change);
+        let next = next.ok_or(HandoverError::Misfit)?;
         self.later.push(next);
         self.handovers.push(handover);
         Ok(())

@@ -47,7 +47,7 @@ pub use body::{
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointSigners, SignedCheckpoint, checkpoint_keys, log_origin,
 };
-pub use endorsers::{EndorserSet, Endorsers, Epochs, Handover, HandoverError, MAX_HANDOVERS, StateEndorsers};
+pub use endorsers::{EndorserSet, Endorsers, Epochs, Handover, HandoverError, StateEndorsers};
 pub use entry::Entry;
 pub use evidence::{EvidenceError, FinalityEvidence, finalize_message};
 pub use execute::{

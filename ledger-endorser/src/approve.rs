@@ -144,6 +144,12 @@ impl Certifier {
         }
     }
 
+    /// The self-signed certificate of the CA, X.509, DER.
+    #[must_use]
+    pub fn root_der(&self) -> &[u8] {
+        self.authority.root_der()
+    }
+
     /// The approval of a read that is final and durable here: a new certificate, or the one issued before while it
     /// has more than half of its life left.
     ///

@@ -150,6 +150,7 @@ async fn run_beside(
             Arc::clone(&engine),
             readiness.clone(),
             clock.clone(),
+            (organisation.clone(), keys.authority.root_der().to_vec()),
         ),
     );
     beside.run(
@@ -373,7 +374,13 @@ async fn receive(intake: Arc<Intake>, inbox: Arc<Inbox>) {
     }
 }
 
-async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, clock: Clock) {
+async fn pulse(
+    ledger: Arc<Ledger>,
+    engine: Arc<Engine>,
+    readiness: Readiness,
+    clock: Clock,
+    (organisation, certificate): (Name, Vec<u8>),
+) {
     let mut ticks = tokio::time::interval(PULSE);
     loop {
         ticks.tick().await;
@@ -383,14 +390,19 @@ async fn pulse(ledger: Arc<Ledger>, engine: Arc<Engine>, readiness: Readiness, c
         } else {
             readiness.unmet(FINAL_BLOCK, format!("the newest final block is {age_ms} ms old"));
         }
-        if engine.is_member() {
-            readiness.met(ENDORSER);
-        } else {
+        if !engine.is_member() {
             let epoch = engine.epoch();
             readiness.unmet(
                 ENDORSER,
                 format!("this is not one of the endorsers of epoch {epoch}"),
             );
+        } else if !ledger.has_authority(&organisation, &certificate).unwrap_or(false) {
+            readiness.unmet(
+                ENDORSER,
+                "the CA certificate here is not the one that the chain has of the organisation",
+            );
+        } else {
+            readiness.met(ENDORSER);
         }
         ledger
             .metrics()

@@ -160,10 +160,17 @@ impl Endorser {
     /// Whoever does not decide takes nothing in and approves nothing.
     fn require_endorser(&self) -> Result<(), Failure> {
         let standing = (self.standing)();
-        if standing.is_endorser {
-            Ok(())
-        } else {
-            Err(Failure::NoEndorser(standing.epoch))
+        if !standing.is_endorser {
+            return Err(Failure::NoEndorser(standing.epoch));
+        }
+        let certificate = self.signers.certificates.root_der();
+        match self.ledger.has_authority(&self.organisation, certificate) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::OtherAuthority),
+            Err(error) => {
+                tracing::error!(%error, "the organisations cannot be read");
+                Err(Failure::OtherAuthority)
+            }
         }
     }
 

@@ -24,6 +24,7 @@ use golden_record::{
 };
 
 use pending::{PendingBlock, PendingBlocks};
+use threshold::name::Name;
 use tokio::sync::broadcast;
 
 /// Why the ledger could not do something. Who is at fault is said with each.
@@ -163,7 +164,7 @@ impl Ledger {
     /// A replica over its store.
     #[must_use]
     pub fn new(genesis: Genesis, store: Store, limits: Limits, metrics: Metrics) -> Self {
-        let mempool = Mempool::new(mempool_limits(&limits, genesis.organisations().len()));
+        let mempool = Mempool::new(mempool_limits(&limits));
         let ledger = Self {
             genesis,
             store,
@@ -175,8 +176,34 @@ impl Ledger {
             metrics,
             limits,
         };
+        ledger.mempool.share_among(ledger.genesis.organisations().len());
+        ledger.share_mempool();
         ledger.show_tip();
         ledger
+    }
+
+    /// Shares the mempool among the endorsers of the next block.
+    fn share_mempool(&self) {
+        match self.endorser_count() {
+            Ok(count) => self.mempool.share_among(count),
+            Err(error) => tracing::error!(%error, "the endorsers cannot be read"),
+        }
+    }
+
+    fn endorser_count(&self) -> Result<usize, LedgerError> {
+        let ground = self.ground(&[])?;
+        let epoch = queries::epoch(&ground.snapshot, ground.place()?.epoch)?;
+        Ok(epoch.map_or(0, |epoch| epoch.endorsers.len()))
+    }
+
+    /// Whether the chain has this self-signed certificate (X.509, DER) of an organisation's CA.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn has_authority(&self, organisation: &Name, certificate: &[u8]) -> Result<bool, LedgerError> {
+        let organisations = queries::organisations(&self.store.snapshot()?)?;
+        let mut members = organisations.members.iter();
+        Ok(members.any(|one| one.name == *organisation && one.ca_certificate == certificate))
     }
 
     /// The beginning of the chain.
@@ -440,6 +467,7 @@ impl Ledger {
         }
         let tip = self.store.tip();
         self.pending.retain_above(tip.header.height);
+        self.share_mempool();
         for expired in self.mempool.expire(tip.header.time_ms) {
             self.waiters.give_up(&expired);
         }
@@ -469,9 +497,7 @@ impl Ledger {
     }
 }
 
-/// What waits because one fellow endorser has passed it on gets that one's part of the pool and no more.
-fn mempool_limits(limits: &Limits, endorsers: usize) -> MempoolLimits {
-    let of_one = |all: usize| all / endorsers.max(1);
+fn mempool_limits(limits: &Limits) -> MempoolLimits {
     MempoolLimits {
         pool: Room {
             transactions: limits.mempool_transactions,
@@ -484,10 +510,6 @@ fn mempool_limits(limits: &Limits, endorsers: usize) -> MempoolLimits {
         tenant: Room {
             transactions: limits.tenant_transactions,
             bytes: limits.tenant_bytes,
-        },
-        peer: Room {
-            transactions: of_one(limits.mempool_transactions),
-            bytes: of_one(limits.mempool_bytes),
         },
     }
 }

@@ -45,8 +45,17 @@ pub struct MempoolLimits {
     pub author: Room,
     /// Of one tenant's admin and users together.
     pub tenant: Room,
-    /// Of what one fellow endorser has passed on.
-    pub peer: Room,
+}
+
+impl MempoolLimits {
+    /// What waits because one fellow endorser has passed it on gets that one's part of the pool and no more.
+    fn peer(&self, endorsers: usize) -> Room {
+        let of_one = |all: usize| all / endorsers.max(1);
+        Room {
+            transactions: of_one(self.pool.transactions),
+            bytes: of_one(self.pool.bytes),
+        }
+    }
 }
 
 /// In whose room a transaction waits.
@@ -136,6 +145,8 @@ struct Inner {
     /// What waits, by the digest of its bytes: a copy is recognised before it is parsed.
     digests: HashMap<TransactionDigest, u64>,
     shares: HashMap<One, Share>,
+    /// Among how many fellow endorsers the pool is shared.
+    endorsers: usize,
     bytes: usize,
     arrivals: u64,
     committed: HashSet<TxId>,
@@ -174,6 +185,11 @@ impl Mempool {
     /// checked again when a block is made.
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shares the pool among so many endorsers from now on. What waits already stays.
+    pub fn share_among(&self, endorsers: usize) {
+        self.inner().endorsers = endorsers;
     }
 
     /// Takes a transaction whose signatures and admission have been checked.
@@ -312,12 +328,12 @@ impl Inner {
         }
         for one in holder.each() {
             let (room, full) = match one {
-                One::Author(_) => (&limits.author, Full::Author),
-                One::Tenant(_) => (&limits.tenant, Full::Tenant),
-                One::Peer(_) => (&limits.peer, Full::Peer),
+                One::Author(_) => (limits.author, Full::Author),
+                One::Tenant(_) => (limits.tenant, Full::Tenant),
+                One::Peer(_) => (limits.peer(self.endorsers), Full::Peer),
             };
             let share = self.shares.get(&one);
-            if share.is_some_and(|share| is_full(room, share.transactions, share.bytes)) {
+            if share.is_some_and(|share| is_full(&room, share.transactions, share.bytes)) {
                 return Err(full);
             }
         }

@@ -50,6 +50,11 @@ pub enum Failure {
     /// This is none of the endorsers that decide now.
     #[error("this is not one of the endorsers of epoch {0}; ask one of them")]
     NoEndorser(u64),
+    /// The CA here is another than the one that the chain has of the organisation: nobody would accept its certificates.
+    #[error(
+        "this endorser's CA certificate is not the one that the chain has of its organisation; ask another one"
+    )]
+    OtherAuthority,
     /// Too many wait for the same transaction.
     #[error("too many wait for this transaction here; ask again later with the same transaction")]
     Crowded,
@@ -98,6 +103,7 @@ impl Failure {
             Self::Deadline(_) => "not_final_in_time",
             Self::Stopping => "stopping",
             Self::NoEndorser(_) => "not_an_endorser",
+            Self::OtherAuthority => "other_authority",
             Self::Crowded => "too_many_wait",
             Self::Searching => "too_many_searches",
             Self::Approve(ApproveError::NotApproved) => "not_approved",
@@ -129,6 +135,7 @@ impl Failure {
             | Self::Stale(_)
             | Self::Stopping
             | Self::NoEndorser(_)
+            | Self::OtherAuthority
             | Self::Index(_)
             | Self::NoEvidence => Code::Unavailable,
             Self::Approve(_)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use approval::{Limits, Policy, TrustBundle, TrustedOrganisation};
-use golden_record::Genesis;
+use golden_record::{Endorsers as _, Epochs, Genesis, Handover};
 use serde::{Deserialize, Serialize};
 use threshold::encoding::Canonical;
 use threshold::ids::{ChainId, ManifestDigest};
@@ -53,16 +53,17 @@ pub struct PinnedApproval {
     pub limits: Limits,
 }
 
-/// The genesis of one chain, with its validators; the approval roots and policies in all their versions; the committees.
+/// The genesis of one chain, with its validators, and the handovers to those who follow them, as far as they were known; the
+/// approval roots and policies in all their versions; the committees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedRoots {
-    genesis: Genesis,
+    epochs: Epochs,
     approvals: Vec<PinnedApproval>,
     committees: BTreeSet<ManifestDigest>,
 }
 
 impl PinnedRoots {
-    /// Roots that fit together.
+    /// Roots that fit together, of somebody who knows of no handover.
     ///
     /// # Errors
     /// [`RootsError`].
@@ -85,16 +86,34 @@ impl PinnedRoots {
             }
         }
         Ok(Self {
-            genesis,
+            epochs: Epochs::new(genesis),
             approvals,
             committees,
         })
     }
 
-    /// The chain, and the endorsers that decide on it.
+    /// The same, with these handovers: then those who have handed over are not believed about what came later.
+    ///
+    /// # Errors
+    /// [`RootsError::Field`] for one that does not lead from those before it to the next.
+    pub fn with_handovers(mut self, handovers: Vec<Handover>) -> Result<Self, RootsError> {
+        for handover in handovers {
+            let learned = self.epochs.advance(handover);
+            learned.map_err(|error| bad("handovers", error))?;
+        }
+        Ok(self)
+    }
+
+    /// The beginning of the chain.
     #[must_use]
     pub fn genesis(&self) -> &Genesis {
-        &self.genesis
+        self.epochs.genesis()
+    }
+
+    /// Who decides on the chain, as far as it is pinned.
+    #[must_use]
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     /// The roots and the policy of a version.
@@ -134,7 +153,12 @@ impl PinnedRoots {
         let approvals = approvals.collect::<Result<_, _>>()?;
         let digest = |text: &String| text.parse().map_err(|error| bad("committees", error));
         let committees = file.committees.iter().map(digest).collect::<Result<_, _>>()?;
-        Self::new(genesis, approvals, committees)
+        let handover = |text: &String| {
+            let bytes = hex::decode(text).map_err(|error| bad("handovers", error))?;
+            Handover::from_bytes(&bytes).map_err(|error| bad("handovers", error))
+        };
+        let handovers = file.handovers.iter().map(handover).collect::<Result<_, _>>()?;
+        Self::new(genesis, approvals, committees)?.with_handovers(handovers)
     }
 
     /// The file.
@@ -142,8 +166,14 @@ impl PinnedRoots {
     pub fn to_json(&self) -> String {
         let file = File {
             version: VERSION,
-            chain_id: self.genesis.chain_id().to_string(),
-            genesis: hex::encode(self.genesis.to_bytes()),
+            chain_id: self.genesis().chain_id().to_string(),
+            genesis: hex::encode(self.genesis().to_bytes()),
+            handovers: self
+                .epochs
+                .handovers_to(self.epochs.newest())
+                .iter()
+                .map(|handover| hex::encode(handover.to_bytes()))
+                .collect(),
             approvals: self.approvals.iter().map(FileApproval::of).collect(),
             committees: self.committees.iter().map(ToString::to_string).collect(),
         };
@@ -158,6 +188,9 @@ struct File {
     version: u32,
     chain_id: String,
     genesis: String,
+    /// Not there when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    handovers: Vec<String>,
     approvals: Vec<FileApproval>,
     committees: Vec<String>,
 }

@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use golden_record::{Body, CheckpointError, MAX_HANDOVERS, Outcome, SignedCheckpoint};
+use golden_record::{Body, CheckpointError, Outcome, SignedCheckpoint};
 use threshold::committee::MAX_MEMBERS;
 use threshold::encoding::{Canonical, DecodeError};
 use threshold::reencrypt::ReencryptionShare;
@@ -65,7 +65,8 @@ struct Kind {
 
 const MEMBERS: usize = MAX_MEMBERS as usize;
 const ENTRY: Kind = kind("QUORATE ENTRY", "entry", 65_536 + 128, 1);
-const HANDOVER: Kind = kind("QUORATE HANDOVER", "handover", 1 << 17, MAX_HANDOVERS);
+/// As many as a receipt has room for: one of each change of the endorsers since the genesis.
+const HANDOVER: Kind = kind("QUORATE HANDOVER", "handover", 1 << 17, usize::MAX);
 const PROOF: Kind = kind("QUORATE PROOF", "proof", 1 << 18, 1);
 const CHECKPOINT: Kind = kind("QUORATE CHECKPOINT", "checkpoint", 1 << 14, 1);
 const WRAPPED_KEY: Kind = kind("QUORATE WRAPPED KEY", "wrapped key", MAX_WRAPPED_KEY, 1);

@@ -100,7 +100,8 @@ fn request(transaction: &Transaction) -> Found {
     ))
 }
 
-/// If there are handovers, each epoch's endorsers have handed over to the next, from those of the genesis on.
+/// If there are handovers, each epoch's endorsers have handed over to the next, from those of the genesis on, and to the same
+/// as is pinned. What the roots know beyond the receipt's own counts as well: those who have handed over have no say.
 fn endorsers(receipt: &Receipt, roots: &PinnedRoots, steps: &mut Steps) -> Result<Epochs, NotValid> {
     let mut epochs = Epochs::new(roots.genesis().clone());
     for handover in &receipt.handovers {
@@ -112,7 +113,20 @@ fn endorsers(receipt: &Receipt, roots: &PinnedRoots, steps: &mut Steps) -> Resul
             )?;
         }
     }
-    if !receipt.handovers.is_empty() {
+    let pinned = roots.epochs();
+    let mut both = 0..=pinned.newest().min(epochs.newest());
+    if let Some(other) = both.find(|epoch| pinned.of_epoch(*epoch) != epochs.of_epoch(*epoch)) {
+        steps.take(
+            "endorsers",
+            fails(format!(
+                "the endorsers of epoch {other} are others than those pinned"
+            )),
+        )?;
+    }
+    if pinned.newest() > epochs.newest() {
+        epochs = pinned.clone();
+    }
+    if epochs.newest() > 0 {
         let set = epochs.endorsers();
         let names: BTreeSet<Name> = set.members().iter().map(|(name, _)| name.clone()).collect();
         let found = format!(

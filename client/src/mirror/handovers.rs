@@ -8,7 +8,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use golden_record::{Epochs, Genesis, Handover, MAX_HANDOVERS};
+use golden_record::{Epochs, Genesis, Handover};
 use service::files::{Secrecy, write_atomically};
 use threshold::encoding::Canonical;
 
@@ -16,7 +16,7 @@ use super::contents::Damage;
 use crate::error::Error;
 
 const FILE: &str = "handovers";
-/// A file is not looked at beyond this.
+/// A file is not looked at beyond this, nor written: some thousand handovers.
 const MOST_BYTES: u64 = 8 << 20;
 
 /// The epochs that follow from the genesis and the handovers of a mirror.
@@ -33,11 +33,7 @@ pub(super) fn read(directory: &Path, genesis: &Genesis) -> Result<Epochs, Error>
     file.take(MOST_BYTES)
         .read_to_string(&mut text)
         .map_err(reading())?;
-    let lines = text.split_inclusive('\n');
-    if lines.clone().count() > MAX_HANDOVERS {
-        return Err(Damage::of(&path, CHANGED).into());
-    }
-    for line in lines {
+    for line in text.split_inclusive('\n') {
         let handover = parse(line).and_then(|handover| epochs.advance(handover).ok());
         handover.ok_or_else(|| Damage::of(&path, CHANGED))?;
     }
@@ -53,6 +49,12 @@ pub(super) fn write(directory: &Path, epochs: &Epochs) -> Result<(), Error> {
     let path = directory.join(FILE);
     let line = |handover: &Handover| STANDARD.encode(handover.to_bytes()) + "\n";
     let text: String = handovers.iter().map(line).collect();
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        return Err(Error::Request(format!(
+            "the endorsers have changed {} times, and the handovers do not fit into {MOST_BYTES} bytes",
+            handovers.len()
+        )));
+    }
     write_atomically(&path, text.as_bytes(), Secrecy::Public)
         .map_err(Error::io(format!("writing {}", path.display())))
 }

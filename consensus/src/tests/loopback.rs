@@ -17,7 +17,8 @@ use super::{
     toy::{self, Toy},
 };
 use crate::{
-    Address, AddressError, Application as _, Config, Engine, Error, Limits, Timing, VOTE_ANYWAY, Validator,
+    Address, AddressError, Application as _, Config, Engine, Epoch, Error, Limits, Timing, VOTE_ANYWAY,
+    Validator,
 };
 
 pub(super) const HOLD: Option<Duration> = Some(Duration::from_millis(100));
@@ -504,6 +505,28 @@ fn a_configuration_that_cannot_work_is_refused() {
         start(|config| config.timing.certification = Duration::ZERO),
         Error::Config(_)
     ));
+}
+
+#[test]
+fn what_cannot_be_an_epoch_is_refused() {
+    let mut network = Network::new(24);
+    let all: Vec<_> = (0..4).map(public).collect();
+    let mut start = |first: u64, validators: Vec<[u8; 32]>| {
+        let mut toy = Toy::new(HOLD);
+        toy.second = Some(Epoch { first, validators });
+        network.toys[0] = Arc::new(toy);
+        Engine::start(network.config(0), network.toys[0].clone()).map(drop)
+    };
+    let wrong = |result: Result<(), Error>| match result {
+        Err(Error::Epoch(1, what)) => what,
+        other => panic!("{other:?}"),
+    };
+    for first in [0, 1] {
+        assert!(wrong(start(first, all.clone())).contains("begins before"));
+    }
+    assert!(wrong(start(9, Vec::new())).contains("1 to 64 validators"));
+    assert!(wrong(start(9, vec![public(0); 2])).contains("twice"));
+    assert!(start(2, all).is_ok());
 }
 
 #[test]

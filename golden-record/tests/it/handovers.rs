@@ -4,24 +4,28 @@ use ed25519_dalek::{Signer, SigningKey};
 use golden_record::merkle::inclusion_proof;
 use golden_record::queries::{self, LogNodes};
 use golden_record::{
-    Checkpoint, CheckpointError, EPOCH_DELAY, Endorsers, Entry, EntryProof, EntryProofError, Epochs,
-    EvidenceError, FinalityEvidence, Handover, HandoverError, Outcome, SignedCheckpoint, StateEndorsers,
-    finalize_message,
+    Change, Checkpoint, CheckpointError, EPOCH_DELAY, Endorsers, Entry, EntryProof, EntryProofError, Epochs,
+    EvidenceError, FinalityEvidence, Handover, HandoverError, Header, Outcome, SignedCheckpoint,
+    StateEndorsers, Transaction, finalize_message,
 };
 use threshold::encoding::Canonical;
 use threshold::signature::{PublicKey, Signature};
 
-use crate::endorsers::{add, made, remove, until_it_begins};
+use crate::bodies::govern;
+use crate::endorsers::{add, made, remove, replace, until_it_begins};
 use crate::support::{World, create_tenant, key, name};
 
 /// Votes for a block by these validators of an epoch.
 fn votes(world: &World, epoch: u64, height: u64, voters: &[&str]) -> FinalityEvidence {
+    votes_for(world, epoch, world.blocks[height as usize].hash().0, voters)
+}
+
+fn votes_for(world: &World, epoch: u64, payload: [u8; 32], voters: &[&str]) -> FinalityEvidence {
     let state = StateEndorsers {
         genesis: &world.genesis,
         state: &world.state,
     };
     let set = state.of_epoch(epoch).unwrap();
-    let payload = world.blocks[height as usize].hash().0;
     let message = finalize_message(&world.genesis.chain_id(), epoch, 9, 8, &payload);
     let mut signatures: Vec<(u16, Signature)> = voters
         .iter()
@@ -323,4 +327,70 @@ fn a_checkpoint_is_signed_by_a_quorum_of_one_epoch() {
         Err(CheckpointError::TooFew { given: 2, needed: 3 })
     ));
     assert_eq!(signed(&mixed).signers(&epochs).unwrap().organisations.len(), 3);
+}
+
+#[test]
+fn e10_those_who_have_handed_over_sign_no_later_checkpoint() {
+    let world = history();
+    let epochs = led(&world);
+    let of = |size: u64, by: &[usize]| {
+        let checkpoint = Checkpoint {
+            size,
+            ..Checkpoint::of(&world.header)
+        };
+        let mut signed = SignedCheckpoint::unsigned(checkpoint).unwrap();
+        for place in by {
+            let (organisation, validator) = (format!("org-{place}"), format!("validator-{place}"));
+            signed.sign(&name(&organisation), &key(&validator)).unwrap();
+        }
+        signed
+    };
+    // Whoever knows of no handover takes the first for those of today.
+    let today = world.header.log_size;
+    let first = [0, 1, 2];
+    assert!(of(today, &first).verify(&world.genesis).is_ok());
+    assert!(matches!(
+        of(today, &first).verify(&epochs),
+        Err(CheckpointError::TooFew { given: 2, needed: 3 })
+    ));
+    assert!(of(today, &first).verify_kept(&epochs).is_ok());
+    let handed_over = epochs.of_epoch(1).unwrap().decided().unwrap();
+    assert!(of(handed_over + 1, &first).verify(&epochs).is_ok());
+    assert!(of(handed_over + 2, &first).verify(&epochs).is_err());
+    let second = [0, 1, 2, 4];
+    let handed_over = epochs.of_epoch(2).unwrap().decided().unwrap();
+    assert!(of(handed_over + 1, &second).verify(&epochs).is_ok());
+    assert!(of(handed_over + 2, &second).verify(&epochs).is_err());
+    // Those of today sign any.
+    assert!(of(1, &[2, 3, 4]).verify(&epochs).is_ok());
+}
+
+#[test]
+fn a_change_that_does_not_fit_the_endorsers_hands_over_to_nobody() {
+    let world = history();
+    let first = |change: Change| {
+        let body = govern(1, change);
+        let entry = Entry {
+            transaction: Transaction::sign(world.genesis.chain_id(), &key("admin-1"), [7; 16], 1, body),
+            outcome: Outcome::Applied,
+        };
+        let header = Header {
+            height: 10,
+            entries: 1,
+            log_size: 1,
+            log_root: entry.leaf_hash(),
+            ..world.header.clone()
+        };
+        let proof = EntryProof {
+            index: 0,
+            path: Vec::new(),
+            evidence: votes_for(&world, 0, header.hash().0, &FIRST),
+            headers: vec![header],
+        };
+        Epochs::new(world.genesis.clone()).advance(Handover { entry, proof })
+    };
+    assert!(first(add(4)).is_ok());
+    for misfit in [add(0), remove(4), replace(4, "validator-9", "a.example:1")] {
+        assert!(matches!(first(misfit), Err(HandoverError::Misfit)));
+    }
 }

@@ -99,6 +99,16 @@ async fn a_good_block_is_voted_for_and_a_bad_one_never() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn e10_a_block_of_another_epoch_is_neither_proposed_nor_voted_for() {
+    let setting = setting(SOON);
+    let block = of_another(&setting.world, setting.world.now_ms);
+    assert!(!setting.replica.verify(Arc::clone(&block), Vec::new(), 1).await);
+    assert!(setting.replica.propose(Vec::new(), 1).await.is_none());
+    assert!(setting.replica.verify(block, Vec::new(), 0).await);
+    assert!(setting.replica.propose(Vec::new(), 0).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d10_a_block_from_the_future_waits_for_the_clock() {
     let setting = setting(SOON);
     let ahead_ms = setting.ledger.limits().clock_skew_ms + 60_000;

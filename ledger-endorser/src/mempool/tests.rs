@@ -12,7 +12,6 @@ const LIMITS: MempoolLimits = MempoolLimits {
     pool: room(4, 1 << 20),
     author: room(3, 1 << 19),
     tenant: room(3, 1 << 19),
-    peer: room(3, 1 << 19),
 };
 
 fn tenant(world: &World, name: &str) -> Pending {
@@ -128,7 +127,12 @@ fn p12_tenants_together_leave_room_for_coordinators_and_admins() {
 
 #[test]
 fn p12_one_fellow_endorser_cannot_fill_the_pool() {
-    let (world, pool) = (World::new(NOW_MS), Mempool::new(LIMITS));
+    let world = World::new(NOW_MS);
+    let pool = Mempool::new(MempoolLimits {
+        pool: room(6, 1 << 20),
+        ..LIMITS
+    });
+    pool.share_among(2);
     for author in ["a", "b", "c"] {
         pool.insert(held(&world, author, None, Some(1))).unwrap();
     }
@@ -137,6 +141,10 @@ fn p12_one_fellow_endorser_cannot_fill_the_pool() {
     assert_eq!(pool.insert(of_a_client.clone()), Ok(Inserted::New));
     pool.discard(&of_a_client.id());
     assert_eq!(pool.insert(held(&world, "d", None, Some(2))), Ok(Inserted::New));
+    // A third has joined: for each there is less.
+    pool.share_among(3);
+    assert_eq!(pool.insert(held(&world, "e", None, Some(2))), Ok(Inserted::New));
+    assert_eq!(pool.insert(held(&world, "f", None, Some(2))), Err(Full::Peer));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use golden_record::Genesis;
+use golden_record::{Body, Change, Entry, EntryProof, Genesis, Handover, Header, Outcome, Transaction};
 use receipt::{MAX_ROOTS, PinnedRoots, RootsError};
 
-use crate::support::{Scene, pinned_approval};
+use crate::support::{Scene, evidence, failed_step, key, name, pinned_approval, public};
 
 #[test]
 fn roots_go_round() {
@@ -80,4 +80,82 @@ fn p12_only_the_documented_json_is_read() {
             "{error}"
         );
     }
+}
+
+const VOTERS: [&str; 3] = ["north", "south", "west"];
+
+/// North's endorser gets another key; decided on with the block of this height.
+fn handover(scene: &Scene, validator: &str, height: u64) -> Handover {
+    let change = Change::ReplaceEndorser {
+        organisation: name("north"),
+        validator: public(validator),
+        address: "north.example:7000".parse().unwrap(),
+    };
+    let body = Body::Govern { revision: 1, change };
+    let entry = Entry {
+        transaction: Transaction::sign(scene.genesis.chain_id(), &key("east admin"), [7; 16], 1, body),
+        outcome: Outcome::Applied,
+    };
+    let header = Header {
+        height,
+        entries: 1,
+        log_size: 1,
+        log_root: entry.leaf_hash(),
+        ..scene.header().clone()
+    };
+    let proof = EntryProof {
+        index: 0,
+        path: Vec::new(),
+        evidence: evidence(&scene.genesis, header.hash().0, &VOTERS),
+        headers: vec![header],
+    };
+    Handover { entry, proof }
+}
+
+#[test]
+fn e10_roots_that_know_a_handover_do_not_believe_those_who_have_handed_over() {
+    let mut scene = Scene::new();
+    let told = scene.roots.clone();
+    let handed = told
+        .clone()
+        .with_handovers(vec![handover(&scene, "new", 10)])
+        .unwrap();
+    let json = handed.to_json();
+    assert_eq!(PinnedRoots::from_json(json.as_bytes()), Ok(handed.clone()));
+    // A quorum of the first endorsers puts a read into a block of long after they have handed over.
+    let mut forged = scene.denied.clone();
+    let mut late = forged.proof.headers[0].clone();
+    late.height += 100;
+    forged.checkpoint = None;
+    forged.proof.evidence = evidence(&scene.genesis, late.hash().0, &VOTERS);
+    forged.proof.headers = vec![late];
+    assert!(forged.verify(&told).is_ok());
+    scene.roots = handed.clone();
+    assert_eq!(failed_step(&scene.judge_receipt(&forged)), "finality");
+    // What is from before is as good as it was.
+    assert!(scene.denied.verify(&handed).is_ok());
+    assert!(scene.approved.verify(&handed).is_ok());
+    // To others than those pinned nobody has handed over.
+    let mut elsewhere = scene.denied.clone();
+    elsewhere.handovers = vec![handover(&scene, "other", 10)];
+    assert!(elsewhere.verify(&told).is_ok());
+    assert_eq!(failed_step(&scene.judge_receipt(&elsewhere)), "endorsers");
+    // One that does not lead to the next epoch is none.
+    let twice = told.with_handovers(vec![handover(&scene, "new", 10), handover(&scene, "new", 10)]);
+    assert!(matches!(
+        twice,
+        Err(RootsError::Field {
+            field: "handovers",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_receipt_holds_as_many_handovers_as_it_has_room_for() {
+    let scene = Scene::new();
+    let mut receipt = scene.denied.clone();
+    receipt.handovers = vec![handover(&scene, "new", 10); 100];
+    let text = receipt.to_text();
+    assert_eq!(receipt::Receipt::parse(text.as_bytes()).unwrap(), receipt);
 }

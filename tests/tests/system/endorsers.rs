@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use client::{Client, Mirror};
 use golden_record::{Change, Organisation, Outcome};
 use ledger_endorser::setup::{PublicParts, create_keys, public_parts};
-use receipt::Verdict;
+use receipt::{PinnedRoots, Verdict};
 use service::identity::Identity;
 use service::seal::Passphrase;
 use tempfile::TempDir;
@@ -173,6 +173,11 @@ async fn e10_an_auditor_with_the_old_roots_verifies_reads_after_endorsers_have_j
     bare.handovers.pop();
     let judged = bare.verify(&roots).unwrap_err();
     assert_eq!(judged.verdict, Verdict::CannotTell, "{judged}");
+    // Roots that were exported since know it by themselves.
+    let newest = auditor.pinned_roots().await.unwrap().to_json();
+    let newest = PinnedRoots::from_json(newest.as_bytes()).unwrap();
+    assert_eq!(newest.epochs().newest(), 2);
+    bare.verify(&newest).unwrap();
     let mut forged = left.clone();
     forged.handovers[1].proof.evidence.signatures[0].1.0[40] ^= 1;
     let judged = forged.verify(&roots).unwrap_err();
