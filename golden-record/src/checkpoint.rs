@@ -241,8 +241,8 @@ impl SignedCheckpoint {
         })
     }
 
-    /// As [`SignedCheckpoint::verify`], for what was verified when it was taken, and kept since: the endorsers of any epoch that is
-    /// known count.
+    /// As [`SignedCheckpoint::verify`], for a size and a root that are known to be the log's, from votes or because they were
+    /// verified before and kept since: the endorsers of any epoch that is known count.
     ///
     /// # Errors
     /// As [`SignedCheckpoint::verify`].

@@ -181,3 +181,28 @@ async fn one_that_was_away_while_another_joined_comes_back_into_the_present_epoc
     assert_eq!(verify(&network, &transaction, 3).await, 1);
     network.stop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_ca_certificate_is_not_the_chains_is_not_ready_and_issues_none() {
+    let mut network = Network::new();
+    network.exchange_authority(3);
+    network.start_all().await;
+    network.until_in(3, 0, true).await;
+    for transaction in network.world.foundation() {
+        network
+            .until("it is final", async || network.submit(0, &transaction).await.ok())
+            .await;
+    }
+    network
+        .until("it says why it is not ready", async || {
+            let readiness = network.readiness(3).await;
+            readiness.contains("CA certificate").then_some(())
+        })
+        .await;
+    assert!(!network.is_ready(3).await);
+    let transaction = network.world.request_read();
+    assert_eq!(read(&network, &transaction, &[0, 1, 2]).await.len(), 3);
+    let refused = network.request_read(3, &transaction).await.unwrap_err();
+    assert_eq!(code(&refused), "other_authority");
+    network.stop_all().await;
+}

@@ -268,6 +268,20 @@ impl Network {
         std::fs::remove_dir_all(self.folder_of(index).join("state")).unwrap();
     }
 
+    /// Another CA in the place of the endorser's own, of the same organisation.
+    pub fn exchange_authority(&self, index: usize) {
+        let (other, own) = (
+            self.folder.path().join("other"),
+            self.folder_of(index).join("keys"),
+        );
+        let passphrase = Passphrase::from_file(&self.folder.path().join("passphrase")).unwrap();
+        let organisation = &self.parts[index].organisation;
+        create_keys(&other, &other.join("state"), organisation, &passphrase, now_ms()).unwrap();
+        for file in ["authority.sealed", "authority.der"] {
+            std::fs::copy(other.join(file), own.join(file)).unwrap();
+        }
+    }
+
     /// To another machine: its keys are brought there, and nothing else; the others go on with its old address.
     pub fn move_away(&mut self, index: usize) {
         let (old, new) = (self.folder_of(index), self.folder.path().join("elsewhere"));
@@ -348,11 +362,16 @@ impl Network {
     }
 
     pub async fn is_ready(&self, index: usize) -> bool {
+        self.readiness(index).await.starts_with("HTTP/1.0 200")
+    }
+
+    /// What the operations port answers, with the conditions that are not met.
+    pub async fn readiness(&self, index: usize) -> String {
         let mut stream = TcpStream::connect(self.ports[index][1]).await.unwrap();
         stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        answer.starts_with("HTTP/1.0 200")
+        answer
     }
 
     pub fn now_ms(&self) -> u64 {
