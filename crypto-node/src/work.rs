@@ -1,4 +1,4 @@
-//! Where ceremonies are carried out: on threads that step back before reads, and whatever becomes of whoever asked.
+//! Where ceremonies are carried out: on threads of their own, and whatever becomes of whoever asked.
 
 use std::sync::Arc;
 use tokio::runtime::Handle;

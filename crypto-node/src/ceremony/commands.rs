@@ -343,11 +343,10 @@ impl Machine {
     /// # Errors
     /// [`CommandError::Unknown`], or [`CommandError::Done`] when the key is in use.
     pub fn abort(&mut self, id: CeremonyId) -> Result<Outcome, CommandError> {
-        let phase = self
-            .record
-            .as_ref()
-            .filter(|record| record.plan.id() == id)
-            .map(|record| record.phase);
+        let record = self.record.as_ref().filter(|record| record.plan.id() == id);
+        let phase = record.map(|record| record.phase);
+        // All whose confirmation counts have given it: it was done before this node heard of it.
+        let is_done = record.is_some_and(|record| record.confirmed_manifest().is_some());
         let mut out = Outcome::default();
         if let Some(mut waiting) = self.waiting.remove(&id) {
             let reason = "this member's operator aborted".to_owned();
@@ -361,6 +360,7 @@ impl Machine {
         match phase {
             None | Some(Phase::Aborted) => Err(CommandError::Unknown(id)),
             Some(Phase::Active) => Err(CommandError::Done(id)),
+            Some(_) if is_done => Err(CommandError::Done(id)),
             Some(_) if self.has_confirmed() => {
                 self.stop_waiting(&mut out);
                 self.turn_to_the_next(&mut out);

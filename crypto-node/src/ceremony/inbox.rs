@@ -269,7 +269,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Each proposal costs the others a record on disk: a member that makes one after the other, and nobody here consents,
+    /// Each proposal leaves its id on the others' disks: a member that makes one after the other, and nobody here consents,
     /// waits.
     fn count_proposal(&mut self, id: CeremonyId, proposer: PublicKey, now_ms: u64) -> Result<(), NotTaken> {
         let proposals = self.proposals.entry(proposer).or_default();

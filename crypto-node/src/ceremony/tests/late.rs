@@ -175,6 +175,8 @@ fn p6_an_end_that_was_shown_gives_way_to_no_proposal() {
     assert_eq!(deliver(&mut committee, 1, 3, ended), Ok(None));
     let answer = deliver(&mut committee, 1, 2, other).unwrap();
     assert!(matches!(answer, Some(Body::Abort { .. })), "{answer:?}");
+    let aborted = committee.machine(1).abort(id);
+    assert_eq!(aborted.unwrap_err(), CommandError::Done(id));
     // Neither does it get lost with a restart, although its time is over.
     committee.restart(1);
     assert_eq!(committee.machine(1).record().unwrap().plan.id(), id);
