@@ -2,12 +2,15 @@
 
 use super::message::{Body, Evidence, MAX_EVIDENCE, Message, MessageError, Nested};
 use super::plan::Plan;
+use threshold::canary::canary_approve_id;
 use threshold::committee::{CommitteeManifest, ParticipantIndex};
 use threshold::dkg::{DkgError, check_message, check_share};
 use threshold::encoding::{Canonical, DecodeError};
+use threshold::reencrypt::{Context, VerifiedShare, verify_share};
 use threshold::reshare::Party;
 use threshold::signature::PublicKey;
 use threshold::transcript::Domain;
+use threshold::wrap::WrappedKey;
 use threshold::{repair, reshare};
 
 /// The evidence proves nothing against anybody.
@@ -64,6 +67,23 @@ pub fn culprit(evidence: &Evidence, plan: &Plan) -> Result<PublicKey, NoEvidence
         (Evidence::BadMessage(message), Plan::Generation(ceremony)) => {
             blamed(check_message(ceremony, &message.unpack()?))
         }
+        (
+            Evidence::BadCanary {
+                manifest,
+                wrapped,
+                q,
+                answer,
+            },
+            _,
+        ) => {
+            let answer = Message::from_bytes(&answer.0)?;
+            answer.verify()?;
+            if answer.ceremony == plan.id() && answers(&answer, manifest, wrapped, q)?.is_none() {
+                Ok(answer.sender)
+            } else {
+                Err(NoEvidence::Sound)
+            }
+        }
         (Evidence::Resharing(evidence), Plan::Resharing(resharing)) => {
             let evidence = reshare::Evidence::from_bytes(&evidence.0)?;
             match evidence.culprit(resharing)?.party {
@@ -91,6 +111,30 @@ pub(super) fn of_repair(evidence: &repair::Evidence) -> Option<Evidence> {
 
 fn bounded(bytes: Vec<u8>) -> Option<Nested> {
     (bytes.len() <= MAX_EVIDENCE).then_some(Nested(bytes))
+}
+
+/// The share with which a member of a manifest answers a canary, if the answer is as it should be.
+///
+/// # Errors
+/// [`NoEvidence::OtherKind`] when the message answers nothing, or something else: then it shows no fault.
+pub(super) fn answers(
+    message: &Message,
+    manifest: &CommitteeManifest,
+    wrapped: &WrappedKey,
+    q: &PublicKey,
+) -> Result<Option<VerifiedShare>, NoEvidence> {
+    let Body::CanaryShare(said) = &message.body else {
+        return Err(NoEvidence::OtherKind);
+    };
+    let member = manifest.member_by_identity(&message.sender);
+    let member = member.ok_or(NoEvidence::OtherKind)?;
+    if said.manifest != manifest.digest() || said.write_id != wrapped.write_id() || said.q != *q {
+        return Err(NoEvidence::OtherKind);
+    }
+    let context = Context::new(manifest, wrapped, canary_approve_id(message.ceremony), q);
+    let context = context.map_err(|_| NoEvidence::OtherKind)?;
+    let share = verify_share(&context, &said.share).ok();
+    Ok(share.filter(|share| share.index() == member.index))
 }
 
 /// Whether a message holds its sender's signature on this manifest.

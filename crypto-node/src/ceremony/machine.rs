@@ -427,10 +427,16 @@ impl Machine {
     }
 
     /// The canary did not open with the shares that came.
-    pub fn canary_failed(&mut self, id: CeremonyId, reason: &str, culprit: Option<PublicKey>) -> Outcome {
+    pub fn canary_failed(
+        &mut self,
+        id: CeremonyId,
+        reason: &str,
+        culprit: Option<PublicKey>,
+        evidence: Option<Evidence>,
+    ) -> Outcome {
         let mut out = Outcome::default();
         if self.tries_key_of(id) {
-            self.give_up_over(reason, culprit, None, &mut out);
+            self.give_up_over(reason, culprit, evidence, &mut out);
         }
         out
     }

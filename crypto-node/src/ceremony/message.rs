@@ -12,10 +12,10 @@
 use super::plan::Plan;
 use super::report::Account;
 use ed25519_dalek::SigningKey;
-use threshold::committee::{MAX_MEMBERS, ParticipantIndex, SignedManifest};
+use threshold::committee::{CommitteeManifest, MAX_MEMBERS, ParticipantIndex, SignedManifest};
 use threshold::dkg::{Attestation, Equivocation, Kind as RoundKind};
 use threshold::encoding::{Canonical, DecodeError, Reader, Writer};
-use threshold::ids::{CeremonyId, ManifestDigest};
+use threshold::ids::{CeremonyId, ManifestDigest, WriteId};
 use threshold::message::{MessageKind, SignedMessage};
 use threshold::reencrypt::ReencryptionShare;
 use threshold::signature::{PublicKey, Signature, sign};
@@ -34,6 +34,8 @@ const ENVELOPE: usize = 160;
 pub(super) const MAX_EVIDENCE: usize = 96 * 1024;
 /// Longest message within a message: an abort with the evidence for it.
 const MAX_NESTED: usize = MAX_EVIDENCE + 1024;
+/// More than an answer to a canary has.
+const MAX_CANARY_SHARE: usize = 1024;
 
 /// Why a message is not accepted; the sender is not to blame for what somebody else may have made up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,7 +99,7 @@ pub enum Body {
         q: PublicKey,
     },
     /// The answer to a canary.
-    CanaryShare(Box<ReencryptionShare>),
+    CanaryShare(Box<CanaryShare>),
     /// The sender has used the new key with the others, and it opens. Says what ended: a confirmation of one end shows nothing
     /// of another.
     Confirm {
@@ -186,6 +188,19 @@ impl Round {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nested(pub Vec<u8>);
 
+/// The answer to a canary. It names what was asked, so that a wrong one can be shown to anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryShare {
+    /// The manifest under which the sender answers.
+    pub manifest: ManifestDigest,
+    /// The canary.
+    pub write_id: WriteId,
+    /// The ephemeral key.
+    pub q: PublicKey,
+    /// The share.
+    pub share: ReencryptionShare,
+}
+
 /// What proves to anybody that a member cheated; see [`super::evidence`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
@@ -200,6 +215,17 @@ pub enum Evidence {
     },
     /// Commitments, or a report of them, that are wrong by themselves.
     BadMessage(Round),
+    /// The answer to a canary that is none.
+    BadCanary {
+        /// The manifest that the answer names.
+        manifest: Box<CommitteeManifest>,
+        /// The canary that it names.
+        wrapped: Box<WrappedKey>,
+        /// The ephemeral key that it names.
+        q: PublicKey,
+        /// The message of kind 6.
+        answer: Nested,
+    },
     /// What a resharing brings against a party, as bytes of [`threshold::reshare::Evidence`].
     Resharing(Nested),
     /// What a repair brings against a helper, as bytes of [`threshold::repair::Evidence`].
@@ -358,7 +384,10 @@ impl Canonical for Body {
             }
             Self::CanaryShare(share) => {
                 writer.u8(6);
-                writer.put(share.as_ref());
+                writer.put(&share.manifest);
+                writer.put(&share.write_id);
+                writer.put(&share.q);
+                writer.put(&share.share);
             }
             Self::Confirm { manifest, dealers } => {
                 writer.u8(7);
@@ -422,7 +451,12 @@ impl Canonical for Body {
                 wrapped: Box::new(reader.get()?),
                 q: reader.get()?,
             },
-            6 => Self::CanaryShare(Box::new(reader.get()?)),
+            6 => Self::CanaryShare(Box::new(CanaryShare {
+                manifest: reader.get()?,
+                write_id: reader.get()?,
+                q: reader.get()?,
+                share: reader.get()?,
+            })),
             7 => Self::Confirm {
                 manifest: reader.get()?,
                 dealers: reader.list(MAX_MEMBERS.into())?,
@@ -496,6 +530,18 @@ impl Canonical for Evidence {
                 writer.u8(5);
                 writer.bytes(&message.0);
             }
+            Self::BadCanary {
+                manifest,
+                wrapped,
+                q,
+                answer,
+            } => {
+                writer.u8(6);
+                writer.put(manifest.as_ref());
+                writer.put(wrapped.as_ref());
+                writer.put(q);
+                writer.bytes(&answer.0);
+            }
             Self::Resharing(evidence) => {
                 writer.u8(3);
                 writer.bytes(&evidence.0);
@@ -517,6 +563,12 @@ impl Canonical for Evidence {
             3 => Ok(Self::Resharing(Nested(reader.bytes(MAX_EVIDENCE)?.to_vec()))),
             4 => Ok(Self::Repair(Nested(reader.bytes(MAX_EVIDENCE)?.to_vec()))),
             5 => Ok(Self::BadMessage(round(reader)?)),
+            6 => Ok(Self::BadCanary {
+                manifest: Box::new(reader.get()?),
+                wrapped: Box::new(reader.get()?),
+                q: reader.get()?,
+                answer: Nested(reader.bytes(MAX_CANARY_SHARE)?.to_vec()),
+            }),
             _ => Err(DecodeError::Invalid("kind of evidence")),
         }
     }

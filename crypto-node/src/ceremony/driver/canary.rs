@@ -1,8 +1,9 @@
 //! The canary: before a new key is used, this node opens a wrapped key of its own with the others' shares.
 
 use super::{DeliverError, Driver, DriverError, State};
+use crate::ceremony::evidence;
 use crate::ceremony::machine::{Machine, NotTaken, check_sender};
-use crate::ceremony::message::{Body, Message};
+use crate::ceremony::message::{Body, CanaryShare, Evidence, Message, Nested};
 use crate::ceremony::outbox::{Outbox, Pause};
 use crate::ceremony::record::Phase;
 use crate::journal::{Event, Step};
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use threshold::canary::Canary;
 use threshold::committee::Member;
+use threshold::encoding::Canonical;
 use threshold::ids::CeremonyId;
 use threshold::name::Name;
 use threshold::reencrypt::{ReencryptionShare, VerifiedShare, verify_share};
@@ -63,7 +65,14 @@ impl Driver {
                 "this member was answered as often as one is",
             ));
         }
+        let (manifest, write_id) = (guard.manifest().digest(), wrapped.write_id());
         let share = self.canary_share(id, guard, peer, *wrapped, q).await?;
+        let share = CanaryShare {
+            manifest,
+            write_id,
+            q,
+            share,
+        };
         let answer = state.machine.message_of(Body::CanaryShare(Box::new(share)));
         #[cfg(test)]
         let answer = answer.map(|answer| match &self.tamper {
@@ -127,8 +136,9 @@ impl Driver {
                 Err(error) => {
                     tracing::error!(ceremony = %id, %error, ?liars, "the new key does not work: it is not used");
                     let reason = failed_canary(&error, &liars);
-                    let culprit = liars.first().map(|(culprit, _)| *culprit);
-                    state.machine.canary_failed(id, &reason, culprit)
+                    let culprit = liars.first().map(|liar| liar.member);
+                    let evidence = liars.into_iter().next().map(|liar| liar.evidence);
+                    state.machine.canary_failed(id, &reason, culprit, evidence)
                 }
             };
             // A failure has been reported, and stays.
@@ -136,12 +146,7 @@ impl Driver {
         })
     }
 
-    async fn canary(
-        &self,
-        id: CeremonyId,
-        guard: &Guard,
-        liars: &mut Vec<(PublicKey, Name)>,
-    ) -> Result<(), DeliverError> {
+    async fn canary(&self, id: CeremonyId, guard: &Guard, liars: &mut Vec<Liar>) -> Result<(), DeliverError> {
         let manifest = guard.manifest();
         let canary =
             Canary::release(manifest, &self.installation, id, &mut OsRng).map_err(DriverError::from)?;
@@ -163,23 +168,42 @@ impl Driver {
             .map(|(member, outbox)| ask_until_answered(member, outbox, &message))
             .collect();
         while shares.len() < usize::from(manifest.threshold().t()) {
-            let Some((member, share)) = answers.next().await else {
+            let Some((member, answer)) = answers.next().await else {
                 break;
             };
-            match verify_share(&context, &share) {
-                Ok(share) if share.index() == member.index => shares.push(share),
-                _ => {
+            match evidence::answers(&answer, manifest, canary.wrapped(), &canary.reader()) {
+                Ok(Some(share)) => shares.push(share),
+                Ok(None) => {
                     tracing::error!(member = %member.name, "a member's canary share does not verify");
-                    liars.push((member.identity, member.name.clone()));
+                    liars.push(Liar {
+                        member: member.identity,
+                        name: member.name.clone(),
+                        evidence: Evidence::BadCanary {
+                            manifest: Box::new(manifest.clone()),
+                            wrapped: Box::new(canary.wrapped().clone()),
+                            q: canary.reader(),
+                            answer: Nested(answer.to_bytes()),
+                        },
+                    });
                 }
+                // Not what it was asked: as if it had not answered.
+                Err(_) => tracing::error!(member = %member.name, "a member answers another canary"),
             }
         }
         Ok(canary.check(manifest, &shares).map_err(DriverError::from)?)
     }
 }
 
-fn failed_canary(error: &DeliverError, liars: &[(PublicKey, Name)]) -> String {
-    let liars: Vec<&str> = liars.iter().map(|(_, name)| name.as_str()).collect();
+/// A member whose share for the canary is none.
+#[derive(Debug)]
+struct Liar {
+    member: PublicKey,
+    name: Name,
+    evidence: Evidence,
+}
+
+fn failed_canary(error: &DeliverError, liars: &[Liar]) -> String {
+    let liars: Vec<&str> = liars.iter().map(|liar| liar.name.as_str()).collect();
     if liars.is_empty() {
         format!("the new key does not work: {error}")
     } else {
@@ -195,15 +219,14 @@ async fn ask_until_answered<'a>(
     member: &'a Member,
     outbox: &Outbox,
     message: &Message,
-) -> (&'a Member, ReencryptionShare) {
+) -> (&'a Member, Message) {
     let mut pause = Pause::default();
     loop {
-        if let Ok(Some(Message {
-            body: Body::CanaryShare(share),
-            ..
-        })) = outbox.ask(message).await
+        if let Ok(Some(answer)) = outbox.ask(message).await
+            && matches!(answer.body, Body::CanaryShare(_))
+            && check_sender(&member.identity, &answer).is_ok()
         {
-            return (member, *share);
+            return (member, answer);
         }
         pause.wait().await;
     }

@@ -1,14 +1,21 @@
-use super::simulation::{Simulation, generation, index, number, say_instead, who};
+use super::simulation::{Simulation, generation, index, number, resharing, say_instead, who};
 use crate::ceremony::evidence::{self, NoEvidence};
 use crate::ceremony::machine::NotTaken;
-use crate::ceremony::message::{Body, Evidence, Message, MessageError, Round};
+use crate::ceremony::message::{Body, CanaryShare, Evidence, Message, MessageError, Nested, Round};
 use crate::ceremony::plan::Plan;
 use crate::ceremony::record::Phase;
+use crate::share::ProvenCanary;
 use ed25519_dalek::SigningKey;
 use rand_core::OsRng;
 use std::collections::BTreeMap;
+use threshold::canary::Canary;
+use threshold::committee::CommitteeManifest;
 use threshold::dkg::{Agreement, Ceremony, Kind, Round1, SignedMessage, part1, part2};
 use threshold::encoding::Canonical;
+use threshold::ids::CeremonyId;
+use threshold::name::Name;
+use threshold::reencrypt::ReencryptionShare;
+use threshold::wrap::WrappedKey;
 
 const LIAR: u16 = 3;
 
@@ -366,6 +373,71 @@ fn p9_evidence_that_proves_nothing_blames_nobody() {
         record.reason.starts_with("member node-3 aborted"),
         "{}",
         record.reason
+    );
+}
+
+#[test]
+fn p9_an_answer_to_a_canary_is_evidence_if_it_is_wrong_and_shown_with_what_it_answers() {
+    let mut committee = Simulation::new(3, 5);
+    let id = committee.run(1, 2);
+    let plan = committee.machine(1).record().unwrap().plan.clone();
+    let manifest = committee.common_key().manifest;
+    let installation = Name::new("test").unwrap();
+    let canary = || Canary::release(&manifest, &installation, id, &mut OsRng).unwrap();
+    let (asked, other) = (canary(), canary());
+    let (wrapped, q) = (asked.wrapped().clone(), asked.reader());
+    let proven = ProvenCanary::prove(wrapped.clone(), q, &installation, id).unwrap();
+    let honest = committee.guard(2).reencrypt_canary(&proven, &mut OsRng).unwrap();
+    // Under another index the proof does not hold.
+    let mut wrong = honest.to_bytes();
+    wrong[3] = 1;
+    let wrong = ReencryptionShare::from_bytes(&wrong).unwrap();
+    let answer = |ceremony, share: &ReencryptionShare| {
+        let answer = CanaryShare {
+            manifest: manifest.digest(),
+            write_id: wrapped.write_id(),
+            q,
+            share: share.clone(),
+        };
+        Message::new(ceremony, Body::CanaryShare(Box::new(answer)), &key(2))
+    };
+    let shown = |manifest: &CommitteeManifest, wrapped: &WrappedKey, q, answer: &Message| {
+        let evidence = Evidence::BadCanary {
+            manifest: Box::new(manifest.clone()),
+            wrapped: Box::new(wrapped.clone()),
+            q,
+            answer: Nested(answer.to_bytes()),
+        };
+        let evidence = Evidence::from_bytes(&evidence.to_bytes()).unwrap();
+        evidence::culprit(&evidence, &plan)
+    };
+    let lie = answer(id, &wrong);
+    assert_eq!(shown(&manifest, &wrapped, q, &lie), Ok(who(2)));
+    assert_eq!(
+        shown(&manifest, &wrapped, q, &answer(id, &honest)),
+        Err(NoEvidence::Sound)
+    );
+    // In another ceremony the same was an answer to something else.
+    let elsewhere = answer(CeremonyId([1; 32]), &wrong);
+    assert_eq!(shown(&manifest, &wrapped, q, &elsewhere), Err(NoEvidence::Sound));
+    // An honest answer, shown with another canary, another reader, or the next epoch.
+    let honest = answer(id, &honest);
+    let next = committee.wish(1, &resharing(2, &[1, 2, 3]));
+    committee.run_on(next);
+    let next = committee.common_key().manifest;
+    for framed in [
+        shown(&manifest, other.wrapped(), q, &honest),
+        shown(&manifest, &wrapped, other.reader(), &honest),
+        shown(&next, &wrapped, q, &honest),
+        shown(&manifest, &wrapped, q, &Message::new(id, Body::Unheard, &key(2))),
+    ] {
+        assert_eq!(framed, Err(NoEvidence::OtherKind));
+    }
+    let mut forged = lie;
+    forged.sender = who(3);
+    assert_eq!(
+        shown(&manifest, &wrapped, q, &forged),
+        Err(NoEvidence::Message(MessageError::BadSignature))
     );
 }
 

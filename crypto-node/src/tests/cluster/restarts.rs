@@ -1,7 +1,8 @@
 //! What a node makes of its own disk when it starts again.
 
 use super::{Cluster, phase};
-use crate::ceremony::message::Body;
+use crate::ceremony::evidence;
+use crate::ceremony::message::{Body, CanaryShare, Evidence, Message};
 use crate::ceremony::record::{Phase, Record};
 use crate::node::run_with;
 use crate::store::{Change, Store};
@@ -79,12 +80,20 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
 async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
     let mut cluster = Cluster::start(2).await;
     cluster.stop_node(2).await;
-    let honest = cluster.seams.tamper.replace(Arc::new(|_, mut message| {
-        if let Body::CanaryShare(share) = &message.body {
+    let key = cluster.identities[1].signing_key().clone();
+    let liar = crate::ceremony::tests::simulation::key_of(&cluster.identities[1]);
+    let honest = cluster.seams.tamper.replace(Arc::new(move |_, mut message| {
+        if let Body::CanaryShare(answer) = &message.body {
             // Under another index the proof does not hold.
-            let mut bytes = share.to_bytes();
+            let mut bytes = answer.share.to_bytes();
             bytes[3] = 1;
-            message.body = Body::CanaryShare(Box::new(Canonical::from_bytes(&bytes).unwrap()));
+            let share = Canonical::from_bytes(&bytes).unwrap();
+            let answer = CanaryShare {
+                share,
+                ..answer.as_ref().clone()
+            };
+            let body = Body::CanaryShare(Box::new(answer));
+            message = Message::new(message.ceremony, body, &key);
         }
         message
     }));
@@ -98,8 +107,23 @@ async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
         let reason = status.ceremony.unwrap().reason;
         assert!(reason.contains("do not verify: node-2"), "{reason}");
     }
+    cluster.stop_node(1).await;
+    let store = Store::open(&cluster.configs[0].directory.join("ceremonies.redb")).unwrap();
+    let (_, bytes) = store.newest().unwrap().unwrap();
+    drop(store);
+    let record = Record::from_bytes(&bytes).unwrap();
+    assert_eq!(record.culprit, Some(liar));
+    let Some(Body::Abort {
+        evidence: Some(evidence @ Evidence::BadCanary { .. }),
+        ..
+    }) = record.abort.map(|abort| abort.body)
+    else {
+        panic!("nothing that a third party could check");
+    };
+    assert_eq!(evidence::culprit(&evidence, &record.plan), Ok(liar));
     cluster.stop_node(2).await;
     cluster.seams.tamper = honest;
+    cluster.start_node(1).await;
     cluster.start_node(2).await;
     cluster.generate(2, 2).await;
     cluster.end().await;
