@@ -397,7 +397,7 @@ fn p9_an_answer_to_a_canary_is_evidence_if_it_is_wrong_and_shown_with_what_it_an
             manifest: manifest.digest(),
             write_id: wrapped.write_id(),
             q,
-            share: share.clone(),
+            share: *share,
         };
         Message::new(ceremony, Body::CanaryShare(Box::new(answer)), &key(2))
     };
