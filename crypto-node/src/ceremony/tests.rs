@@ -10,4 +10,4 @@ mod repair;
 mod resharing;
 pub(crate) mod simulation;
 mod succession;
-mod vectors;
+pub(crate) mod vectors;

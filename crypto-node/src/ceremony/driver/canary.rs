@@ -137,7 +137,7 @@ impl Driver {
                     tracing::error!(ceremony = %id, %error, ?liars, "the new key does not work: it is not used");
                     let reason = failed_canary(&error, &liars);
                     let culprit = liars.first().map(|liar| liar.member);
-                    let evidence = liars.into_iter().next().map(|liar| liar.evidence);
+                    let evidence = liars.into_iter().next().and_then(|liar| liar.evidence);
                     state.machine.canary_failed(id, &reason, culprit, evidence)
                 }
             };
@@ -171,24 +171,24 @@ impl Driver {
             let Some((member, answer)) = answers.next().await else {
                 break;
             };
-            match evidence::answers(&answer, manifest, canary.wrapped(), &canary.reader()) {
-                Ok(Some(share)) => shares.push(share),
-                Ok(None) => {
-                    tracing::error!(member = %member.name, "a member's canary share does not verify");
-                    liars.push(Liar {
-                        member: member.identity,
-                        name: member.name.clone(),
-                        evidence: Evidence::BadCanary {
-                            manifest: Box::new(manifest.clone()),
-                            wrapped: Box::new(canary.wrapped().clone()),
-                            q: canary.reader(),
-                            answer: Nested(answer.to_bytes()),
-                        },
-                    });
-                }
-                // Not what it was asked: as if it had not answered.
-                Err(_) => tracing::error!(member = %member.name, "a member answers another canary"),
+            let answered = evidence::answers(&answer, manifest, canary.wrapped(), &canary.reader());
+            if let Ok(Some(share)) = answered {
+                shares.push(share);
+                continue;
             }
+            tracing::error!(member = %member.name, "a member's canary share does not verify");
+            // Whoever answers something else than it was asked is named as well, but what it has signed does not show it.
+            let evidence = answered.is_ok().then(|| Evidence::BadCanary {
+                manifest: Box::new(manifest.clone()),
+                wrapped: Box::new(canary.wrapped().clone()),
+                q: canary.reader(),
+                answer: Nested(answer.to_bytes()),
+            });
+            liars.push(Liar {
+                member: member.identity,
+                name: member.name.clone(),
+                evidence,
+            });
         }
         Ok(canary.check(manifest, &shares).map_err(DriverError::from)?)
     }
@@ -199,7 +199,7 @@ impl Driver {
 struct Liar {
     member: PublicKey,
     name: Name,
-    evidence: Evidence,
+    evidence: Option<Evidence>,
 }
 
 fn failed_canary(error: &DeliverError, liars: &[Liar]) -> String {

@@ -11,7 +11,7 @@ use threshold::encoding::Canonical;
 use threshold::reshare::Resharing;
 
 /// A refresh of the test committee's key.
-fn plan() -> Plan {
+pub(crate) fn refresh(number: u8) -> Plan {
     let signed = shared().committee.signed.clone();
     let seats = signed.manifest.members().iter().map(|member| Seat {
         index: member.index,
@@ -21,7 +21,7 @@ fn plan() -> Plan {
     });
     let (threshold, seats) = (signed.manifest.threshold(), seats.collect());
     Plan::Resharing(Box::new(
-        Resharing::new([9; 32], signed, threshold, seats).unwrap(),
+        Resharing::new([number; 32], signed, threshold, seats).unwrap(),
     ))
 }
 
@@ -36,7 +36,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
     };
     let nested = Nested(vec![1, 2, 3]);
     let account = Account {
-        plan: plan(),
+        plan: refresh(9),
         time_ms: 4,
         transcript: Some([5; 32]),
         faults: vec![(committee.manifest().members()[1].identity, "silent".to_owned())],
@@ -46,7 +46,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         (
             "01 propose",
             Body::Propose {
-                plan: Box::new(plan()),
+                plan: Box::new(refresh(9)),
                 deadline_ms: 3,
             },
         ),
@@ -81,7 +81,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         (
             "15 ended",
             Body::Ended {
-                plan: Box::new(plan()),
+                plan: Box::new(refresh(9)),
                 proof: Box::new(proof),
             },
         ),
@@ -115,7 +115,7 @@ fn record(messages: &BTreeMap<&str, Message>) -> Record {
         reason: "why".to_owned(),
         culprit: Some(second),
         abort: Some(messages["08 abort"].clone()),
-        ..Record::new(plan(), first, 8)
+        ..Record::new(refresh(9), first, 8)
     }
 }
 
@@ -124,7 +124,7 @@ fn the_layout_of_records_and_messages_is_frozen() {
     let key = &shared().committee.identities[0];
     let messages: BTreeMap<_, _> = bodies()
         .into_iter()
-        .map(|(name, body)| (name, Message::new(plan().id(), body, key)))
+        .map(|(name, body)| (name, Message::new(refresh(9).id(), body, key)))
         .collect();
     let mut found = BTreeMap::new();
     for (name, message) in &messages {

@@ -1,12 +1,10 @@
 use super::*;
 use crate::backup::tests::files::{Directory, taken};
 use crate::backup::tests::shared;
-use crate::ceremony::plan::Plan;
 use crate::ceremony::record::Phase;
+use crate::ceremony::tests::vectors;
 use crate::store::Change;
 use crate::tests::world::NOW_MS;
-use threshold::dkg::Seat;
-use threshold::reshare::Resharing;
 
 fn start(directory: &Directory) -> anyhow::Result<Opened> {
     let Unlocked {
@@ -29,17 +27,9 @@ fn start(directory: &Directory) -> anyhow::Result<Opened> {
 
 /// A refresh of the key in use, so far.
 fn refresh(number: u8, phase: Phase) -> Record {
-    let signed = shared().committee.signed.clone();
-    let seats = signed.manifest.members().iter().map(|member| Seat {
-        index: member.index,
-        name: member.name.clone(),
-        identity: member.identity,
-        address: member.address.clone(),
-    });
-    let (threshold, seats) = (signed.manifest.threshold(), seats.collect());
-    let plan = Resharing::new([number; 32], signed, threshold, seats).unwrap();
-    let proposer = plan.seats()[0].identity;
-    let mut record = Record::new(Plan::Resharing(Box::new(plan)), proposer, NOW_MS);
+    let plan = vectors::refresh(number);
+    let proposer = shared().committee.manifest().members()[0].identity;
+    let mut record = Record::new(plan, proposer, NOW_MS);
     record.phase = phase;
     record
 }

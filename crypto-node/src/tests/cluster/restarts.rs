@@ -3,12 +3,15 @@
 use super::{Cluster, phase};
 use crate::ceremony::evidence;
 use crate::ceremony::message::{Body, CanaryShare, Evidence, Message};
+use crate::ceremony::plan::Plan;
 use crate::ceremony::record::{Phase, Record};
+use crate::ceremony::tests::simulation::key_of;
 use crate::node::run_with;
 use crate::store::{Change, Store};
 use proto::custody::CeremonyPhase;
 use std::sync::Arc;
 use threshold::encoding::Canonical;
+use threshold::signature::PublicKey;
 
 /// Node 2 died when its canary had opened and its confirmation was not yet on disk; node 1 had confirmed. Both
 /// come back, and node 2 needs the share of node 1 once more.
@@ -45,14 +48,7 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
     let (ceremony, bytes) = store.newest().unwrap().unwrap();
     let mut record = Record::from_bytes(&bytes).unwrap();
     assert_eq!(record.phase, Phase::Canary);
-    assert!(
-        record
-            .confirms
-            .remove(&crate::ceremony::tests::simulation::key_of(
-                &cluster.identities[1]
-            ))
-            .is_some()
-    );
+    assert!(record.confirms.remove(&key_of(&cluster.identities[1])).is_some());
     let change = Change {
         ceremony,
         record: record.to_bytes(),
@@ -79,23 +75,45 @@ async fn p7_a16_a_node_that_has_confirmed_answers_canaries_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
     let mut cluster = Cluster::start(2).await;
-    cluster.stop_node(2).await;
     let key = cluster.identities[1].signing_key().clone();
-    let liar = crate::ceremony::tests::simulation::key_of(&cluster.identities[1]);
-    let honest = cluster.seams.tamper.replace(Arc::new(move |_, mut message| {
-        if let Body::CanaryShare(answer) = &message.body {
-            // Under another index the proof does not hold.
-            let mut bytes = answer.share.to_bytes();
-            bytes[3] = 1;
-            let share = Canonical::from_bytes(&bytes).unwrap();
-            let answer = CanaryShare {
-                share,
-                ..answer.as_ref().clone()
-            };
-            let body = Body::CanaryShare(Box::new(answer));
-            message = Message::new(message.ceremony, body, &key);
-        }
-        message
+    let liar = key_of(&cluster.identities[1]);
+    let Some(evidence) = lied_about_a_canary(&mut cluster, move |mut answer| {
+        // Under another index the proof does not hold.
+        let mut bytes = answer.share.to_bytes();
+        bytes[3] = 1;
+        answer.share = Canonical::from_bytes(&bytes).unwrap();
+        answer
+    })
+    .await
+    else {
+        panic!("nothing that a third party could check");
+    };
+    assert!(matches!(evidence.0, Evidence::BadCanary { .. }));
+    assert_eq!(evidence::culprit(&evidence.0, &evidence.1), Ok(liar));
+    // Whoever says that it was asked something else is named by the word of who asked.
+    let other = PublicKey::of(&key);
+    let nothing = lied_about_a_canary(&mut cluster, move |mut answer| {
+        answer.q = other;
+        answer
+    });
+    assert!(nothing.await.is_none());
+    cluster.generate(2, 2).await;
+    cluster.end().await;
+}
+
+/// What node 1 has against node 2, which it names, after this answer to its canary. Node 2 is honest afterwards.
+async fn lied_about_a_canary(
+    cluster: &mut Cluster,
+    lie: impl Fn(CanaryShare) -> CanaryShare + Send + Sync + 'static,
+) -> Option<(Evidence, Plan)> {
+    let key = cluster.identities[1].signing_key().clone();
+    cluster.stop_node(2).await;
+    let honest = cluster.seams.tamper.replace(Arc::new(move |_, message| {
+        let Body::CanaryShare(answer) = &message.body else {
+            return message;
+        };
+        let body = Body::CanaryShare(Box::new(lie(answer.as_ref().clone())));
+        Message::new(message.ceremony, body, &key)
     }));
     cluster.start_node(2).await;
     let id = cluster.propose(1, 2).await;
@@ -112,21 +130,15 @@ async fn p7_p9_a_wrong_canary_share_ends_the_ceremony_and_names_its_sender() {
     let (_, bytes) = store.newest().unwrap().unwrap();
     drop(store);
     let record = Record::from_bytes(&bytes).unwrap();
-    assert_eq!(record.culprit, Some(liar));
-    let Some(Body::Abort {
-        evidence: Some(evidence @ Evidence::BadCanary { .. }),
-        ..
-    }) = record.abort.map(|abort| abort.body)
-    else {
-        panic!("nothing that a third party could check");
-    };
-    assert_eq!(evidence::culprit(&evidence, &record.plan), Ok(liar));
+    assert_eq!(record.culprit, Some(key_of(&cluster.identities[1])));
     cluster.stop_node(2).await;
     cluster.seams.tamper = honest;
     cluster.start_node(1).await;
     cluster.start_node(2).await;
-    cluster.generate(2, 2).await;
-    cluster.end().await;
+    match record.abort.unwrap().body {
+        Body::Abort { evidence, .. } => evidence.map(|evidence| (evidence, record.plan)),
+        other => panic!("{other:?}"),
+    }
 }
 
 impl Cluster {
